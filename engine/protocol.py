@@ -1,0 +1,396 @@
+"""What Blender (or the command line) and the worker say to each other. Standard library only.
+
+A message is a frozen dataclass and travels as one line of JSON: ``{"type": <class name>, <fields>}``.
+Pixels never travel in a message: a `PixelBlock` names the raw file that holds them.
+Unknown types and unknown or missing fields are errors, never ignored: a message from another version of
+the add-on must not half-work.
+"""
+
+from __future__ import annotations
+
+import json
+import types
+import typing
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, Union
+
+from .errors import EngineError
+
+Json = dict[str, Any]
+
+
+# ---------------------------------------------------------------- values inside messages
+
+
+@dataclass(frozen=True)
+class PixelBlock:
+    """Raw pixels in a file beside the messages: C order, row 0 at the top, no header."""
+
+    path: str
+    shape: tuple[int, int, int]
+    """height, width, channels"""
+    dtype: str
+    """uint8 | uint16 | float16 | float32"""
+
+
+@dataclass(frozen=True)
+class PictureSource:
+    """A picture a job reads: a file, or the pixels of a Blender datablock."""
+
+    name: str
+    """What the artist calls it; results are named after it."""
+    path: str = ""
+    pixels: PixelBlock | None = None
+    encoding: str = "auto"
+    """srgb | linear | data | auto. Auto asks the file; pixels beside a message must say."""
+    alpha: str = "auto"
+    """none | straight | premultiplied | auto"""
+
+
+@dataclass(frozen=True)
+class StylizeSettings:
+    """The artist's choices for one look. The same everywhere: command line, panel, recipe."""
+
+    style: str
+    """Name of an installed style, or the path of a style pack (folder or .zip)."""
+    strength: float = 1.0
+    """0 leaves the picture as it is, 1 is the full style. Blended in display-referred colour."""
+    seed: int = 0
+    """Chooses the noise: another seed, other strokes."""
+    stroke: float = 1.0
+    """Stroke size: 2 paints with strokes twice as large, 0.5 half as large (0.25 .. 4)."""
+    tile: int = 0
+    """Edge of a tile in pixels; 0 chooses by the memory at hand. The result does not depend on it."""
+    tileable: bool = False
+    """The picture wraps around: its left edge continues at the right, its top at the bottom."""
+    overlays: tuple[str, ...] = ()
+    """Names without the prefix: ("Scale", "Removal")."""
+    device: str = "auto"
+    """auto | cpu | cuda"""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One measured bar of a certificate."""
+
+    bar: str
+    """B1 .. B8, as docs/explain.md defines them."""
+    name: str
+    value: float
+    threshold: float
+    passed: bool
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """The measured faithfulness of one overlay on this very picture."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def faithful(self) -> bool:
+        """True when every check passed; otherwise the overlay is indicative only."""
+        return bool(self.checks) and all(check.passed for check in self.checks)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A named picture a job returns."""
+
+    name: str
+    """Stylized, Attribution.Scale, ..."""
+    channels: tuple[str, ...]
+    """Channel names in the order of the pixels: ("R", "G", "B", "A"), ("colour", "form", "stroke")"""
+    encoding: str
+    """srgb | linear | data (overlays are always data: raw floats)"""
+    pixels: PixelBlock | None = None
+    """Set when the request asked for pixels; otherwise the layer is in the file of its event."""
+    path: str = ""
+    """The file that holds this layer when the request asked for files."""
+    sentence: str = ""
+    """The overlay said in one plain sentence."""
+    display: tuple[float, float] = (0.0, 1.0)
+    """Fixed display range of an overlay, in its own units."""
+    certificate: Certificate | None = None
+
+
+# ---------------------------------------------------------------- requests
+
+
+@dataclass(frozen=True)
+class StylizeRequest:
+    job: str
+    sources: tuple[PictureSource, ...]
+    settings: StylizeSettings
+    folder: str
+    """Where results go: files with names of their own (deliver=files) or raw pixels (deliver=pixels)."""
+    deliver: str = "files"
+    """files | pixels"""
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    job: str
+    style_pictures: tuple[str, ...]
+    content: str
+    """Folder (searched to the bottom) with pictures to practise on."""
+    out: str
+    """The style pack to write: a folder."""
+    config: Json = field(default_factory=dict)
+    """Fields of training.config.TrainConfig that differ from their defaults."""
+    resume: bool = False
+
+
+@dataclass(frozen=True)
+class StylesRequest:
+    """List the styles that ship and those in `folders`."""
+
+    job: str
+    folders: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ImportStyleRequest:
+    """Bring in a style pack (.zip or folder) or somebody else's ONNX style model."""
+
+    job: str
+    path: str
+    folder: str
+    """The folder of styles it goes into."""
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class CheckRequest:
+    """What can this Python do? Asked when the artist enters a Python in the preferences."""
+
+    job: str
+
+
+@dataclass(frozen=True)
+class CancelRequest:
+    job: str
+
+
+Request = Union[StylizeRequest, TrainRequest, StylesRequest, ImportStyleRequest, CheckRequest, CancelRequest]
+
+
+# ---------------------------------------------------------------- events
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The first line a worker says."""
+
+    pid: int
+    python: str
+    versions: dict[str, str]
+    """engine, and the packages found: numpy, onnxruntime, ... (without importing torch)"""
+
+
+@dataclass(frozen=True)
+class Heartbeat:
+    """Said once a second, also while a job computes: silence means a stuck worker."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    job: str
+    fraction: float
+    """0..1 of the whole job"""
+    stage: str
+    """What happens now, in the artist's words."""
+
+
+@dataclass(frozen=True)
+class Stylized:
+    """One source is done."""
+
+    job: str
+    source: str
+    layers: tuple[Layer, ...]
+    path: str
+    """The file with the result (deliver=files), else empty."""
+    seconds: dict[str, float]
+    """read, inference, overlays, write"""
+    recipe: Json
+
+
+@dataclass(frozen=True)
+class SourceFailed:
+    """One source of several could not be done; the job goes on with the next."""
+
+    job: str
+    source: str
+    message: str
+    fix: str
+
+
+@dataclass(frozen=True)
+class TrainStep:
+    job: str
+    step: int
+    steps: int
+    losses: dict[str, float]
+    seconds_left: float
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A picture to look at while the job runs."""
+
+    job: str
+    path: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class StyleReady:
+    job: str
+    name: str
+    folder: str
+
+
+@dataclass(frozen=True)
+class StyleInfo:
+    """A style as pickers and lists show it."""
+
+    name: str
+    folder: str
+    preview: str
+    author: str
+    licence: str
+    kind: str
+    """pentimento | third-party"""
+    problem: str = ""
+    """Why the pack cannot be used; empty when it can."""
+
+
+@dataclass(frozen=True)
+class Styles:
+    job: str
+    styles: tuple[StyleInfo, ...]
+
+
+@dataclass(frozen=True)
+class Checked:
+    job: str
+    cuda: bool
+    training: bool
+    versions: dict[str, str]
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Done:
+    """The job's last word when all went well."""
+
+    job: str
+    report: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Cancelled:
+    job: str
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The job's last word when it could not go on."""
+
+    job: str
+    message: str
+    fix: str
+    report: str = ""
+    """What a bug report needs (traceback, versions); empty for errors the artist can mend alone."""
+
+
+Event = Union[
+    Ready, Heartbeat, Progress, Stylized, SourceFailed, TrainStep, Preview, StyleReady, Styles, Checked, Done, Cancelled, Failed
+]
+LAST_WORDS = (Done, Cancelled, Failed)
+"""After one of these nothing more comes for its job."""
+
+
+# ---------------------------------------------------------------- lines
+
+
+_MESSAGES: dict[str, type] = {cls.__name__: cls for cls in (*typing.get_args(Request), *typing.get_args(Event))}
+
+
+def to_line(message: Request | Event) -> str:
+    """One line of JSON, without the newline. NaN and infinity are refused: JSON has none."""
+    return json.dumps({"type": type(message).__name__, **_plain(message)}, allow_nan=False)
+
+
+def from_line(line: str) -> Any:
+    """The message in a line. Raises EngineError when it is none of ours."""
+    try:
+        data = json.loads(line)
+        cls = _MESSAGES[data.pop("type")]
+        return _typed(cls, data)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise EngineError(
+            f"A message between Blender and the engine could not be read ({error!r}: {line[:200]!r}).",
+            "Restart Blender; if it stays, install the add-on again so that both halves have one version.",
+        ) from error
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    return value
+
+
+def _typed(kind: Any, value: Any) -> Any:
+    """`value` from JSON as the annotated `kind`. Raises TypeError where it does not fit."""
+    origin = typing.get_origin(kind)
+    if kind is Any:
+        return value
+    if is_dataclass(kind):
+        return _dataclass(kind, value)
+    if origin in (Union, types.UnionType):
+        return _optional(kind, value)
+    if origin is tuple:
+        return _tuple(typing.get_args(kind), value)
+    if origin is dict:
+        _, item_kind = typing.get_args(kind)
+        if not isinstance(value, dict):
+            raise TypeError(f"expected an object, got {value!r}")
+        return {key: _typed(item_kind, item) for key, item in value.items()}
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise TypeError(f"expected {kind.__name__}, got {value!r}")
+    return value
+
+
+def _dataclass(kind: Any, value: Any) -> Any:
+    if not isinstance(value, dict):
+        raise TypeError(f"expected {kind.__name__}, got {value!r}")
+    hints = typing.get_type_hints(kind)
+    unknown = set(value) - set(hints)
+    if unknown:
+        raise TypeError(f"{kind.__name__} has no field {sorted(unknown)}")
+    return kind(**{name: _typed(hints[name], item) for name, item in value.items()})
+
+
+def _optional(kind: Any, value: Any) -> Any:
+    if value is None:
+        return None
+    (inner,) = (arg for arg in typing.get_args(kind) if arg is not type(None))
+    return _typed(inner, value)
+
+
+def _tuple(kinds: tuple[Any, ...], value: Any) -> tuple[Any, ...]:
+    if not isinstance(value, (list, tuple)):
+        raise TypeError(f"expected a list, got {value!r}")
+    if len(kinds) == 2 and kinds[1] is Ellipsis:
+        return tuple(_typed(kinds[0], item) for item in value)
+    if len(kinds) != len(value):
+        raise TypeError(f"expected {len(kinds)} values, got {len(value)}")
+    return tuple(_typed(kind, item) for kind, item in zip(kinds, value, strict=True))

@@ -1,0 +1,1 @@
+"""The style packs that ship: one folder each."""

@@ -1,0 +1,18 @@
+"""What every test may use: where the shared pictures are, and pictures small enough to be quick."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parent.parent
+SHARED = REPO.parent / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with paintings, renders and sequences that stays outside the repository."""
+    if not SHARED.is_dir():
+        pytest.skip("the shared pictures are not beside this checkout")
+    return SHARED
