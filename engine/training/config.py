@@ -1,0 +1,122 @@
+"""Everything a training run can be told. The defaults are the recipe the shipped styles were made with."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from typing import Any
+
+from ..errors import EngineError
+from .networks import GeneratorConfig
+from .teacher import TeacherConfig
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run."""
+
+    route: str = "teacher"
+    """teacher: learn from pictures the patch teacher painted. adversarial: from the critic and the painting alone.
+    benchmarks/README.md compares them."""
+    name: str = ""
+    """What the style is called; empty takes the name of the first style picture."""
+    author: str = ""
+    licence: str = ""
+    """Of the style picture: what others may do with the style."""
+    size: int = 256
+    """Edge in pixels of the pictures it practises on."""
+    style_side: int = 640
+    """Long side of the style picture while training. Strokes in results are as many pixels wide as here."""
+    steps: int = 6000
+    """Steps of the generator. Palette after 200, strokes from 1500, calm after 5000."""
+    budget: float = 0.0
+    """Seconds for everything, export included; 0 has no limit. At its end there is a finished style."""
+    pairs: int = 160
+    """Pictures the teacher paints. Below 100 the generator repeats dashes it has memorised."""
+    batch: int = 4
+    crop: int = 128
+    """Edge of training crops: wide enough for the critic to see how strokes follow each other."""
+    learning_rate: float = 4e-4
+    """Adam (.5, .99) for both networks; falls linearly over the last 40 % of the run."""
+    critic_learning_rate: float = 4e-4
+    r1: float = 0.02
+    """Gamma of the R1 penalty on the critic; with no normalisation in it this is what keeps it smooth."""
+    r1_every: int = 8
+    """Steps between penalties: lazy regularisation costs an eighth and does the same (Karras et al. 2020)."""
+    adversarial: float = 1.0
+    """Weight of the critic's verdict (hinge). At 0 there is no critic and the strokes average away."""
+    features: float = 3.0
+    """Weight of matched means and deviations of the critic's features."""
+    coarse: float = 8.0
+    """Weight of L1 on pictures averaged over `coarse_pixels`: colours and forms in their place, strokes left free."""
+    coarse_pixels: int = 16
+    """About two strokes wide. With 6 the term held strokes to the very place the teacher chose and blurred them."""
+    structure: float = 4.0
+    """adversarial route: weight of luminance structure at 1/2 to 1/8 scale."""
+    patches: float = 6.0
+    """adversarial route: weight of the sliced Wasserstein distance between patches."""
+    style_share: float = 0.25
+    """Share of the critic's real pictures taken from the painting itself; the rest are the teacher's."""
+    average: float = 0.998
+    """Decay of the averaged generator, which is the one that is kept."""
+    critic_width: int = 32
+    critic_scales: int = 2
+    preview_every: int = 250
+    """Steps between preview pictures and checkpoints."""
+    seed: int = 0
+    device: str = "auto"
+    """auto | cpu | cuda"""
+    generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+    teacher: TeacherConfig = field(default_factory=TeacherConfig)
+
+
+def from_json(changes: dict[str, Any]) -> TrainConfig:
+    """Defaults with `changes`; nested configs are objects. Unknown names and wrong values raise EngineError."""
+    return check(_changed(TrainConfig(), changes))
+
+
+def to_json(config: TrainConfig) -> dict[str, Any]:
+    """Every field, for the recipe."""
+    return asdict(config)
+
+
+def check(config: TrainConfig) -> TrainConfig:
+    """The cheap checks, before anything is loaded."""
+    problems = {
+        "size must be at least 64": config.size < 64,
+        "crop must be a multiple of 4 between 32 and size": config.crop % 4 or not 32 <= config.crop <= config.size,
+        "style_side must be at least size": config.style_side < config.size,
+        "steps, pairs and batch must be at least 1": min(config.steps, config.pairs, config.batch) < 1,
+        "route must be teacher or adversarial": config.route not in ("teacher", "adversarial"),
+        "device must be auto, cpu or cuda": config.device not in ("auto", "cpu", "cuda"),
+        "budget and seed must not be negative": min(config.budget, config.seed) < 0,
+    }
+    for problem, present in problems.items():
+        if present:
+            raise EngineError(f"The training settings do not fit: {problem}.", "Correct that setting.")
+    return config
+
+
+def _changed(config: Any, changes: dict[str, Any]) -> Any:
+    known = {f.name: getattr(config, f.name) for f in fields(config)}
+    values = {}
+    for name, value in changes.items():
+        if name not in known:
+            raise EngineError(f"There is no training setting called {name}.", f"Use one of: {', '.join(known)}.")
+        values[name] = _fitting(name, known[name], value)
+    return replace(config, **values)
+
+
+def _fitting(name: str, default: Any, value: Any) -> Any:
+    """`value` in the type of `default`."""
+    if is_dataclass(default) and isinstance(value, dict):
+        return _changed(default, value)
+    if isinstance(default, tuple) and isinstance(value, (list, tuple)):
+        return tuple(value)
+    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not type(default):
+        raise EngineError(
+            f"The training setting {name} cannot be {value!r}.",
+            f"Give it a {type(default).__name__}, like {default!r}.",
+        )
+    return value

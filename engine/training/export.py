@@ -1,0 +1,151 @@
+"""From trained networks to a style pack: ONNX with a parity check, preview, recipe, and what explanations will need."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+from PIL import Image
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from .. import __version__
+from ..errors import EngineError
+from ..style_pack import GENERATOR, PREVIEW, ModelInput, ModelSpec, StylePack, new_pack, write_pack
+from .config import TrainConfig, to_json
+from .data import Pair, to_bytes
+from .networks import STRIDE, Critic, Generator, macs_per_pixel, parameters, receptive_radius
+
+PARITY = 1e-4
+"""Largest difference allowed between onnxruntime and torch, in display-referred values (1/255 is .004)."""
+PARITY_SIZES = ((64, 64), (100, 172), (36, 16))
+KEPT_PAIRS = 2
+"""Teacher pairs kept with their match field, as ground truth for provenance: more would not fit into 3 MB."""
+TRAINING = "training.safetensors"
+
+
+def export(
+    out: Path,
+    generator: Generator,
+    critic: Critic,
+    pairs: Sequence[Pair],
+    sample: Tensor,
+    config: TrainConfig,
+    steps: int,
+) -> StylePack:
+    """Write the style pack `out`; `sample` (3, H, W) 0..1 is the content its preview shows.
+
+    Raises EngineError when onnxruntime and torch disagree.
+    """
+    generator = generator.cpu().eval()
+    data = onnx_bytes(generator)
+    worst = parity(generator, data)
+    files = {
+        GENERATOR: data,
+        PREVIEW: png(stylized(generator, sample)),
+        TRAINING: kept_for_explanations(generator, critic, pairs),
+    }
+    recipe = {
+        "training": to_json(config),
+        "steps": steps,
+        "parity": worst,
+        "versions": {"engine": __version__, "torch": torch.__version__.split("+")[0]},
+    }
+    pack = new_pack(
+        config.name, model_spec(generator), author=config.author, licence=config.licence,
+        created=date.today().isoformat(), recipe=recipe,
+    )  # fmt: skip
+    return write_pack(out, pack, files, replace_old=True)
+
+
+def model_spec(generator: Generator) -> ModelSpec:
+    config = generator.config
+    return ModelSpec(
+        inputs={"image": ModelInput(3), "noise": ModelInput(config.noise, scale=STRIDE)},
+        stride=STRIDE,
+        receptive_radius=receptive_radius(config),
+        parameters=parameters(generator),
+        macs_per_pixel=macs_per_pixel(config),
+    )
+
+
+def onnx_bytes(generator: Generator) -> bytes:
+    """The generator as an ONNX model: inputs image (1, 3, H, W), noise (1, N, H/4, W/4); output stylized.
+
+    The tracing exporter: for a network without branches it gives the same graph as the newer one, which takes ten times
+    as long (dynamo=True, torch 2.13).
+    """
+    file = io.BytesIO()
+    example = (torch.rand(1, 3, 64, 96), torch.randn(1, generator.config.noise, 16, 24))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # said of the tracing exporter at every call
+        torch.onnx.export(
+            generator.eval(),
+            example,
+            file,
+            dynamo=False,
+            opset_version=18,
+            input_names=["image", "noise"],
+            output_names=["stylized"],
+            dynamic_axes={
+                "image": {2: "height", 3: "width"},
+                "noise": {2: "rows", 3: "columns"},
+                "stylized": {2: "height", 3: "width"},
+            },
+        )
+    return file.getvalue()
+
+
+def parity(generator: Generator, data: bytes) -> float:
+    """Largest difference between torch and onnxruntime (CPU) over three sizes. Raises EngineError above PARITY."""
+    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    random = torch.Generator().manual_seed(0)
+    worst = 0.0
+    for height, width in PARITY_SIZES:
+        image = torch.rand(1, 3, height, width, generator=random)
+        noise = torch.randn(1, generator.config.noise, height // STRIDE, width // STRIDE, generator=random)
+        with torch.no_grad():
+            ours = generator(image, noise).numpy()
+        (theirs,) = session.run(None, {"image": image.numpy(), "noise": noise.numpy()})
+        worst = max(worst, float(np.abs(ours - theirs).max()))
+    if not worst <= PARITY:
+        raise EngineError(
+            f"The exported style differs from the trained one by {worst:.2g} (allowed: {PARITY:.0e}).",
+            "Train again with torch 2.13.0, the version exports are tested with.",
+        )
+    return worst
+
+
+def kept_for_explanations(generator: nn.Module, critic: nn.Module, pairs: Sequence[Pair]) -> bytes:
+    """Networks as fp16, a few contents with the teacher's match field (int16) as they are. At most 3 MB."""
+    kept: dict[str, Tensor] = {}
+    for name, module in (("generator", generator), ("critic", critic)):
+        kept |= {f"{name}/{key}": value.detach().cpu().half() for key, value in module.state_dict().items()}
+    for index, pair in enumerate(pairs[:KEPT_PAIRS]):
+        kept[f"content/{index}"] = pair.content
+        kept[f"match_field/{index}"] = pair.match_field
+    return save({name: value.contiguous() for name, value in kept.items()})
+
+
+def stylized(generator: Generator, content: Tensor, seed: int = 0) -> Tensor:
+    """(3, H, W) 0..1 -> the same size, 0..1, whatever the size: borders are reflected up to the stride."""
+    _, height, width = content.shape
+    padded = nn.functional.pad(content[None], (0, -width % STRIDE, 0, -height % STRIDE), mode="reflect")
+    shape = (1, generator.config.noise, padded.shape[2] // STRIDE, padded.shape[3] // STRIDE)
+    noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+    with torch.no_grad():
+        result: Tensor = generator(padded.cpu(), noise)
+    return result[0, :, :height, :width].clamp(0, 1)
+
+
+def png(picture: Tensor) -> bytes:
+    """(3, H, W) 0..1 -> an 8-bit PNG."""
+    file = io.BytesIO()
+    Image.fromarray(to_bytes(picture).permute(1, 2, 0).numpy()).save(file, "PNG", optimize=True)
+    return file.getvalue()

@@ -1,0 +1,102 @@
+"""What a training step minimises. All pictures are (N, 3, H, W), display-referred sRGB 0..1."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F  # noqa: N812 (the name the field uses)
+from torch import Tensor
+
+from .teacher import LUMA, patches
+
+Verdicts = list[tuple[Tensor, list[Tensor]]]
+"""What `networks.Critic` returns: logits and features per scale."""
+
+
+def critic_hinge(real: Verdicts, fake: Verdicts) -> Tensor:
+    """E max(0, 1 - D(x)) + E max(0, 1 + D(G)), mean over scales (Lim and Ye 2017; Miyato et al. 2018)."""
+    return _mean([F.relu(1 - r).mean() + F.relu(1 + f).mean() for (r, _), (f, _) in zip(real, fake, strict=True)])
+
+
+def r1_penalty(real: Tensor, verdicts: Verdicts) -> Tensor:
+    """E |grad_x D(x)|^2 on reals, D being the mean logit summed over scales (Mescheder et al. 2018, eq. 9).
+
+    `real` must require grad and `verdicts` come from it. Multiply by gamma / 2.
+    """
+    # One number per sample first: a gradient of the batch's mean would shrink with the batch.
+    per_sample = sum((logits.mean((1, 2, 3)) for logits, _ in verdicts), torch.zeros(()))
+    (gradient,) = torch.autograd.grad(per_sample.sum(), real, create_graph=True)
+    return gradient.square().sum((1, 2, 3)).mean()
+
+
+def generator_hinge(fake: Verdicts) -> Tensor:
+    """-E D(G), mean over scales."""
+    return _mean([-logits.mean() for logits, _ in fake])
+
+
+def feature_statistics(fake: Verdicts, target: Verdicts) -> Tensor:
+    """L1 between means and deviations over the crop of each critic feature.
+
+    The statistics say which strokes there are, not where: the generator may place its own.
+    """
+    terms = []
+    for (_, ours), (_, theirs) in zip(fake, target, strict=True):
+        for a, b in zip(ours, theirs, strict=True):
+            terms.append((a.mean((2, 3)) - b.mean((2, 3))).abs().mean())
+            terms.append((a.std((2, 3)) - b.std((2, 3))).abs().mean())
+    return _mean(terms) * 2
+
+
+def coarse_l1(result: Tensor, target: Tensor, pixels: int) -> Tensor:
+    """L1 between pictures averaged over `pixels` x `pixels`: at full resolution it would average strokes away."""
+    return (F.avg_pool2d(result, pixels) - F.avg_pool2d(target, pixels)).abs().mean()
+
+
+def structure(result: Tensor, content: Tensor) -> Tensor:
+    """1 - local normalised cross-correlation of luminance, 9x9 windows, at 1/2, 1/4 and 1/8 scale.
+
+    At full scale it would keep photographic detail and kill the strokes.
+    """
+    ours, theirs = _luminance(result), _luminance(content)
+    terms = []
+    for _ in range(3):
+        ours, theirs = F.avg_pool2d(ours, 2), F.avg_pool2d(theirs, 2)
+        terms.append(1 - _correlation(ours, theirs).mean())
+    return _mean(terms)
+
+
+def sliced_wasserstein(
+    result: Tensor, style: Tensor, patch: int, scales: int, directions: int, random: torch.Generator
+) -> Tensor:
+    """Sliced Wasserstein distance between the patches of two batches of one size, mean over scales.
+
+    Patches of each are projected on the same random directions; sorted projections are compared (Rabin et al. 2011).
+    """
+    terms = []
+    for _ in range(scales):
+        ours = torch.cat([patches(p, patch, 2) for p in result])
+        theirs = torch.cat([patches(p, patch, 2) for p in style])
+        axes = torch.randn(ours.shape[1], directions, generator=random, device=ours.device)
+        axes = axes / axes.norm(dim=0)
+        terms.append(((ours @ axes).sort(0).values - (theirs @ axes).sort(0).values).abs().mean())
+        result, style = F.avg_pool2d(result, 2), F.avg_pool2d(style, 2)
+    return _mean(terms)
+
+
+def _luminance(picture: Tensor) -> Tensor:
+    weights = torch.tensor(LUMA, device=picture.device, dtype=picture.dtype)
+    return (picture * weights[:, None, None]).sum(1, keepdim=True)
+
+
+def _correlation(a: Tensor, b: Tensor) -> Tensor:
+    def local(x: Tensor) -> Tensor:
+        return F.avg_pool2d(x, 9, stride=1)
+
+    mean_a, mean_b = local(a), local(b)
+    covariance = local(a * b) - mean_a * mean_b
+    variance = (local(a * a) - mean_a**2).clamp_min(0) * (local(b * b) - mean_b**2).clamp_min(0)
+    # Flat windows have no structure to keep: with the small constant they count as uncorrelated, without a spike
+    return covariance / (variance + 1e-6).sqrt()
+
+
+def _mean(terms: list[Tensor]) -> Tensor:
+    return torch.stack(terms).mean()

@@ -1,0 +1,178 @@
+"""Generators and the critic. Everything here is local: no statistic is ever taken over the frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F  # noqa: N812 (the name the field uses)
+from torch import Tensor, nn
+
+STRIDE = 4
+"""The generator's inner grid: sizes it sees are multiples of this, and so are tile positions."""
+
+
+@dataclass(frozen=True)
+class GeneratorConfig:
+    """The shape of a generator. `dense` is the one that ships; see benchmarks/README.md for the comparison."""
+
+    kind: str = "dense"
+    """dense | separable"""
+    width: int = 48
+    """Channels on the inner grid (a quarter of the picture's resolution)."""
+    blocks: int = 4
+    """Residual blocks on the inner grid."""
+    dilations: tuple[int, ...] = (1, 2, 4, 1)
+    """Dilation of each block's first convolution: a wider view at no cost."""
+    noise: int = 4
+    """Noise channels on the inner grid: they choose among the strokes that would fit."""
+    half: int = 24
+    """Channels at half resolution."""
+    full: int = 12
+    """Channels at full resolution, where a channel costs sixteen times what it does inside."""
+
+
+class Generator(nn.Module):
+    """Picture (N, 3, H, W) 0..1 sRGB and noise (N, noise, H/4, W/4) standard normal -> stylized (N, 3, H, W).
+
+    H and W are multiples of 4. The result is not clamped. No normalisation layer: instance norm would couple the
+    whole frame and leave droplets. Resize-convolutions, not transposed ones or pixel shuffle: those leave a grid.
+    """
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__()
+        self.config = config
+        block = {"dense": DenseBlock, "separable": SeparableBlock}[config.kind]
+        # Strided convolutions look at the picture: the same reach as unshuffling, without its slow transposes.
+        self.enter = nn.Conv2d(3, config.width, 2 * STRIDE, stride=STRIDE, padding=STRIDE // 2)
+        self.stir = _conv(config.noise, config.width)
+        self.inner = nn.ModuleList(block(config.width, dilation) for dilation in config.dilations[: config.blocks])
+        self.to_half = _conv(config.width, config.half)
+        self.see_half = nn.Conv2d(3, config.full, 4, stride=2, padding=1)
+        self.refine = _conv(config.half + config.full, config.half)
+        self.to_full = _conv(config.half, config.full)
+        self.leave = _conv(config.full + 3, 3)
+        nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]
+
+    def forward(self, image: Tensor, noise: Tensor) -> Tensor:
+        centred = image * 2 - 1
+        x = _act(self.enter(centred) + self.stir(noise))
+        for block in self.inner:
+            x = block(x)
+        x = _act(self.to_half(_double(x)))
+        x = _act(self.refine(torch.cat([x, _act(self.see_half(centred))], 1)))
+        x = _act(self.to_full(_double(x)))
+        return self.leave(torch.cat([x, centred], 1)) * 0.5 + 0.5
+
+
+class DenseBlock(nn.Module):
+    """Two 3x3 convolutions beside a skip."""
+
+    def __init__(self, width: int, dilation: int) -> None:
+        super().__init__()
+        self.first = _conv(width, width, dilation)
+        self.second = _conv(width, width)
+        with torch.no_grad():  # residual branches start small: depth is safe without normalisation
+            self.second.weight.mul_(0.2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.second(_act(self.first(x)))
+
+
+class SeparableBlock(nn.Module):
+    """A 7x7 depthwise convolution and two pointwise ones (Liu et al., "A ConvNet for the 2020s", 2022)."""
+
+    def __init__(self, width: int, dilation: int) -> None:
+        super().__init__()
+        self.spread = nn.Conv2d(width, width, 7, padding=3 * dilation, dilation=dilation, groups=width)
+        self.widen = nn.Conv2d(width, 3 * width, 1)
+        self.narrow = nn.Conv2d(3 * width, width, 1)
+        with torch.no_grad():
+            self.narrow.weight.mul_(0.2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.narrow(_act(self.widen(self.spread(x))))
+
+
+class Critic(nn.Module):
+    """Patch discriminator at several scales (Isola et al. 2017; Wang et al. 2018). Returns logits and features.
+
+    (N, 3, H, W) 0..1 -> one (logits (N, 1, h, w), [features ...]) per scale, full scale first. No normalisation:
+    batch norm would break the gradient penalty, spectral norm learned strokes several times more slowly.
+    """
+
+    def __init__(self, width: int = 32, scales: int = 2) -> None:
+        super().__init__()
+        self.scales = nn.ModuleList(PatchCritic(width) for _ in range(scales))
+
+    def forward(self, picture: Tensor) -> list[tuple[Tensor, list[Tensor]]]:
+        x = picture * 2 - 1
+        results = []
+        for critic in self.scales:
+            results.append(critic(x))
+            x = F.avg_pool2d(x, 2)
+        return results
+
+
+class PatchCritic(nn.Module):
+    """One scale: sees 38 pixels to a logit."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        widths = (3, width, 2 * width, 4 * width)
+        self.down = nn.ModuleList(nn.Conv2d(a, b, 4, stride=2, padding=1) for a, b in pairwise(widths))
+        self.wide = nn.Conv2d(4 * width, 4 * width, 3, padding=1)
+        self.out = nn.Conv2d(4 * width, 1, 1)
+        for layer in (*self.down, self.wide, self.out):
+            nn.init.kaiming_normal_(layer.weight, 0.2)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        features = []
+        for layer in (*self.down, self.wide):
+            x = _act(layer(x))
+            features.append(x)
+        return self.out(x), features
+
+
+def receptive_radius(config: GeneratorConfig) -> int:
+    """How far to each side, in pixels, a result pixel can see. An upper bound, tested against gradients."""
+    reach = {"dense": lambda d: d + 1, "separable": lambda d: 3 * d}[config.kind]
+    inner = 2 + sum(reach(d) for d in config.dilations[: config.blocks])
+    at_half = 2 * inner + 1 + 1 + 1
+    return 2 * at_half + 1 + 1 + STRIDE
+
+
+def parameters(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
+
+
+def macs_per_pixel(config: GeneratorConfig) -> float:
+    """Multiply-adds per picture pixel, counted on the convolutions themselves."""
+    total = 0
+
+    def count(module: nn.Conv2d, inputs: tuple[Tensor], output: Tensor) -> None:
+        nonlocal total
+        total += output[0].numel() * module.weight[0].numel()
+
+    generator = Generator(config).eval()
+    hooks = [m.register_forward_hook(count) for m in generator.modules() if isinstance(m, nn.Conv2d)]
+    size = 64
+    with torch.no_grad():
+        generator(torch.zeros(1, 3, size, size), torch.zeros(1, config.noise, size // STRIDE, size // STRIDE))
+    for hook in hooks:
+        hook.remove()
+    return total / size**2
+
+
+def _conv(inputs: int, outputs: int, dilation: int = 1) -> nn.Conv2d:
+    # Zero padding is only ever seen inside the halo, which is cut off.
+    return nn.Conv2d(inputs, outputs, 3, padding=dilation, dilation=dilation)
+
+
+def _act(x: Tensor) -> Tensor:
+    return F.leaky_relu(x, 0.2)
+
+
+def _double(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2.0, mode="nearest")

@@ -1,0 +1,101 @@
+"""The patch teacher: its search against brute force, its guide and its match field against known answers."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.training.teacher import (
+    Guide,
+    TeacherConfig,
+    average,
+    blur,
+    nearest_both_ways,
+    nearest_patches,
+    paint,
+    patches,
+)
+
+QUICK = TeacherConfig(levels=(0.5, 1.0), rounds=(1, 2), keys=2000)
+
+
+def random_picture(height: int, width: int, seed: int = 0) -> torch.Tensor:
+    return torch.rand(3, height, width, generator=torch.Generator().manual_seed(seed))
+
+
+@given(st.integers(7, 40), st.integers(7, 40), st.integers(1, 4))
+@settings(max_examples=20, deadline=None)
+def test_average_of_a_pictures_own_patches_is_the_picture(height: int, width: int, stride: int) -> None:
+    picture = random_picture(height, width)
+    again = average(patches(picture, 7, stride), (height, width), 7, stride)
+    torch.testing.assert_close(again, picture)
+
+
+@given(st.integers(1, 700), st.integers(1, 2500))
+@settings(max_examples=10, deadline=None)
+def test_block_search_equals_brute_force(queries: int, keys: int) -> None:
+    random = torch.Generator().manual_seed(queries * 3000 + keys)
+    q, k = torch.rand(queries, 12, generator=random), torch.rand(keys, 12, generator=random)
+    brute = torch.cdist(q, k, compute_mode="donot_use_mm_for_euclid_dist").square()
+    best, served = nearest_both_ways(q, k)
+    torch.testing.assert_close(best, brute.amin(1), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(served, brute.amin(0), atol=1e-4, rtol=1e-4)
+    weighted = brute / (0.3 * brute.amin(1).median() + brute.amin(0))
+    taken = weighted.gather(1, nearest_patches(q, k, 0.3, 12)[:, None])[:, 0]
+    torch.testing.assert_close(taken, weighted.amin(1), atol=1e-3, rtol=1e-3)
+
+
+def test_low_completeness_uses_more_of_the_style() -> None:
+    """All queries prefer one key; the normalised search still sends some elsewhere."""
+    random = torch.Generator().manual_seed(0)
+    keys = torch.rand(200, 8, generator=random)
+    queries = keys[:1] + 0.3 * torch.rand(400, 8, generator=random)
+    used = {c: nearest_patches(queries, keys, c, 8).unique().numel() for c in (0.01, 100.0)}
+    assert used[0.01] > used[100.0]
+
+
+def test_a_painting_painted_from_itself_is_itself() -> None:
+    style = blur(random_picture(48, 56), 1.5)
+    guide = Guide([style], style, QUICK)
+    painting = paint(style, style, guide, QUICK, torch.Generator().manual_seed(0))
+    assert float((painting.picture - style).abs().mean()) < 0.01
+
+
+def test_the_match_field_tells_where_each_patch_came_from() -> None:
+    """Left half dark, right half bright: dark content must be matched to columns on the left."""
+    style = torch.cat([random_picture(40, 40) * 0.2, 0.8 + random_picture(40, 40) * 0.2], 2)
+    content = torch.cat([torch.full((3, 40, 40), 0.1), torch.full((3, 40, 40), 0.9)], 2)
+    painting = paint(content, style, Guide([content], style, QUICK), QUICK, torch.Generator().manual_seed(0))
+    columns = painting.match_field[1]
+    third = columns.shape[1] // 3
+    assert (columns[:, :third] < 40).all()
+    assert (columns[:, -third:] >= 34).all()
+
+
+def test_the_guide_is_one_fixed_curve() -> None:
+    """A pixel's guide depends on the pixel alone: a bright object elsewhere in the frame changes nothing."""
+    style = random_picture(32, 32, 1)
+    guide = Guide([random_picture(32, 32, 2), random_picture(32, 32, 3)], style, TeacherConfig())
+    content = random_picture(16, 16, 4)
+    brighter = content.clone()
+    brighter[:, :, 8:] = 1.0
+    torch.testing.assert_close(guide.of_content(content)[:, :, :8], guide.of_content(brighter)[:, :, :8])
+
+
+def test_the_guide_takes_on_the_styles_luminance() -> None:
+    config = TeacherConfig(luminance=1.0)
+    content, style = random_picture(64, 64, 5) * 0.3, 0.5 + random_picture(64, 64, 6) * 0.5
+    light = Guide([content], style, config).of_content(content)[0]
+    wanted = Guide([content], style, config).of_style(style)[0]
+    for share in (0.1, 0.5, 0.9):
+        assert float(light.quantile(share)) == pytest.approx(float(wanted.quantile(share)), abs=0.02)
+
+
+def test_same_seed_same_painting() -> None:
+    style, content = random_picture(32, 40, 1), random_picture(24, 32, 2)
+    guide = Guide([content], style, QUICK)
+    one, two = (paint(content, style, guide, QUICK, torch.Generator().manual_seed(3)) for _ in range(2))
+    assert torch.equal(one.picture, two.picture)
+    assert torch.equal(one.match_field, two.match_field)

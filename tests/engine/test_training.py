@@ -1,0 +1,259 @@
+"""Networks, losses, the training loop and its export, on real tiny networks."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from PIL import Image
+from safetensors import safe_open
+
+from engine import style_pack
+from engine.errors import EngineError
+from engine.protocol import Done, Event, Preview, StyleReady, TrainRequest, TrainStep
+from engine.training import losses
+from engine.training.augment import augment
+from engine.training.config import TrainConfig, from_json
+from engine.training.export import onnx_bytes, parity
+from engine.training.loop import train
+from engine.training.metrics import bidirectional_patch_distance, colour_transfer
+from engine.training.networks import STRIDE, Generator, GeneratorConfig, macs_per_pixel, parameters, receptive_radius
+
+TINY = GeneratorConfig(width=8, blocks=1, half=4, full=4, noise=2)
+QUICK = {
+    "size": 64,
+    "style_side": 96,
+    "crop": 32,
+    "batch": 2,
+    "pairs": 2,
+    "steps": 4,
+    "preview_every": 2,
+    "critic_width": 4,
+    "device": "cpu",
+    "r1_every": 2,
+    "generator": {"width": 8, "blocks": 1, "half": 4, "full": 4, "noise": 2},
+    "teacher": {"levels": [0.5, 1.0], "rounds": [1, 1], "keys": 500},
+}
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """A painting and two contents, made of coloured waves."""
+    (tmp_path / "content").mkdir()
+    y, x = np.mgrid[0:96, 0:112] / 20.0
+    for name, phase in (("painting.png", 0.0), ("content/a.png", 1.0), ("content/b.png", 2.0)):
+        waves = np.stack([np.sin(3 * x + phase), np.sin(2 * y + phase), np.sin(x + y + phase)], 2)
+        Image.fromarray(((waves + 1) * 127).astype(np.uint8)).save(tmp_path / name)
+    return tmp_path
+
+
+def request(folder: Path, out: str = "style", resume: bool = False, **changes: object) -> TrainRequest:
+    config = {**QUICK, **changes}
+    return TrainRequest(
+        "job", (str(folder / "painting.png"),), str(folder / "content"), str(folder / out), config, resume
+    )
+
+
+def test_training_ends_in_a_style_that_runs(pictures: Path) -> None:
+    events = list(train(request(pictures)))
+    assert isinstance(events[-1], Done)
+    ready = next(e for e in events if isinstance(e, StyleReady))
+    pack = style_pack.load(Path(ready.folder))
+    assert pack.model.receptive_radius == receptive_radius(from_json(QUICK).generator)
+    assert pack.recipe["training"]["steps"] == 4
+    session = onnxruntime.InferenceSession(pack.read("generator.onnx"), providers=["CPUExecutionProvider"])
+    noise = np.zeros((1, 2, 9, 5), np.float32)
+    (result,) = session.run(None, {"image": np.zeros((1, 3, 36, 20), np.float32), "noise": noise})
+    assert result.shape == (1, 3, 36, 20)
+    assert all(Path(e.path).exists() for e in events if isinstance(e, Preview))
+
+
+def test_the_pack_keeps_what_explanations_need(pictures: Path) -> None:
+    list(train(request(pictures)))
+    with safe_open(str(pictures / "style" / "training.safetensors"), "pt") as kept:
+        names = set(kept.keys())
+        assert kept.get_tensor("match_field/0").dtype == torch.int16
+        assert kept.get_tensor("content/0").shape == (3, 64, 64)
+    assert any(n.startswith("generator/") for n in names)
+    assert any(n.startswith("critic/") for n in names)
+
+
+def test_a_resumed_run_equals_the_uninterrupted_one(pictures: Path) -> None:
+    list(train(request(pictures, "whole", steps=6)))
+    broken = train(request(pictures, "broken", steps=6))
+    for event in broken:  # stopped by hand after the second checkpoint
+        if isinstance(event, Preview) and event.caption == "Step 4":
+            break
+    broken.close()  # type: ignore[attr-defined]
+    list(train(request(pictures, "broken", resume=True, steps=6)))
+    one, two = (style_pack.load(pictures / name) for name in ("whole", "broken"))
+    assert one.files["generator.onnx"] == two.files["generator.onnx"]
+
+
+def test_the_adversarial_route_trains_without_a_teacher(pictures: Path) -> None:
+    events = list(train(request(pictures, route="adversarial")))
+    assert isinstance(events[-1], Done)
+    assert not list((pictures / "style.training" / "pairs").iterdir())
+
+
+def test_without_a_critic_only_the_coarse_term_is_left(pictures: Path) -> None:
+    events: list[Event] = list(train(request(pictures, adversarial=0.0, features=0.0)))
+    steps = [e for e in events if isinstance(e, TrainStep)]
+    assert steps
+    assert set(steps[-1].losses) == {"coarse"}
+
+
+def test_a_budget_ends_the_run(pictures: Path) -> None:
+    events = list(train(request(pictures, steps=100000, budget=1.0)))
+    assert isinstance(events[-1], Done)
+    assert events[-1].report["steps"] < 100000
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"crop": 30}, "crop"),
+        ({"route": "magic"}, "route"),
+        ({"steps": "many"}, "steps"),
+        ({"stepz": 3}, "stepz"),
+        ({"generator": {"depth": 3}}, "depth"),
+    ],
+)
+def test_wrong_settings_are_named_before_anything_starts(pictures: Path, changes: dict, said: str) -> None:
+    with pytest.raises(EngineError, match=said):
+        next(train(request(pictures, **changes)))
+    assert not (pictures / "style.training").exists()
+
+
+def test_empty_content_folder(pictures: Path) -> None:
+    (pictures / "empty").mkdir()
+    with pytest.raises(EngineError, match="no picture"):
+        next(train(replace(request(pictures), content=str(pictures / "empty"))))
+
+
+def test_a_training_is_never_overwritten_by_accident(pictures: Path) -> None:
+    list(train(request(pictures)))
+    with pytest.raises(EngineError, match="already"):
+        next(train(request(pictures)))
+    with pytest.raises(EngineError, match="other settings"):
+        next(train(request(pictures, resume=True, batch=1)))
+
+
+@pytest.mark.parametrize("config", [TINY, GeneratorConfig(kind="separable", width=8, blocks=2, dilations=(1, 2))])
+def test_the_generator_sees_no_further_than_it_says(config: GeneratorConfig) -> None:
+    radius = receptive_radius(config)
+    size = 2 * (radius + 4 * STRIDE) // STRIDE * STRIDE
+    generator = Generator(config).double()
+    seen = torch.zeros(size, size, dtype=torch.bool)
+    for offset in range(STRIDE):  # the reach differs with the place on the inner grid
+        image = torch.rand(1, 3, size, size, dtype=torch.double, requires_grad=True)
+        noise = torch.randn(1, config.noise, size // STRIDE, size // STRIDE, dtype=torch.double)
+        centre = size // 2 + offset
+        generator(image, noise)[0, :, centre, centre].sum().backward()
+        assert image.grad is not None
+        touched = image.grad[0].abs().sum(0) > 0
+        rows = touched.any(1).nonzero()
+        assert centre - int(rows.min()) <= radius
+        assert int(rows.max()) - centre <= radius
+        seen |= touched
+    assert seen.any(1).sum() > radius  # the bound is not absurdly wide
+
+
+def test_macs_and_parameters_of_a_known_network() -> None:
+    config = TINY
+    # by hand, per picture pixel: stride-4 layers count 1/16, stride-2 layers 1/4
+    inner = (3 * 64 + 2 * 9) * 8 + 2 * 9 * 8 * 8
+    half = 9 * 8 * 4 + 3 * 16 * 4 + 9 * (4 + 4) * 4
+    full = 9 * 4 * 4 + 9 * (4 + 3) * 3
+    assert macs_per_pixel(config) == pytest.approx(inner / 16 + half / 4 + full)
+    assert parameters(Generator(config)) == inner + half + full + (8 + 8 + 16 + 4 + 4 + 4 + 4 + 3)
+
+
+def test_export_parity_and_its_alarm() -> None:
+    generator = Generator(TINY)
+    data = onnx_bytes(generator)
+    assert parity(generator, data) <= 1e-4
+    with torch.no_grad():
+        generator.leave.bias += 0.01
+    with pytest.raises(EngineError, match="differs"):
+        parity(generator, data)
+
+
+def verdicts(*values: float) -> losses.Verdicts:
+    return [(torch.tensor(values).view(-1, 1, 1, 1), [])]
+
+
+def test_hinge_on_hand_computed_numbers() -> None:
+    # reals 2 and 0: max(0, 1 - 2) = 0, max(0, 1 - 0) = 1; fakes -3 and 1: 0 and 2
+    assert float(losses.critic_hinge(verdicts(2, 0), verdicts(-3, 1))) == pytest.approx(0.5 + 1.0)
+    assert float(losses.generator_hinge(verdicts(-3, 1))) == pytest.approx(1.0)
+
+
+def test_r1_of_a_linear_critic_is_the_square_of_its_weights() -> None:
+    weights = torch.tensor([1.0, -2.0, 0.5]).view(1, 3, 1, 1)
+    real = torch.rand(4, 3, 5, 5, requires_grad=True)
+    logits = (real * weights).sum((1, 2, 3), keepdim=True)
+    assert float(losses.r1_penalty(real, [(logits, [])]).detach()) == pytest.approx(25 * (1 + 4 + 0.25), rel=1e-5)
+
+
+def test_coarse_l1_is_blind_to_strokes_and_sees_colour() -> None:
+    stripes = torch.zeros(1, 3, 32, 32)
+    stripes[..., ::2] = 1.0
+    assert float(losses.coarse_l1(stripes, stripes.roll(1, 3), 8)) == 0.0
+    assert float(losses.coarse_l1(stripes, stripes + 0.25, 8)) == pytest.approx(0.25)
+
+
+def test_structure_ignores_brightness_and_sees_inversion() -> None:
+    content = torch.rand(1, 3, 160, 160, generator=torch.Generator().manual_seed(0))
+    assert float(losses.structure(content * 0.5 + 0.2, content)) == pytest.approx(0.0, abs=0.02)
+    assert float(losses.structure(1 - content, content)) == pytest.approx(2.0, abs=0.02)
+
+
+def test_sliced_wasserstein_of_a_shift() -> None:
+    """Shifting every value by c moves each projection by c * sum(axis): the distance is c * E|sum(axis)|."""
+    random = torch.Generator().manual_seed(0)
+    picture = torch.rand(1, 3, 40, 40, generator=random)
+    assert float(losses.sliced_wasserstein(picture, picture, 7, 2, 32, random)) == 0.0
+    distance = float(losses.sliced_wasserstein(picture + 0.1, picture, 7, 1, 4000, random))
+    # a random unit axis in d dimensions has E|sum| = sqrt(2 / pi) for large d
+    assert distance == pytest.approx(0.1 * (2 / np.pi) ** 0.5, rel=0.05)
+
+
+def test_augmentation_keeps_colours_and_gradients() -> None:
+    pictures = torch.rand(3, 3, 32, 32, requires_grad=True)
+    out = augment(pictures, torch.Generator().manual_seed(0))
+    values = set(out.detach().flatten().tolist()) - {0.0}
+    assert values <= set(pictures.detach().flatten().tolist())
+    out.sum().backward()
+    assert pictures.grad is not None
+    assert set(pictures.grad.unique().tolist()) == {0.0, 1.0}
+
+
+def test_patch_distance_orders_known_pictures() -> None:
+    painting = torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(1))
+    same = bidirectional_patch_distance(painting[:, :40, :40], painting)
+    noise = bidirectional_patch_distance(torch.rand(3, 40, 40), painting)
+    assert same[0] == pytest.approx(0.0, abs=1e-2)
+    assert noise[0] > 1.0
+    assert same[1] < noise[1] + 0.5
+
+
+def test_colour_transfer_takes_the_palette_in_order_of_luminance() -> None:
+    painting = torch.linspace(0, 1, 64 * 64).view(1, 64, 64) * torch.tensor([1.0, 0.5, 0.0]).view(3, 1, 1)
+    content = torch.linspace(1, 0, 256).view(1, 16, 16).repeat(3, 1, 1)
+    result = colour_transfer(content, painting)
+    assert float(result[0, 0, 0]) > 0.95
+    assert float(result[0, -1, -1]) < 0.05
+    torch.testing.assert_close(result[1], result[0] / 2)
+
+
+def test_config_survives_json() -> None:
+    config = from_json(json.loads(json.dumps(QUICK)))
+    assert config.generator.width == 8
+    assert config.teacher.levels == (0.5, 1.0)
+    assert from_json({}) == TrainConfig()
