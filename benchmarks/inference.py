@@ -1,0 +1,178 @@
+"""How long one 1920x1080 picture takes on two processor cores: our generator, CycleGAN's and fast-neural-style's.
+
+    python -m benchmarks.inference [--style NAME] [--rounds 3]
+
+All three run in one process, one after the other in every round, with the same session options, threads and picture;
+the medians over the rounds count. Then `pentimento stylize` of such a picture as a process of its own, for its
+peak memory. CycleGAN wants some 12 GB at this size. Writes results/inference_<machine>.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine import style_pack
+from engine.style_pack import GENERATOR, ModelInput, ModelSpec, StylePack, new_pack, write_pack
+
+from . import machine, peers
+
+REPO = Path(__file__).resolve().parent.parent
+WIDTH, HEIGHT = 1920, 1080
+BARS = {"seconds": 1.0, "memory_mb": 1536, "cyclegan": 20.0, "fast-neural-style": 4.0}
+"""Issue 2: at most, at most, at least as many times slower, likewise."""
+
+
+def main() -> int:
+    arguments = _arguments()
+    if hasattr(os, "sched_setaffinity"):  # children inherit it
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: arguments.cores])
+    with tempfile.TemporaryDirectory() as folder:
+        ours = _our_style(arguments.style, Path(folder))
+        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+            seconds = pool.submit(measure, ours, Path(folder), arguments.rounds).result()
+        numbers = _summary(style_pack.load(ours), seconds, measure_stylize(ours, Path(folder)))
+    _print(numbers)
+    print(f"Written: {machine.write('inference', numbers).relative_to(REPO)}")
+    return 0
+
+
+# ---------------------------------------------------------------- measuring
+
+
+def measure(ours: Path, folder: Path, rounds: int) -> dict[str, list[float]]:
+    """Seconds of every run, by network: interleaved, so that whatever else the machine does meets all alike."""
+    from engine.runtime import Paint, Session, noise_for
+
+    sessions = {"ours": Session(style_pack.load(ours), "cpu")}
+    for name in peers.PEERS:
+        sessions[name] = Session(_peer_pack(name, folder), "cpu")
+    picture = np.random.default_rng(0).random((1, 3, HEIGHT, WIDTH), dtype=np.float32)
+    noise = noise_for(sessions["ours"].spec, Paint(), (0, 0, HEIGHT, WIDTH), (HEIGHT, WIDTH))
+    seconds: dict[str, list[float]] = {name: [] for name in sessions}
+    for number in range(rounds + 1):
+        for name, session in sessions.items():
+            start = time.perf_counter()
+            session.run(picture, noise if name == "ours" else None)
+            if number:  # the first round allocates
+                seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def measure_stylize(style: Path, folder: Path) -> dict[str, Any]:
+    """`pentimento stylize` of a 1920x1080 PNG: its own account of the seconds, and the peak memory of its process."""
+    picture = folder / "picture.png"
+    _write_picture(picture)
+    command = [sys.executable, "-m", "engine", "stylize", str(picture), "--style", str(style), "--device", "cpu"]
+    start = time.perf_counter()
+    with subprocess.Popen([*command, "--json", "--out", str(folder)], cwd=REPO, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        events = [json.loads(line) for line in process.stdout]
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"pentimento stylize failed: {events[-1:]}")
+    (stylized,) = (event for event in events if event["type"] == "Stylized")
+    wall = time.perf_counter() - start
+    return {"wall": wall, "seconds": stylized["seconds"], "peak_memory_mb": usage.ru_maxrss / 1024}
+
+
+def _summary(pack: StylePack, seconds: dict[str, list[float]], whole: dict[str, Any]) -> dict[str, Any]:
+    medians = {name: statistics.median(runs) for name, runs in seconds.items()}
+    return {
+        "picture": [WIDTH, HEIGHT],
+        "style": pack.name,
+        "gmac": round(pack.model.macs_per_pixel * WIDTH * HEIGHT / 1e9, 2),
+        "parameters": pack.model.parameters,
+        "median_seconds": medians,
+        "times_slower": {name: medians[name] / medians["ours"] for name in peers.PEERS},
+        "all_seconds": seconds,
+        "stylize": whole,
+    }
+
+
+def _print(numbers: dict[str, Any]) -> None:
+    print(f"{numbers['style']}: {numbers['parameters']:,} parameters, {numbers['gmac']} GMAC at {WIDTH}x{HEIGHT}")
+    for name, seconds in numbers["median_seconds"].items():
+        factor = numbers["times_slower"].get(name)
+        bar = f"  {factor:5.1f} times slower (bar: {BARS[name]:g})" if factor else f"  (bar: {BARS['seconds']:g} s)"
+        print(f"  {name:20}{seconds:7.3f} s{bar}")
+    whole = numbers["stylize"]
+    parts = ", ".join(f"{part} {seconds:.2f} s" for part, seconds in whole["seconds"].items())
+    print(f"  pentimento stylize: {whole['wall']:.2f} s in all ({parts})")
+    print(f"  peak memory {whole['peak_memory_mb']:.0f} MB (bar: {BARS['memory_mb']} MB)")
+
+
+# ---------------------------------------------------------------- what is measured
+
+
+def _our_style(name: str, folder: Path) -> Path:
+    """The style to measure: the one asked for, else the first that ships, else random weights in the same network."""
+    if name:
+        return style_pack.find(name).source
+    shipped = [style for style in style_pack.installed() if style.kind == "pentimento" and not style.problem]
+    return Path(shipped[0].folder) if shipped else _random_style(folder / "random")
+
+
+def _random_style(folder: Path) -> Path:
+    """The generator that ships, untrained."""
+    import torch
+
+    from engine.training import networks
+
+    config = networks.GeneratorConfig()
+    generator = networks.Generator(config).eval()
+    inner = (HEIGHT // networks.STRIDE, WIDTH // networks.STRIDE)
+    examples = (torch.zeros(1, 3, HEIGHT, WIDTH), torch.zeros(1, config.noise, *inner))
+    spec = ModelSpec(
+        {"image": ModelInput(3), "noise": ModelInput(config.noise, scale=networks.STRIDE)},
+        stride=networks.STRIDE,
+        receptive_radius=networks.receptive_radius(config),
+        parameters=networks.parameters(generator),
+        macs_per_pixel=networks.macs_per_pixel(config),
+    )
+    names = {2: "height", 3: "width"}
+    data = peers.export(generator, examples, ["image", "noise"], {"image": names, "noise": {2: "h", 3: "w"}})
+    return write_pack(folder, new_pack("Random weights", spec), {GENERATOR: data}).source
+
+
+def _peer_pack(name: str, folder: Path) -> StylePack:
+    """A peer as a style pack, so that it runs in exactly the session our own styles run in."""
+    example = peers.torch.zeros(1, 3, HEIGHT, WIDTH)
+    data = peers.export(peers.PEERS[name]().eval(), (example,), ["image"])
+    spec = ModelSpec({"image": ModelInput(3)}, fixed_size=(HEIGHT, WIDTH))
+    return write_pack(folder / name, new_pack(name, spec, kind="third-party"), {GENERATOR: data})
+
+
+def _write_picture(path: Path) -> None:
+    """Soft colours with some grain: what a render is like to a PNG encoder."""
+    from PIL import Image
+
+    y, x = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float32) / HEIGHT
+    waves = np.stack([0.5 + 0.4 * np.sin(5 * x + shift) * np.cos(4 * y - shift) for shift in (0.0, 1.0, 2.0)], 2)
+    grain = np.random.default_rng(1).normal(0, 0.01, waves.shape)
+    Image.fromarray((np.clip(waves + grain, 0, 1) * 255).astype(np.uint8)).save(path)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--style", default="", metavar="NAME", help="style to measure (default: the first that ships)")
+    parser.add_argument("--rounds", type=int, default=3, help="measured rounds (default 3)")
+    parser.add_argument("--cores", type=int, default=2, help="processor cores to use (default 2)")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

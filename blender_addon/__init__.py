@@ -1,0 +1,31 @@
+"""Pentimento: painted looks for textures and renders, by small GAN styles that explain themselves.
+
+Sources of the extension (Blender 4.2 and later); `bl_info` lets the same sources install as a legacy add-on.
+"""
+
+from __future__ import annotations
+
+from . import jobs, operators, panels, preferences, props
+
+bl_info = {
+    "name": "Pentimento",
+    "author": "The Pentimento project",
+    "version": (0, 1, 0),
+    "blender": (3, 4, 0),
+    "location": "Image Editor and 3D Viewport > Sidebar > Pentimento; Properties > Render > Pentimento",
+    "description": "Painted looks for textures and renders: small GAN styles that explain themselves",
+    "category": "Paint",
+}
+
+ROOMS = (props, preferences, operators, panels)
+
+
+def register() -> None:
+    for room in ROOMS:
+        room.register()
+
+
+def unregister() -> None:
+    jobs.stop()
+    for room in reversed(ROOMS):
+        room.unregister()

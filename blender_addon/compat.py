@@ -1,0 +1,99 @@
+"""Everything that differs between Blender versions, and nothing else. Callers never ask for a version."""
+
+# Blender's stubs know neither what exists at run time nor the kinds of nodes.
+# mypy: disable-error-code="attr-defined, union-attr, arg-type, return-value"
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+BEFORE_4_0 = bpy.app.version < (4, 0, 0)
+BEFORE_5_0 = bpy.app.version < (5, 0, 0)
+
+
+def user_folder(package: str, name: str) -> Path:
+    """A folder of ours that can be written and outlives updates. Extensions have a place of their own since 4.2."""
+    try:
+        return Path(bpy.utils.extension_path_user(package, path=name, create=True))
+    except (AttributeError, ValueError):
+        # Before 4.2, or installed as a legacy add-on.
+        return Path(bpy.utils.user_resource("DATAFILES", path=f"pentimento/{name}", create=True))
+
+
+def progress(layout: bpy.types.UILayout, fraction: float, text: str) -> None:
+    if BEFORE_4_0:
+        layout.label(text=f"{text}  {fraction:.0%}", icon="SORTTIME")
+    else:
+        layout.progress(factor=fraction, text=f"{text}  {fraction:.0%}")
+
+
+# ---------------------------------------------------------------- nodes
+
+
+@dataclass(frozen=True)
+class Mix:
+    """The sockets of a node that mixes two colours."""
+
+    factor: bpy.types.NodeSocket
+    a: bpy.types.NodeSocket
+    b: bpy.types.NodeSocket
+    result: bpy.types.NodeSocket
+
+
+def new_mix(tree: bpy.types.NodeTree, blend: str) -> Mix:
+    """A colour mix node. The compositor of 4.x has one of its own; everywhere else it is the shader node."""
+    if tree.bl_idname == "CompositorNodeTree" and BEFORE_5_0:
+        node: Any = tree.nodes.new("CompositorNodeMixRGB")
+        node.blend_type = blend
+        return Mix(node.inputs[0], node.inputs[1], node.inputs[2], node.outputs[0])
+    node = tree.nodes.new("ShaderNodeMix")
+    node.data_type, node.blend_type = "RGBA", blend
+    by_name = {socket.identifier: socket for socket in (*node.inputs, *node.outputs)}
+    return Mix(by_name["Factor_Float"], by_name["A_Color"], by_name["B_Color"], by_name["Result_Color"])
+
+
+def new_group_socket(tree: bpy.types.NodeTree, name: str, kind: str, output: bool = False) -> Any:
+    """A socket on the outside of a node group."""
+    if BEFORE_4_0:
+        return (tree.outputs if output else tree.inputs).new(kind, name)
+    return tree.interface.new_socket(name, in_out="OUTPUT" if output else "INPUT", socket_type=kind)
+
+
+def compositor(scene: bpy.types.Scene) -> bpy.types.NodeTree:
+    """The scene's compositor tree; made, with the render shown unchanged, where there is none."""
+    if BEFORE_5_0:
+        if not scene.use_nodes:
+            scene.use_nodes = True
+        return scene.node_tree
+    if scene.compositing_node_group is None:
+        scene.compositing_node_group = _plain_compositor()
+    return scene.compositing_node_group
+
+
+def _plain_compositor() -> bpy.types.NodeTree:
+    tree = bpy.data.node_groups.new("Compositing Nodes", "CompositorNodeTree")
+    new_group_socket(tree, "Image", "NodeSocketColor", output=True)
+    render, end = tree.nodes.new("CompositorNodeRLayers"), tree.nodes.new("NodeGroupOutput")
+    end.location.x = 600
+    tree.links.new(render.outputs["Image"], end.inputs["Image"])
+    return tree
+
+
+# ---------------------------------------------------------------- rendering
+
+
+def write_multilayer(settings: bpy.types.ImageFormatSettings) -> None:
+    """Chooses multilayer EXR. Since 5.0 the kind of media has to be chosen before the format."""
+    if hasattr(settings, "media_type"):
+        settings.media_type = "MULTI_LAYER_IMAGE"
+    settings.file_format = "OPEN_EXR_MULTILAYER"
+
+
+def format_fields(settings: bpy.types.ImageFormatSettings) -> tuple[str, ...]:
+    """What `write_multilayer` may change, in the order in which it has to be put back."""
+    first = ("media_type",) if hasattr(settings, "media_type") else ()
+    return (*first, "file_format", "color_mode", "color_depth", "exr_codec")

@@ -1,0 +1,170 @@
+"""What the artist sees: one panel, in the Image Editor, the 3D viewport and the render properties."""
+
+# Blender's stubs know neither what exists at run time nor the kinds of nodes.
+# mypy: disable-error-code="union-attr, arg-type"
+# ruff: noqa: RUF012
+
+from __future__ import annotations
+
+import json
+import textwrap
+from typing import Any
+
+import bpy
+
+from . import compat, jobs, props, scene_io
+
+
+class PentimentoPanel:
+    """The controls. Where they stand decides what the button paints."""
+
+    bl_label = "Pentimento"
+    bl_category = "Pentimento"
+    paints_renders = False
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout: bpy.types.UILayout = self.layout  # type: ignore[attr-defined]
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        _draw_style(layout, context)
+        _draw_controls(layout, context, self.paints_renders)
+        if jobs.current():
+            _draw_progress(layout)
+        else:
+            self.draw_button(layout, context)
+            _draw_report(layout, context)
+
+    def draw_button(self, layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+        raise NotImplementedError
+
+
+class ImagePanel(PentimentoPanel):
+    def draw_button(self, layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+        image = scene_io.image_in_view(context)
+        big = layout.column()
+        big.scale_y = 1.5
+        big.enabled = image is not None
+        big.operator("pentimento.stylize_image", icon="BRUSH_DATA", text=_button_text(image))
+        if image is not None:
+            _draw_findings(layout, image)
+
+
+class ImageEditorPanel(ImagePanel, bpy.types.Panel):
+    bl_idname = "PENTIMENTO_PT_image"
+    bl_space_type = "IMAGE_EDITOR"
+    bl_region_type = "UI"
+
+
+class ViewportPanel(ImagePanel, bpy.types.Panel):
+    bl_idname = "PENTIMENTO_PT_view"
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+
+
+class RenderPanel(PentimentoPanel, bpy.types.Panel):
+    bl_idname = "PENTIMENTO_PT_render"
+    bl_space_type = "PROPERTIES"
+    bl_region_type = "WINDOW"
+    bl_context = "render"
+    bl_options = {"DEFAULT_CLOSED"}
+    paints_renders = True
+
+    def draw_button(self, layout: bpy.types.UILayout, _context: bpy.types.Context) -> None:
+        big = layout.column()
+        big.scale_y = 1.5
+        big.operator("pentimento.stylize_render", icon="RENDER_STILL")
+
+
+def _button_text(image: bpy.types.Image | None) -> str:
+    return f"Stylize {scene_io.original_of(image).name}" if image else "No Image in View"
+
+
+def _draw_style(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    chosen = props.settings(context)
+    if not props.styles():
+        layout.label(text="No style is installed", icon="INFO")
+        layout.operator("pentimento.import_style", icon="IMPORT")
+        return
+    layout.template_icon_view(chosen, "style", show_labels=True, scale=6.0, scale_popup=5.0)
+    row = layout.row(align=True)
+    row.prop(chosen, "style", text="")
+    row.operator("pentimento.import_style", text="", icon="IMPORT")
+    if missing := props.missing_style(chosen):
+        _draw_text(layout, context, f"The style {missing} is not installed.", "ERROR")
+
+
+def _draw_controls(layout: bpy.types.UILayout, context: bpy.types.Context, paints_renders: bool) -> None:
+    chosen = props.settings(context)
+    column = layout.column()
+    column.enabled = jobs.current() is None
+    column.prop(chosen, "strength")
+    column.prop(chosen, "stroke")
+    column.prop(chosen, "seed")
+    if not paints_renders:
+        column.prop(chosen, "tileable")
+    column.row().prop(chosen, "overlays")
+    column.prop(chosen, "device")
+
+
+def _draw_progress(layout: bpy.types.UILayout) -> None:
+    job = jobs.current()
+    assert job is not None
+    column = layout.column()
+    column.label(text=job.title)
+    compat.progress(column, job.fraction, job.stage)
+    row = column.row()
+    row.enabled = not job.cancelling
+    row.operator("pentimento.cancel", icon="CANCEL")
+
+
+ICONS = {"INFO": "CHECKMARK", "WARNING": "INFO", "ERROR": "ERROR"}
+
+
+def _draw_report(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    report = jobs.last_report()
+    if report is None:
+        return
+    box = layout.box().column(align=True)
+    _draw_text(box, context, report.message, ICONS[report.level])
+    for line in report.fix.splitlines():
+        _draw_text(box, context, line, "BLANK1")
+    box.operator("pentimento.copy_report", icon="COPYDOWN")
+
+
+def _draw_findings(layout: bpy.types.UILayout, image: bpy.types.Image) -> None:
+    """What the overlays of this result say."""
+    context = bpy.context
+    for found in _findings(image):
+        mark = "CHECKMARK" if found["faithful"] else "QUESTION"
+        box = layout.box().column(align=True)
+        _draw_text(box, context, f"{found['name']}: {found['sentence']}", mark)
+        if not found["faithful"]:
+            _draw_text(box, context, "Indicative only: its measured faithfulness is too low.", "BLANK1")
+
+
+def _findings(image: bpy.types.Image) -> list[dict[str, Any]]:
+    try:
+        return json.loads(image.get(scene_io.OVERLAYS, "[]"))
+    except ValueError:
+        return []  # a property that somebody edited
+
+
+def _draw_text(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, icon: str) -> None:
+    """Text in as many lines as the width of the panel needs: labels do not wrap by themselves."""
+    scale = context.preferences.system.ui_scale
+    characters = max(int((context.region.width / scale - 60) / 6.5), 16)
+    for number, line in enumerate(textwrap.wrap(text, characters)):
+        layout.label(text=line, icon=icon if number == 0 else "BLANK1")
+
+
+CLASSES = (ImageEditorPanel, ViewportPanel, RenderPanel)
+
+
+def register() -> None:
+    for cls in CLASSES:
+        bpy.utils.register_class(cls)
+
+
+def unregister() -> None:
+    for cls in reversed(CLASSES):
+        bpy.utils.unregister_class(cls)

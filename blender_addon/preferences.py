@@ -1,0 +1,98 @@
+"""Choices that hold for every file: which Python computes, and where the artist's own styles are."""
+
+# Blender wants properties as annotations (real ones: it does not evaluate strings).
+# mypy: disable-error-code="valid-type, union-attr"
+
+from typing import Any
+
+import bpy
+
+from . import jobs, props
+from .engine_client import EngineError, Interpreter, Limits, blender_python, protocol
+
+PATIENCE = Limits(ready=20.0, silence=20.0)
+"""A program that is no Python at all says nothing for ever; importing torch from a cold disk takes its time."""
+
+
+def interpreter() -> Interpreter:
+    """The Python that runs the worker: the chosen one with its own packages, else Blender's with ours."""
+    chosen = props.preferences().python
+    return Interpreter(bpy.path.abspath(chosen)) if chosen else blender_python()
+
+
+def check_job() -> jobs.Job:
+    """Asks the Python what it can do; the answer is kept in the preferences."""
+    return jobs.Job("Checking the Python", _check_requests(), _keep_verdict, interpreter(), _keep_failure, PATIENCE)
+
+
+def _check_requests() -> jobs.Requests:
+    props.preferences().verdict = "Checking ..."
+    yield protocol.CheckRequest(props.new_job())
+
+
+def _keep_verdict(event: protocol.Event) -> None:
+    if isinstance(event, protocol.Checked):
+        props.preferences().verdict = verdict(event)
+
+
+def _keep_failure(report: jobs.Report) -> None:
+    if report.level != "INFO":
+        props.preferences().verdict = f"{report.message} {report.fix}".strip()
+
+
+def verdict(checked: protocol.Checked) -> str:
+    """What the Python can do, in one sentence."""
+    can = ["stylize", *(["use CUDA"] if checked.cuda else []), *(["train"] if checked.training else [])]
+    packages = ", ".join(f"{name} {version}" for name, version in checked.versions.items())
+    words = f"Can {' and '.join((', '.join(can[:-1]), can[-1])) if can[1:] else can[0]} ({packages})."
+    return f"{checked.problem} {packages}".strip() if checked.problem else words
+
+
+def _python_changed(preferences: Any, _context: Any) -> None:
+    """Checks the Python as soon as it is entered, without waiting for the answer."""
+    preferences.verdict = ""
+    try:
+        (jobs.run if bpy.app.background else jobs.start)(check_job())
+    except EngineError as error:
+        preferences.verdict = str(error)
+
+
+def _styles_folder_changed(_preferences: Any, _context: Any) -> None:
+    props.refresh_styles()
+
+
+class PentimentoPreferences(bpy.types.AddonPreferences):
+    bl_idname = props.PACKAGE
+
+    python: bpy.props.StringProperty(
+        name="Python for CUDA and Training",
+        description="A Python with PyTorch or onnxruntime-gpu. Empty: Blender's own, on the processor",
+        subtype="FILE_PATH",
+        update=_python_changed,
+    )
+    verdict: bpy.props.StringProperty(name="What this Python can do", options={"SKIP_SAVE"})
+    styles_folder: bpy.props.StringProperty(
+        name="Styles Folder",
+        description="Where imported and trained styles are kept. Empty: a folder of the add-on's own",
+        subtype="DIR_PATH",
+        update=_styles_folder_changed,
+    )
+
+    def draw(self, _context: bpy.types.Context) -> None:
+        layout = self.layout
+        layout.use_property_split = True
+        layout.prop(self, "python")
+        row = layout.row()
+        row.operator("pentimento.check_python", icon="CHECKMARK")
+        if self.verdict:
+            row.label(text=self.verdict)
+        layout.prop(self, "styles_folder")
+        layout.operator("pentimento.import_style", icon="IMPORT")
+
+
+def register() -> None:
+    bpy.utils.register_class(PentimentoPreferences)
+
+
+def unregister() -> None:
+    bpy.utils.unregister_class(PentimentoPreferences)

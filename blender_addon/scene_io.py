@@ -1,0 +1,589 @@
+"""Blender's datablocks -> pictures for the worker, and layers from the worker -> datablocks.
+
+Names travel, not references: undo, renaming and opening a file replace what a reference points at.
+Nothing of the artist's is overwritten: results are new images, wired in front of the old ones by one node group.
+"""
+
+# Blender's stubs know neither what exists at run time nor the kinds of nodes.
+# mypy: disable-error-code="union-attr, attr-defined, arg-type, return-value, index, misc, has-type"
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import zlib
+from collections.abc import Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+from numpy.typing import NDArray
+
+from . import compat, props
+from .engine_client import EngineError, protocol
+
+ROLE = "pentimento"
+"""Custom property of our nodes and node groups: what they are for."""
+RECIPE = "pentimento_recipe"
+"""Custom property of result images: JSON with everything needed to make the result again."""
+SOURCE = "pentimento_source"
+"""Custom property of result images: the name of the image they were made from."""
+OVERLAYS = "pentimento_overlays"
+"""Custom property of stylized images: JSON list of what the overlays say and whether they may be believed."""
+
+Work = Generator[None, None, str]
+"""Changes of Blender's data in pieces; Blender has its turn at every yield. Returns what the artist should know."""
+Overlay = tuple[bpy.types.Image, tuple[float, float]]
+"""An overlay's image and its fixed display range."""
+
+GROUP = "Pentimento Layers"
+BAND = 256
+"""Rows converted at a time: a few megabytes beside the picture itself."""
+MAX_NAME = 63
+"""Bytes of a datablock's name that every version keeps."""
+
+
+# ---------------------------------------------------------------- gather: an image -> a picture source
+
+
+def find_image(name: str) -> bpy.types.Image:
+    image = bpy.data.images.get(name)
+    if image is None:
+        raise EngineError(f"There is no image {name!r} any more.", "Choose an image and start again.")
+    return image
+
+
+def image_in_view(context: bpy.types.Context) -> bpy.types.Image | None:
+    """The image of the Image Editor the artist works in, else the texture of the active material."""
+    space = context.space_data
+    if space is not None and space.type == "IMAGE_EDITOR":
+        return space.image
+    material = bpy.data.materials.get(active_material(context))
+    return texture_of(material) if material else None
+
+
+def active_image(context: bpy.types.Context) -> bpy.types.Image:
+    image = image_in_view(context)
+    if image is None:
+        raise EngineError(
+            "There is no image in view.", "Open one in the Image Editor, or select an object with an image texture."
+        )
+    return image
+
+
+def active_material(context: bpy.types.Context) -> str:
+    """The name of the active object's active material, or nothing."""
+    material = getattr(context, "object", None) and context.object.active_material
+    return material.name if material else ""
+
+
+def texture_of(material: bpy.types.Material) -> bpy.types.Image | None:
+    """The image of the active texture node, else of the first that has one. Nodes of ours stand for their original."""
+    if material.node_tree is None:
+        return None
+    textures = [
+        node for node in material.node_tree.nodes if node.type == "TEX_IMAGE" and node.image and not node.get(ROLE)
+    ]
+    active = [node for node in textures if node == material.node_tree.nodes.active]
+    return next((node.image for node in (*active, *textures)), None)
+
+
+def original_of(image: bpy.types.Image) -> bpy.types.Image:
+    """The image to paint: a result of ours stands for the image it was made from, as long as that exists."""
+    return bpy.data.images.get(str(image.get(SOURCE, "")), image)
+
+
+def check(image: bpy.types.Image) -> None:
+    """Refuses what has no single picture of pixels, before anything is read."""
+    if image.type in {"RENDER_RESULT", "COMPOSITING"}:
+        raise EngineError("Blender keeps no pixels of a render result.", "Press Stylize Render instead.")
+    if image.source == "TILED":
+        raise EngineError(
+            f"{image.name!r} is a UDIM image of several tiles.",
+            "Open one tile as an image of its own and stylize that.",
+        )
+    if image.source in {"SEQUENCE", "MOVIE"}:
+        raise EngineError(
+            f"{image.name!r} is not one picture but many.", "Open one of its frames as an image of its own."
+        )
+    if image.type == "MULTILAYER":
+        raise EngineError(f"{image.name!r} has several layers.", "Choose its file in Stylize Render instead.")
+    if 0 in image.size[:]:
+        raise EngineError(
+            f"{image.name!r} has no pixels.", "If its file was moved or deleted, find it with File > External Data."
+        )
+
+
+def gather(image: bpy.types.Image, folder: str) -> protocol.PictureSource:
+    """The pixels of an image as a raw file in `folder`, row 0 at the top, as Blender stores them.
+
+    Byte images: uint8, display-referred, straight alpha. Float images: float32, scene-linear (Non-Color: numbers),
+    premultiplied alpha unless the channels are packed. Alpha that is 1 everywhere stays out.
+    """
+    check(image)
+    width, height = image.size
+    pixels = np.empty(len(image.pixels), np.float32)
+    image.pixels.foreach_get(pixels)
+    rows = pixels.reshape(height, width, -1)
+    opaque = image.alpha_mode == "NONE" or rows.shape[2] != 4 or bool((rows[:, :, 3] == 1).all())
+    block = _write_block(rows[:, :, :3] if opaque else rows, image.is_float, Path(folder, "source.raw"))
+    return protocol.PictureSource(
+        image.name, pixels=block, encoding=_encoding(image), alpha="none" if opaque else _alpha(image)
+    )
+
+
+def _encoding(image: bpy.types.Image) -> str:
+    if image.colorspace_settings.is_data:
+        return "data"
+    return "linear" if image.is_float else "srgb"
+
+
+def _alpha(image: bpy.types.Image) -> str:
+    """Blender keeps bytes straight and floats premultiplied, whatever the file had; data it leaves alone."""
+    packed = image.alpha_mode == "CHANNEL_PACKED" or image.colorspace_settings.is_data
+    return "premultiplied" if image.is_float and not packed else "straight"
+
+
+def _write_block(rows: NDArray[np.float32], is_float: bool, path: Path) -> protocol.PixelBlock:
+    """Writes (H, W, C) float32, bottom row first, as raw pixels, top row first; bytes where Blender stores bytes."""
+    height, width, channels = rows.shape
+    with _artist_words(f"The pixels could not be written to {path.parent}"), path.open("wb") as file:
+        for top in range(0, height, BAND):
+            band = rows[max(height - top - BAND, 0) : height - top][::-1]
+            # Stored bytes come as n/255: adding a half makes the truncation exact.
+            file.write(np.ascontiguousarray(band if is_float else (band * 255 + 0.5).astype(np.uint8)).data)
+    return protocol.PixelBlock(str(path), (height, width, channels), "float32" if is_float else "uint8")
+
+
+@contextmanager
+def _artist_words(what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise EngineError(
+            f"{what} ({error.strerror or error}).", "Free space, or choose a place that can be written."
+        ) from error
+
+
+# ---------------------------------------------------------------- apply: layers -> images
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """A layer read from its raw file, in the form in which Blender takes it quickest."""
+
+    height: int
+    width: int
+    has_alpha: bool
+    floats: NDArray[np.float32] | None = None
+    """(H * W * 4,), bottom row first"""
+    png: bytes = b""
+    """8-bit RGB(A) file: Blender packs it as it is; compressing it ourselves keeps that out of the main thread."""
+
+
+def add_layers(event: protocol.Event, image: str, material: str, style: str) -> Work | None:
+    """New images beside the one named `image`, wired into `material` where that uses it."""
+    return _add_layers(event, image, material, style) if isinstance(event, protocol.Stylized) else None
+
+
+def _add_layers(event: protocol.Stylized, image: str, material: str, style: str) -> Work:
+    added: dict[str, bpy.types.Image] = {}
+    with ThreadPoolExecutor(max_workers=1) as reader:
+        for layer in event.layers:
+            pixels = reader.submit(_read, layer)
+            while not pixels.done():
+                yield
+            added[layer.name] = _new_image(layer, pixels, find_image(image), style)
+            yield
+    _describe(added, event)
+    original, stylized = find_image(image), added["Stylized"]
+    overlay = next((layer for layer in event.layers if layer.name in added and layer.name != "Stylized"), None)
+    if owner := bpy.data.materials.get(material):
+        wire_material(owner, original, stylized, overlay and (added[overlay.name], overlay.display))
+    _show(original, stylized)
+    return says(event)
+
+
+def _read(layer: protocol.Layer) -> Pixels:
+    """In a thread: nothing of Blender's in here."""
+    assert layer.pixels is not None
+    block = layer.pixels
+    height, width, channels = block.shape
+    with _artist_words("The result could not be read"):
+        stored = np.fromfile(block.path, block.dtype)
+    if stored.size != height * width * channels:
+        raise EngineError("The result is incomplete.", "Free some disk space and start again.")
+    rows = stored.reshape(height, width, channels)
+    if block.dtype == "uint8":
+        return Pixels(height, width, channels == 4, png=_png(rows))
+    return Pixels(height, width, channels == 4, floats=_rgba(rows).ravel())
+
+
+def _rgba(rows: NDArray[Any]) -> NDArray[np.float32]:
+    """(H, W, 1 | 3 | 4), top row first -> (H, W, 4) float32, bottom row first. One channel becomes grey."""
+    rgba = np.ones((*rows.shape[:2], 4), np.float32)
+    rgba[:, :, : max(rows.shape[2], 3)] = rows[::-1]
+    return rgba
+
+
+def _png(rows: NDArray[np.uint8]) -> bytes:
+    """A PNG file of (H, W, 1 | 3 | 4) bytes: each row as its difference to the one above, lightly compressed."""
+    height, width, channels = rows.shape
+    flat = rows.reshape(height, width * channels)
+    filtered = np.empty((height, 1 + flat.shape[1]), np.uint8)
+    filtered[:, 0], filtered[0, 1:] = 2, flat[0]
+    np.subtract(flat[1:], flat[:-1], out=filtered[1:, 1:])
+    head = struct.pack(">IIBBBBB", width, height, 8, {1: 0, 3: 2, 4: 6}[channels], 0, 0, 0)
+    chunks = ((b"IHDR", head), (b"IDAT", zlib.compress(filtered.data, 1)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(map(_png_chunk, *zip(*chunks, strict=True)))
+
+
+def _png_chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def _new_image(layer: protocol.Layer, pixels: Future[Pixels], original: bpy.types.Image, style: str) -> bpy.types.Image:
+    read = pixels.result()
+    suffix = f" ({style})" if layer.name == "Stylized" else f" {layer.name}"
+    is_data = layer.encoding == "data"
+    image = bpy.data.images.new(
+        _name(original.name, suffix),
+        read.width,
+        read.height,
+        alpha=read.has_alpha,
+        float_buffer=not read.png,
+        is_data=is_data,
+    )
+    image.use_fake_user = True
+    image[SOURCE] = original.name
+    if read.png:
+        _fill_bytes(image, read.png, original)
+    else:
+        assert read.floats is not None
+        _fill_floats(image, read.floats, original)
+    return image
+
+
+def _name(base: str, suffix: str) -> str:
+    """Cut so that the suffix survives, with room for the .001 that Blender may add."""
+    room = MAX_NAME - len(suffix.encode()) - 4
+    return base.encode()[: max(room, 0)].decode("utf-8", "ignore") + suffix
+
+
+def _fill_bytes(image: bpy.types.Image, png: bytes, original: bpy.types.Image) -> None:
+    """Everything that makes Blender load the pixels again is set before they are there."""
+    image.colorspace_settings.name = original.colorspace_settings.name
+    # The bytes are straight, as Blender keeps them; only "packed" has a meaning of its own beyond the file.
+    image.alpha_mode = "CHANNEL_PACKED" if original.alpha_mode == "CHANNEL_PACKED" else "STRAIGHT"
+    image.pack(data=png, data_len=len(png))
+    image.source = "FILE"
+
+
+def _fill_floats(image: bpy.types.Image, floats: NDArray[np.float32], original: bpy.types.Image) -> None:
+    """A float image keeps the scene-linear colour space of its buffer: packed as sRGB it would be read back darker."""
+    image.alpha_mode = "CHANNEL_PACKED" if original.alpha_mode == "CHANNEL_PACKED" else "PREMUL"
+    image.pixels.foreach_set(floats)
+    image.update()
+    image.pack()
+
+
+def _describe(added: dict[str, bpy.types.Image], event: protocol.Stylized) -> None:
+    """Recipe and findings go with the images."""
+    recipe = json.dumps(event.recipe, sort_keys=True)
+    for image in added.values():
+        image[RECIPE] = recipe
+    added["Stylized"][OVERLAYS] = json.dumps(findings(event))
+
+
+def findings(event: protocol.Stylized) -> list[dict[str, Any]]:
+    """What the overlays say, for the panel."""
+    return [
+        {
+            "name": layer.name.removeprefix("Attribution."),
+            "sentence": layer.sentence,
+            "faithful": layer.certificate is not None and layer.certificate.faithful,
+        }
+        for layer in event.layers
+        if layer.name != "Stylized"
+    ]
+
+
+def says(event: protocol.Stylized) -> str:
+    """The findings as text."""
+    return "\n".join(
+        f"{found['name']}: {found['sentence']}{'' if found['faithful'] else ' (indicative only)'}"
+        for found in findings(event)
+    )
+
+
+def _show(original: bpy.types.Image, stylized: bpy.types.Image) -> None:
+    """Image Editors that showed the original show the result."""
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type == "IMAGE_EDITOR" and area.spaces.active.image == original:
+                area.spaces.active.image = stylized
+
+
+# ---------------------------------------------------------------- nodes
+
+
+def layers_group(kind: str) -> bpy.types.NodeTree:
+    """The one node group of a kind of tree: mixes original, result and overlay. Mix 0 shows the original again."""
+    ours = (tree for tree in bpy.data.node_groups if tree.bl_idname == kind and tree.get(ROLE) == GROUP)
+    return next(ours, None) or _new_group(kind)
+
+
+def _new_group(kind: str) -> bpy.types.NodeTree:
+    tree = bpy.data.node_groups.new(GROUP, kind)
+    tree[ROLE] = GROUP
+    for name in ("Original", "Stylized", "Overlay"):
+        compat.new_group_socket(tree, name, "NodeSocketColor")
+    for name, value, low, high in (
+        ("Mix", 1, 0, 1),
+        ("Overlay Mix", 0, 0, 1),
+        ("Overlay Low", 0, -1e6, 1e6),
+        ("Overlay High", 1, -1e6, 1e6),
+    ):
+        socket = compat.new_group_socket(tree, name, "NodeSocketFloat")
+        socket.default_value, socket.min_value, socket.max_value = value, low, high
+    compat.new_group_socket(tree, "Result", "NodeSocketColor", output=True)
+    _fill_group(tree)
+    return tree
+
+
+def _fill_group(tree: bpy.types.NodeTree) -> None:
+    """result = mix(mix(original, stylized), (overlay - low) / (high - low))"""
+    start, end = tree.nodes.new("NodeGroupInput"), tree.nodes.new("NodeGroupOutput")
+    take = start.outputs
+
+    def mix(blend: str, factor: Any, a: Any, b: Any) -> Any:
+        node = compat.new_mix(tree, blend)
+        node.factor.default_value = 1.0
+        for value, socket in ((factor, node.factor), (a, node.a), (b, node.b)):
+            if value is not None:
+                tree.links.new(value, socket)
+        return node.result
+
+    painted = mix("MIX", take["Mix"], take["Original"], take["Stylized"])
+    above = mix("SUBTRACT", None, take["Overlay"], take["Overlay Low"])
+    span = mix("SUBTRACT", None, take["Overlay High"], take["Overlay Low"])
+    shown = mix("DIVIDE", None, above, span)
+    tree.links.new(mix("MIX", take["Overlay Mix"], painted, shown), end.inputs["Result"])
+    for column, node in enumerate(tree.nodes):
+        node.location.x = 200 * (column if node != end else len(tree.nodes))
+
+
+def insert_group(tree: bpy.types.NodeTree, original: bpy.types.NodeSocket) -> bpy.types.Node:
+    """Our group behind the socket, in front of everything the socket fed; the one that is there already, if it is."""
+    for link in original.links:
+        if link.to_node.get(ROLE) == GROUP:
+            return link.to_node
+    fed = [link.to_socket for link in original.links]
+    group: Any = tree.nodes.new("ShaderNodeGroup" if tree.bl_idname == "ShaderNodeTree" else "CompositorNodeGroup")
+    group.node_tree = layers_group(tree.bl_idname)
+    group[ROLE] = group.label = GROUP
+    group.width = 180
+    group.location = (original.node.location.x + original.node.width + 40, original.node.location.y)
+    for socket in fed:
+        tree.links.new(group.outputs["Result"], socket)
+    tree.links.new(original, group.inputs["Original"])
+    return group
+
+
+def feed(tree: bpy.types.NodeTree, group: bpy.types.Node, socket: str, kind: str) -> Any:
+    """The image node of ours that feeds a socket of the group; made where there is none."""
+    for link in group.inputs[socket].links:
+        if link.from_node.get(ROLE) == socket:
+            return link.from_node
+    below = 330 if socket == "Stylized" else 620
+    return new_feed(tree, socket, kind, (group.location.x - 320, group.location.y - below))
+
+
+def new_feed(tree: bpy.types.NodeTree, socket: str, kind: str, location: Any) -> Any:
+    node = tree.nodes.new(kind)
+    node[ROLE], node.label, node.location = socket, f"Pentimento {socket}", location
+    return node
+
+
+def wire_material(
+    material: bpy.types.Material, original: bpy.types.Image, stylized: bpy.types.Image, overlay: Overlay | None
+) -> None:
+    """Behind every texture node with the original. Does nothing where the material is not ours to change."""
+    tree = material.node_tree
+    if tree is None or material.library is not None:
+        return
+    for texture in [
+        node for node in tree.nodes if node.type == "TEX_IMAGE" and node.image == original and not node.get(ROLE)
+    ]:
+        if not texture.outputs["Color"].links:
+            continue
+        group = insert_group(tree, texture.outputs["Color"])
+        _feed_texture(tree, group, "Stylized", texture, stylized)
+        if overlay:
+            _feed_texture(tree, group, "Overlay", texture, overlay[0])
+            _set_range(group, overlay[1])
+
+
+def _feed_texture(
+    tree: bpy.types.NodeTree, group: bpy.types.Node, socket: str, like: Any, image: bpy.types.Image
+) -> None:
+    """A texture node that lies on the surface as `like` does."""
+    node = feed(tree, group, socket, "ShaderNodeTexImage")
+    node.image = image
+    for setting in ("interpolation", "projection", "projection_blend", "extension"):
+        setattr(node, setting, getattr(like, setting))
+    for link in like.inputs["Vector"].links:
+        tree.links.new(link.from_socket, node.inputs["Vector"])
+    tree.links.new(node.outputs["Color"], group.inputs[socket])
+
+
+def _set_range(group: bpy.types.Node, display: tuple[float, float]) -> None:
+    group.inputs["Overlay Low"].default_value, group.inputs["Overlay High"].default_value = display
+
+
+# ---------------------------------------------------------------- renders
+
+
+def render_path(scene: bpy.types.Scene) -> Path:
+    """A new file for the render of this frame: in `//pentimento/` beside the .blend, else in a folder of ours."""
+    blend = Path(bpy.data.filepath)
+    folder = blend.parent / "pentimento" if bpy.data.filepath else compat.user_folder(props.PACKAGE, "renders")
+    with _artist_words(f"The folder {_shown(folder)} cannot be written"):
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(13, "access is not allowed")
+    stem = f"{blend.stem or 'untitled'}_{scene.frame_current:04d}"
+    numbers = (f"{stem}.exr" if number == 0 else f"{stem}.{number:03d}.exr" for number in range(10**6))
+    return next(folder / name for name in numbers if not (folder / name).exists())
+
+
+def _shown(path: Path) -> str:
+    """A path as text that any console and label can take."""
+    return str(path).encode("utf-8", "replace").decode()
+
+
+RENDER_SETTINGS = ("filepath", "use_file_extension", "use_compositing", "use_sequencer", "use_stamp_filename")
+
+
+@contextmanager
+def multilayer_output(scene_name: str, path: Path) -> Iterator[None]:
+    """The scene renders its passes, as they are before compositor and sequencer, into `path`; then all is as it was."""
+    render = bpy.data.scenes[scene_name].render
+    image = render.image_settings
+    kept = {name: getattr(render, name) for name in RENDER_SETTINGS}
+    kept_format = {name: getattr(image, name) for name in compat.format_fields(image)}
+    try:
+        compat.write_multilayer(image)
+        image.color_depth, image.exr_codec = "16", "ZIP"
+        render.filepath, render.use_file_extension = str(path), False
+        render.use_compositing = render.use_sequencer = False
+        # The .blend's name goes into the EXR's header, where only UTF-8 is text.
+        render.use_stamp_filename = render.use_stamp_filename and _is_text(bpy.data.filepath)
+        yield
+    finally:
+        # While it rendered, an undo may have replaced the scene that `render` points at.
+        if scene := bpy.data.scenes.get(scene_name):
+            _set_all(scene.render, kept)
+            _set_all(scene.render.image_settings, kept_format)
+
+
+def _set_all(owner: Any, values: dict[str, Any]) -> None:
+    for name, value in values.items():
+        setattr(owner, name, value)
+
+
+def _is_text(path: str) -> bool:
+    return path == _shown(Path(path)) or not path
+
+
+def render(scene_name: str, path: Path, blocking: bool) -> Work:
+    """Renders the current frame into `path`. Not blocking: Blender renders in its usual window; this waits for it."""
+    scene = bpy.data.scenes[scene_name]
+    if scene.camera is None:
+        raise EngineError("The scene has no camera.", "Add a camera, then press Stylize Render again.")
+    with multilayer_output(scene_name, path):
+        mode = "EXEC_DEFAULT" if blocking else "INVOKE_DEFAULT"
+        bpy.ops.render.render(mode, write_still=True, scene=scene_name)
+        while bpy.app.is_job_running("RENDER"):
+            yield
+    if not path.is_file():
+        raise EngineError("The render was stopped.", "Press Stylize Render and let it finish.")
+    return ""
+
+
+def add_render(event: protocol.Event, scene: str, style: str) -> Work | None:
+    """The finished multilayer EXR as an image, wired into the compositor of the scene named `scene`."""
+    return _add_render(event, scene, style) if isinstance(event, protocol.Stylized) else None
+
+
+def _add_render(event: protocol.Stylized, scene: str, style: str) -> Work:
+    image = bpy.data.images.load(event.path)
+    image.name = _name(Path(event.source).name, f" ({style})")
+    image.use_fake_user = True
+    image[RECIPE] = json.dumps(event.recipe, sort_keys=True)
+    image[OVERLAYS] = json.dumps(findings(event))
+    yield
+    overlay = next((layer for layer in event.layers if layer.name != "Stylized"), None)
+    problem = wire_compositor(bpy.data.scenes[scene], image, overlay)
+    return "\n".join(part for part in (f"Saved {_shown(Path(event.path))}.", says(event), problem) if part)
+
+
+def wire_compositor(scene: bpy.types.Scene, image: bpy.types.Image, overlay: protocol.Layer | None) -> str:
+    """Behind the render layers, before everything the artist's compositor does. Returns what went wrong."""
+    tree = compat.compositor(scene)
+    renders = (
+        node for node in tree.nodes if node.type == "R_LAYERS" and node.scene == scene and node.outputs["Image"].links
+    )
+    render = next(renders, None)
+    if render is None:
+        return "The compositor uses no render layers, so the result was loaded but not wired."
+    group = insert_group(tree, render.outputs["Image"])
+    problem = _feed_layer(tree, group, "Stylized", image, ("Stylized", "Stylized.Combined"))
+    if overlay:
+        problem += _feed_layer(tree, group, "Overlay", image, (overlay.name,))
+        _set_range(group, overlay.display)
+    return problem
+
+
+def _feed_layer(tree: Any, group: bpy.types.Node, socket: str, image: bpy.types.Image, names: tuple[str, ...]) -> str:
+    """An image node with one layer of the file. Returns what went wrong."""
+    old = feed(tree, group, socket, "CompositorNodeImage")
+    # A node that is given another file keeps the outputs of the old one: it is replaced instead.
+    node = new_feed(tree, socket, "CompositorNodeImage", old.location)
+    tree.nodes.remove(old)
+    node.image = image
+    output = _layer_output(node, names)
+    if output is None:
+        tree.nodes.remove(node)
+        return f"The compositor cannot show the layer {names[0]} of this file."
+    tree.links.new(output, group.inputs[socket])
+    return ""
+
+
+def _layer_output(node: Any, names: tuple[str, ...]) -> bpy.types.NodeSocket | None:
+    """The output of an image node for a layer, in whichever of the file's groups of layers it is.
+
+    In an EXR a dot separates group, layer and channel, so a layer's own dot may have become a space there.
+    """
+    wanted = tuple("." + name.replace(" ", ".") for name in names)
+    for layer in _layers_of(node) or [""]:
+        if layer:
+            node.layer = layer
+        for output in node.outputs:
+            if f".{layer}.{output.name}".replace(" ", ".").endswith(wanted):
+                return output
+    return None
+
+
+def _layers_of(node: Any) -> list[str]:
+    """The groups of layers of a multilayer image. Blender tells them only when it complains about a wrong one."""
+    try:
+        node.layer = "?"
+    except TypeError as error:
+        return [name for name in str(error).split("(")[-1].rstrip(")").replace("'", "").split(", ") if name]
+    return []

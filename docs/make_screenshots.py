@@ -1,0 +1,116 @@
+"""Takes the pictures of the panels for the guide, in a real Blender window on a display of its own.
+
+    python docs/make_screenshots.py [--blender blender] [--styles FOLDER] [--output docs/images]
+
+Needs Xvfb, openbox and a Blender that can run in a window (Debian's 3.4 does; the sources install there as a legacy
+add-on). It is also a test of what only a window can show: the button returns at once, a timer carries the job on,
+the sidebar draws, the result appears in the editor, one undo takes it away. Exit code 1 when any of it fails.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(REPO))
+
+SIZE = (1400, 900)
+INSIDE = Path(__file__).with_name("screenshots_inside.py")
+SAMPLE = REPO / "engine" / "samples" / "still_life_0001.exr"
+
+
+@contextlib.contextmanager
+def display() -> Iterator[str]:
+    """An X display with a window manager. Yields its name."""
+    read, write = os.pipe()
+    screen = f"{SIZE[0]}x{SIZE[1]}x24"
+    server = subprocess.Popen(
+        ["Xvfb", "-displayfd", str(write), "-screen", "0", screen, "-nolisten", "tcp"],
+        pass_fds=[write],
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(write)
+    with os.fdopen(read) as answer:
+        name = ":" + answer.readline().strip()
+    manager = subprocess.Popen(["openbox"], env={**os.environ, "DISPLAY": name}, stderr=subprocess.DEVNULL)
+    try:
+        time.sleep(1)
+        yield name
+    finally:
+        for process in (manager, server):
+            process.terminate()
+            process.wait()
+
+
+def legacy_zip(folder: Path) -> Path:
+    """The shipped zip with its files in a folder `pentimento`, as Blender before 4.2 wants it."""
+    import build_addon
+
+    shutil.unpack_archive(build_addon.build(), folder / "staged" / "pentimento")
+    return Path(shutil.make_archive(str(folder / "legacy"), "zip", folder / "staged", "pentimento"))
+
+
+def sample_picture(path: Path) -> None:
+    """The project's own still life as an 8-bit picture: something that an artist might paint."""
+    import numpy as np
+    from PIL import Image
+
+    from engine.files import open_picture
+    from engine.picture import to_display
+
+    reader = open_picture(SAMPLE)
+    pixels = reader.read(0, 0, reader.height, reader.width)
+    shown = np.clip(to_display(pixels, reader.encoding, reader.alpha), 0, 1)
+    Image.fromarray(np.rint(shown * 255).astype(np.uint8)).save(path)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Take the pictures of the panels.")
+    parser.add_argument("--blender", default="blender")
+    parser.add_argument("--styles", default="", help="folder of styles besides the shipped ones")
+    parser.add_argument("--output", type=Path, default=REPO / "docs" / "images")
+    chosen = parser.parse_args()
+    chosen.output.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as temporary, display() as name:
+        folder = Path(temporary)
+        sample_picture(folder / "Still Life.png")
+        settings = {
+            "addon": str(legacy_zip(folder)),
+            "picture": str(folder / "Still Life.png"),
+            "styles": chosen.styles,
+            "output": str(chosen.output.resolve()),
+            "size": SIZE,
+        }
+        return run_blender(chosen.blender, folder, {**os.environ, "DISPLAY": name}, settings)
+
+
+def run_blender(blender: str, folder: Path, environment: dict[str, str], settings: dict[str, object]) -> int:
+    places = {
+        f"BLENDER_USER_{kind}": str(folder / kind.lower()) for kind in ("CONFIG", "SCRIPTS", "DATAFILES", "RESOURCES")
+    }
+    for place in places.values():
+        Path(place).mkdir()
+    command = [blender, "--factory-startup", "--python-exit-code", "1", "--window-geometry", "0", "0"]
+    command += [*map(str, SIZE), "-P", str(INSIDE), "--", json.dumps(settings)]
+    more = {**environment, **places, "LIBGL_ALWAYS_SOFTWARE": "1"}
+    done = subprocess.run(command, env=more, timeout=300, capture_output=True, text=True, check=False)
+    said = [line for line in done.stdout.splitlines() if line.startswith(("SHOWN", "CHECKED"))]
+    print("\n".join(said))
+    if "CHECKED all" in said:
+        return 0
+    print(done.stdout[-3000:], done.stderr[-3000:], file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,187 @@
+"""Runs inside Blender's window for make_screenshots.py: sets the scene, presses buttons, looks, takes pictures.
+
+The steps are a generator; a timer advances it, so that Blender draws and handles events between them. A step yields
+the seconds to wait, or a function that has to become true.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+SETTINGS: dict[str, Any] = json.loads(sys.argv[sys.argv.index("--") + 1])
+Step = float | Callable[[], bool]
+PATIENCE = 90.0
+
+
+def steps() -> Generator[Step, None, None]:
+    addon = install()
+    yield 1.0
+    image = bpy.data.images.load(SETTINGS["picture"])
+    image.name = "Still Life"
+    image.pack()
+    image.use_fake_user = True
+    give_to_cube(image)
+    area = editors()
+    area.spaces.active.image = image
+    bpy.ops.ed.undo_push(message="Ready")
+    yield 1.0
+    click_tab(area)
+    yield 1.0
+    settings = bpy.context.scene.pentimento
+    settings.overlays = {"Scale", "Removal"}
+    yield 0.5
+    shoot("panel_image_editor.png", area)
+
+    start = time.perf_counter()
+    press(area)
+    returned = time.perf_counter() - start
+    print(f"SHOWN the button returned after {returned * 1000:.0f} ms")
+    assert addon.jobs.current() is not None, "the job runs on"
+    assert returned < 1.0
+    yield lambda: addon.jobs.current() is None or addon.jobs.current().fraction > 0.3
+    yield 0.2
+    if addon.jobs.current():
+        shoot("panel_progress.png", area)
+    yield lambda: addon.jobs.current() is None
+    yield 1.0
+    report = addon.jobs.last_report()
+    print(f"SHOWN {report}")
+    assert report.level == "INFO", report
+    assert area.spaces.active.image.name.startswith("Still Life ("), "the editor shows the result"
+    assert not bpy.app.timers.is_registered(addon.jobs._tick), "no timer without a job"
+    shoot("panel_result.png", area)
+    view = next(area for area in bpy.context.screen.areas if area.type == "VIEW_3D")
+    shoot("panel_viewport.png", view)
+    before = set(bpy.data.images.keys())
+    with bpy.context.temp_override(window=bpy.context.window_manager.windows[0]):
+        bpy.ops.ed.undo()
+    assert len(before - set(bpy.data.images.keys())) == 3, "one undo takes the result and its overlays away"
+    yield 1.0
+
+    properties = next(area for area in bpy.context.screen.areas if area.type == "PROPERTIES")
+    properties.spaces.active.context = "RENDER"
+    yield 1.0
+    bpy.context.scene.render.engine = "CYCLES"
+    bpy.context.scene.cycles.samples = 1
+    bpy.context.scene.render.resolution_percentage = 25
+    with bpy.context.temp_override(window=bpy.context.window_manager.windows[0], area=properties):
+        bpy.ops.pentimento.stylize_render("INVOKE_DEFAULT")
+    yield lambda: addon.jobs.current() is None
+    print(f"SHOWN {addon.jobs.last_report()}")
+    assert addon.jobs.last_report().level == "INFO", addon.jobs.last_report()
+    assert any(node.label == "Pentimento Layers" for node in bpy.context.scene.node_tree.nodes)
+    yield 1.0
+
+    bpy.ops.preferences.addon_disable(module="pentimento")
+    yield 0.5
+    print("CHECKED all", flush=True)
+
+
+def install() -> Any:
+    bpy.ops.preferences.addon_install(filepath=SETTINGS["addon"], overwrite=True)
+    bpy.ops.preferences.addon_enable(module="pentimento")
+    preferences = bpy.context.preferences
+    preferences.view.show_splash = False
+    preferences.view.ui_scale = 1.0
+    if SETTINGS["styles"]:
+        preferences.addons["pentimento"].preferences.styles_folder = SETTINGS["styles"]
+    return sys.modules["pentimento"]
+
+
+def give_to_cube(image: Any) -> None:
+    """The factory scene's cube wears the picture."""
+    tree = bpy.data.objects["Cube"].active_material.node_tree
+    texture = tree.nodes.new("ShaderNodeTexImage")
+    texture.image = image
+    tree.nodes.active = texture
+    tree.links.new(texture.outputs["Color"], tree.nodes["Principled BSDF"].inputs["Base Color"])
+
+
+def editors() -> Any:
+    """The 3D viewport is split: the Image Editor on the left, both with their sidebars."""
+    screen = bpy.context.window_manager.windows[0].screen
+    view = next(area for area in screen.areas if area.type == "VIEW_3D")
+    others = set(screen.areas)
+    window = bpy.context.window_manager.windows[0]
+    region = next(region for region in view.regions if region.type == "WINDOW")
+    with bpy.context.temp_override(window=window, area=view, region=region):
+        bpy.ops.screen.area_split(direction="VERTICAL", factor=0.58)
+    new = next(area for area in screen.areas if area not in others)
+    left = min((new, view), key=lambda area: area.x)
+    left.type = "IMAGE_EDITOR"
+    for area in (new, view):
+        area.spaces.active.show_region_ui = True
+    view.spaces.active.shading.type = "MATERIAL"
+    return left
+
+
+def sidebar(area: Any) -> Any:
+    return next(region for region in area.regions if region.type == "UI")
+
+
+def click_tab(area: Any) -> None:
+    """Sidebars show the tab that was clicked last; there is no other way before Blender 4.2."""
+    for each in [area, *(area for area in bpy.context.screen.areas if area.type == "VIEW_3D")]:
+        region = sidebar(each)
+        click(region.x + region.width - 10, region.y + region.height - TAB[each.type])
+
+
+TAB = {"IMAGE_EDITOR": 300, "VIEW_3D": 300}
+"""Pixels from the top of the sidebar to our tab"""
+
+
+def click(x: int, y: int) -> None:
+    top = SETTINGS["size"][1] - y
+    subprocess.Popen(["xdotool", "mousemove", str(x), str(top), "sleep", "0.2", "click", "1"])
+
+
+def press(area: Any) -> None:
+    """As the button in the panel does."""
+    window = bpy.context.window_manager.windows[0]
+    with bpy.context.temp_override(window=window, area=area, region=sidebar(area)):
+        bpy.ops.pentimento.stylize_image("INVOKE_DEFAULT")
+
+
+def shoot(name: str, area: Any) -> None:
+    window = bpy.context.window_manager.windows[0]
+    with bpy.context.temp_override(window=window, area=area, region=sidebar(area)):
+        bpy.ops.wm.redraw_timer(type="DRAW_WIN_SWAP", iterations=1)
+        bpy.ops.screen.screenshot_area(filepath=str(Path(SETTINGS["output"], name)))
+    print(f"SHOWN {name}", flush=True)
+
+
+def main() -> None:
+    todo = steps()
+    waiting: list[Step] = [0.0]
+    until = time.monotonic() + PATIENCE
+
+    def go_on() -> float | None:
+        nonlocal until
+        wait = waiting[0]
+        try:
+            if callable(wait) and not wait():
+                assert time.monotonic() < until, "waited for too long"
+                return 0.05
+            waiting[0], until = next(todo), time.monotonic() + PATIENCE
+        except StopIteration:
+            os._exit(0)
+        except BaseException:  # noqa: BLE001 - the whole point: nothing may leave this window open for ever
+            traceback.print_exc()
+            sys.stderr.flush()
+            os._exit(1)
+        return 0.0 if callable(waiting[0]) else float(waiting[0])
+
+    bpy.app.timers.register(go_on, first_interval=2.0)
+
+
+main()

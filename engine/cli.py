@@ -1,0 +1,531 @@
+"""The command line: arguments become the same requests the add-on sends, run in this process.
+
+Thin on purpose. Heavy packages are imported by the command that needs them, so `pentimento --help` is immediate.
+Exit codes: 0 all done, 1 something failed (two lines: what happened, how to fix it), 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from . import __version__, protocol
+from .errors import EngineError
+
+if TYPE_CHECKING:
+    from .style_pack import StylePack
+
+Events = Iterable[protocol.Event]
+Command = Callable[[argparse.Namespace], int]
+JOB = "cli"
+"""The one job of this process."""
+DEVICES = ("auto", "cpu", "cuda")
+HD = 1920 * 1080
+"""Pixels of the picture that GMAC are quoted for."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    arguments = _parser().parse_args(argv)
+    run: Command = arguments.run
+    try:
+        return run(arguments)
+    except EngineError as error:
+        _complain(error.message, error.fix, arguments.json)
+    except KeyboardInterrupt:
+        print("Cancelled. What was finished is kept.", file=sys.stderr)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output went away: nobody is left to tell
+    return 1
+
+
+# ---------------------------------------------------------------- commands
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from .demo import DemoSettings, demo
+
+    return _follow(demo(JOB, DemoSettings(out=arguments.out, frames=arguments.frames)), arguments)
+
+
+def _styles(arguments: argparse.Namespace) -> int:
+    from . import style_pack
+
+    styles = style_pack.installed(arguments.folder)
+    if arguments.json:
+        _document([asdict(style) for style in styles])
+    else:
+        for style in styles:
+            print(_style_line(style))
+    return 0
+
+
+def _stylize(arguments: argparse.Namespace) -> int:
+    from .stylize import stylize
+
+    out = _folder(arguments.out)
+    request = protocol.StylizeRequest(JOB, _sources(arguments.pictures), _settings(arguments), str(out))
+    return _follow(stylize(request), arguments)
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    try:
+        from .training.loop import train
+    except ModuleNotFoundError as error:
+        raise EngineError(
+            f"Training needs the package {error.name}, which this Python does not have.",
+            "Install it: pip install -e '.[train]' in the folder of Pentimento.",
+        ) from error
+
+    request = protocol.TrainRequest(
+        JOB,
+        tuple(str(path) for path in arguments.style_picture),
+        str(arguments.content),
+        str(arguments.out),
+        _config(arguments),
+        arguments.resume,
+    )
+    return _follow(train(request), arguments)
+
+
+def _import_style(arguments: argparse.Namespace) -> int:
+    from . import style_pack
+
+    options = {"channel_order": arguments.channel_order, "value_range": arguments.range, "layout": arguments.layout}
+    chosen = {key: value for key, value in options.items() if value is not None}
+    folder = arguments.folder or style_pack.user_folder()
+    pack = style_pack.import_style(arguments.path, folder, arguments.name, **chosen)
+    _say_style(pack, "Imported", arguments.json)
+    return 0
+
+
+def _export_style(arguments: argparse.Namespace) -> int:
+    from . import style_pack
+
+    pack = style_pack.find(arguments.style, arguments.folder)
+    path = style_pack.export_style(pack, arguments.out)
+    if arguments.json:
+        _document({"name": pack.name, "path": str(path)})
+    else:
+        print(f"{pack.name} -> {_shown(path)}")
+    return 0
+
+
+def _info(arguments: argparse.Namespace) -> int:
+    from . import style_pack
+
+    facts = style_facts(style_pack.find(arguments.style, arguments.folder))
+    if arguments.json:
+        _document(facts)
+    else:
+        print(_facts_text(facts))
+    return 0
+
+
+# ---------------------------------------------------------------- arguments -> requests
+
+
+def _sources(pictures: Sequence[Path]) -> tuple[protocol.PictureSource, ...]:
+    return tuple(protocol.PictureSource(name=path.stem, path=str(path)) for path in pictures)
+
+
+def _settings(arguments: argparse.Namespace) -> protocol.StylizeSettings:
+    return protocol.StylizeSettings(
+        style=arguments.style,
+        strength=arguments.strength,
+        seed=arguments.seed,
+        stroke=arguments.stroke,
+        tile=arguments.tile,
+        tileable=arguments.tileable,
+        overlays=tuple(dict.fromkeys(arguments.overlay)),
+        device=arguments.device,
+    )
+
+
+def _config(arguments: argparse.Namespace) -> protocol.Json:
+    """Only what was given: everything else keeps the default of training.config.TrainConfig."""
+    named = {name: getattr(arguments, name) for name in ("budget", "steps", "size", "seed", "device", "route")}
+    return {**{name: value for name, value in named.items() if value is not None}, **dict(arguments.set)}
+
+
+def _folder(path: Path) -> Path:
+    from .atomic import writing
+
+    with writing(path):
+        path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+# ---------------------------------------------------------------- events -> words, bars or JSON
+
+
+class _Listener(Protocol):
+    """Somebody who is told of every event."""
+
+    def tell(self, event: protocol.Event) -> None: ...
+
+
+def _follow(events: Events, arguments: argparse.Namespace) -> int:
+    """Run a job to its end. 0 when everything in it was done."""
+    failed = False
+    with _listener(arguments.json) as listener:
+        for event in events:
+            listener.tell(event)
+            failed |= isinstance(event, protocol.SourceFailed | protocol.Failed | protocol.Cancelled)
+    return int(failed)
+
+
+def _listener(as_json: bool) -> Any:
+    """A context manager that gives a _Listener."""
+    if as_json:
+        return nullcontext(_JsonLines())
+    return _Bar() if sys.stderr.isatty() else nullcontext(_Words())
+
+
+class _JsonLines:
+    """For machines: every event as one line of JSON, as the worker would write it."""
+
+    def tell(self, event: protocol.Event) -> None:
+        print(protocol.to_line(event), flush=True)
+
+
+class _Words:
+    """For people: what was written and what failed."""
+
+    def tell(self, event: protocol.Event) -> None:
+        for line in _lines(event):
+            print(line, flush=True)
+        if isinstance(event, protocol.SourceFailed):
+            _complain(f"{_shown(event.source)}: {event.message}", event.fix)
+        elif isinstance(event, protocol.Failed):
+            _complain(event.message, event.fix)
+
+
+class _Bar(_Words):
+    """The same with a progress bar on stderr."""
+
+    def __enter__(self) -> _Bar:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:3.0f} %"))
+        # stdout is left alone: what is written there may be piped.
+        self._bars = Progress(
+            *(*columns, TimeRemainingColumn()),
+            console=Console(stderr=True),
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._task = self._bars.add_task("Starting", total=1.0)
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def tell(self, event: protocol.Event) -> None:
+        if isinstance(event, protocol.Progress):
+            self._bars.update(self._task, completed=event.fraction, description=event.stage)
+        elif isinstance(event, protocol.TrainStep):
+            losses = " ".join(f"{name} {value:.3g}" for name, value in event.losses.items())
+            self._bars.update(self._task, completed=event.step / event.steps, description=f"{event.step} {losses}")
+        else:
+            self._bars.stop()  # the bar goes while lines are written, and comes back below them
+            super().tell(event)
+            self._bars.start()
+
+
+def _lines(event: protocol.Event) -> Iterator[str]:
+    """What a person wants to read of an event, on stdout."""
+    if isinstance(event, protocol.Stylized):
+        yield f"{_shown(event.source)}: {_shown(event.path)} ({sum(event.seconds.values()):.1f} s)"
+        for layer in event.layers:
+            if layer.sentence:
+                yield f"  {layer.name}: {layer.sentence}{_doubt(layer)}"
+    elif isinstance(event, protocol.Preview):
+        yield f"{event.caption}: {_shown(event.path)}"
+    elif isinstance(event, protocol.StyleReady):
+        yield f"Style {event.name!r} is ready: {_shown(event.folder)}"
+    elif isinstance(event, protocol.Cancelled):
+        yield "Cancelled."
+    elif isinstance(event, protocol.Done):
+        yield from event.report.get("say", ())
+
+
+def _doubt(layer: protocol.Layer) -> str:
+    return "" if layer.certificate is None or layer.certificate.faithful else " (indicative only)"
+
+
+def _complain(message: str, fix: str, as_json: bool = False) -> None:
+    """Two lines on stderr; for machines also the event that says so."""
+    if as_json:
+        print(protocol.to_line(protocol.Failed(JOB, message, fix)), flush=True)
+    print(f"{message}\n{fix}", file=sys.stderr, flush=True)
+
+
+def _document(data: Any) -> None:
+    print(json.dumps(data, indent=2, allow_nan=False))
+
+
+def _shown(path: str | Path) -> str:
+    from .atomic import shown
+
+    return shown(path)
+
+
+# ---------------------------------------------------------------- styles in words
+
+
+def style_facts(pack: StylePack) -> protocol.Json:
+    """What `info` says about a style. macs: multiply-adds."""
+    model = pack.model
+    radius = model.receptive_radius
+    return {
+        "name": pack.name,
+        "kind": pack.kind,
+        "author": pack.author,
+        "licence": pack.licence,
+        "created": pack.created,
+        "folder": str(pack.source),
+        "hash": pack.hash,
+        "parameters": model.parameters,
+        "gmac_1920x1080": round(model.macs_per_pixel * HD / 1e9, 2),
+        "receptive_field": None if radius is None else 2 * radius + 1,
+        "receptive_radius": radius,
+        "fixed_size": list(model.fixed_size) if model.fixed_size else None,
+        "inputs": {name: item.channels for name, item in model.inputs.items()},
+        "controls": {name: list(limits) for name, limits in pack.controls.items()},
+        "recipe": pack.recipe,
+    }
+
+
+def _facts_text(facts: protocol.Json) -> str:
+    field = facts["receptive_field"]
+    size = facts["fixed_size"]
+    rows = {
+        "Style": f"{facts['name']} ({facts['kind']})",
+        "Author": facts["author"] or "unknown",
+        "Licence": facts["licence"] or "unknown",
+        "Folder": _shown(facts["folder"]),
+        "Parameters": f"{facts['parameters']:,}",
+        "GMAC at 1920x1080": f"{facts['gmac_1920x1080']:.1f}",
+        "Receptive field": f"{field} x {field} pixels" if field else "the whole picture (tiles can differ)",
+        "Size": f"fixed, {size[1]} x {size[0]}" if size else "any",
+        "Inputs": ", ".join(f"{name} ({count} channels)" for name, count in facts["inputs"].items()),
+        "Controls": ", ".join(f"{name} {low:g}..{high:g}" for name, (low, high) in facts["controls"].items()),
+        "Recipe": json.dumps(facts["recipe"], sort_keys=True),
+    }
+    return "\n".join(f"{name + ':':20}{value}" for name, value in rows.items())
+
+
+def _style_line(style: protocol.StyleInfo) -> str:
+    about = ", ".join(part for part in (style.author, style.licence) if part)
+    return f"{style.name:24}{style.problem or about}"
+
+
+def _say_style(pack: StylePack, done: str, as_json: bool) -> None:
+    if as_json:
+        _document({"name": pack.name, "folder": pack.folder})
+    else:
+        print(f"{done} {pack.name!r} -> {_shown(pack.folder)}")
+
+
+# ---------------------------------------------------------------- the parser
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="pentimento", description="Painted looks for renders and textures.")
+    parser.add_argument("--version", action="version", version=f"pentimento {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for add in (_add_demo, _add_styles, _add_stylize, _add_train, _add_import, _add_export, _add_info):
+        add(commands)
+    return parser
+
+
+def _command(commands: Any, name: str, run: Command, about: str, *examples: str) -> argparse.ArgumentParser:
+    epilog = "examples:\n" + "\n".join(f"  pentimento {name} {example}".rstrip() for example in examples)
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=about, description=about, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--json", action="store_true", help="answer in JSON, for machines")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _add_demo(commands: Any) -> None:
+    about = "Render a small scene in Blender, stylize it through the add-on and collect the layers."
+    parser = _command(commands, "demo", _demo, about, "--out demo", "--out demo --frames 4")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
+    parser.add_argument("--frames", type=_whole(1, 100), default=2, metavar="N", help="frames to render (default 2)")
+
+
+def _add_styles(commands: Any) -> None:
+    about = "List the installed styles."
+    _add_folder(_command(commands, "styles", _styles, about, "", "--json"))
+
+
+def _add_stylize(commands: Any) -> None:
+    about = "Stylize pictures: PNG, JPEG, or EXR with its passes."
+    parser = _command(
+        commands,
+        "stylize",
+        _stylize,
+        about,
+        "photo.jpg --style 'Starry Night' --out painted",
+        "bricks.png --style Wave --tileable --stroke 2 --out textures",
+        "frame_0001.exr --style Wave --overlay Scale Removal --out layers",
+    )
+    parser.add_argument("pictures", nargs="+", type=Path, metavar="IN", help="picture files")
+    parser.add_argument(
+        "--style", required=True, metavar="NAME", help="an installed style, or the path of a style pack"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
+    parser.add_argument(
+        "--strength", type=_number(0, 1), default=1.0, metavar="F", help="0 the picture .. 1 the style (default 1)"
+    )
+    parser.add_argument("--seed", type=_whole(0, 2**31 - 1), default=0, metavar="N", help="other seed, other strokes")
+    parser.add_argument(
+        "--stroke", type=_number(0.25, 4), default=1.0, metavar="F", help="stroke size 0.25 .. 4 (default 1)"
+    )
+    parser.add_argument(
+        "--tile", type=_whole(0, 16384), default=0, metavar="PX", help="edge of a tile; 0 = by memory (same result)"
+    )
+    parser.add_argument("--tileable", action="store_true", help="the picture wraps around, and so will the result")
+    parser.add_argument(
+        "--overlay", nargs="+", action="extend", default=[], metavar="NAME", help="explaining layers: Scale, Removal"
+    )
+    _add_device(parser)
+
+
+def _add_train(commands: Any) -> None:
+    about = "Train a style from pictures of one hand."
+    parser = _command(
+        commands,
+        "train",
+        _train,
+        about,
+        "--style-picture painting.jpg --content renders --out styles/mine",
+        "--style-picture a.jpg b.jpg --content renders --out styles/mine --budget 2h --device cuda",
+        "--style-picture painting.jpg --content renders --out styles/mine --resume --set width=48",
+    )
+    parser.add_argument("--style-picture", nargs="+", type=Path, required=True, metavar="IMG", help="whose hand it is")
+    parser.add_argument("--content", type=Path, required=True, metavar="DIR", help="pictures to practise on")
+    parser.add_argument("--out", type=Path, required=True, metavar="PACK", help="the style pack to write: a folder")
+    parser.add_argument("--budget", type=_seconds, metavar="TIME", help="how long to train: 90s, 10m, 2h")
+    parser.add_argument("--steps", type=_whole(1, 10**9), metavar="N", help="how many steps to train")
+    parser.add_argument(
+        "--size", type=_whole(32, 4096), metavar="PX", help="long side of the style picture in training"
+    )
+    parser.add_argument("--seed", type=_whole(0, 2**31 - 1), metavar="N", help="repeatable on one machine")
+    parser.add_argument("--device", choices=DEVICES, help="what computes (default auto)")
+    parser.add_argument("--route", choices=("teacher", "adversarial"), help="how the style is learned")
+    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint beside PACK")
+    parser.add_argument(
+        "--set", action="append", default=[], type=_assignment, metavar="FIELD=VALUE", help="any training setting"
+    )
+
+
+def _add_import(commands: Any) -> None:
+    about = "Bring in a style pack (.zip or folder) or another project's ONNX style model."
+    parser = _command(
+        commands,
+        "import-style",
+        _import_style,
+        about,
+        "shared_style.zip",
+        "mosaic.onnx --name Mosaic --channel-order bgr --range 0..255",
+    )
+    parser.add_argument("path", type=Path, metavar="FILE", help="style pack or .onnx")
+    parser.add_argument("--name", default="", help="what to call it")
+    parser.add_argument("--folder", type=Path, metavar="DIR", help="folder of styles (default: your own)")
+    parser.add_argument("--channel-order", choices=("rgb", "bgr"), help="order of the model's colour channels")
+    parser.add_argument("--range", type=_range, metavar="A..B", help="values the model takes for black..white")
+    parser.add_argument("--layout", choices=("NCHW", "NHWC"), help="order of the model's dimensions")
+
+
+def _add_export(commands: Any) -> None:
+    about = "Write a style as one .zip to share."
+    parser = _command(commands, "export-style", _export_style, about, "'Starry Night' --out starry_night.zip")
+    parser.add_argument("style", metavar="NAME", help="an installed style")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the .zip to write")
+    _add_folder(parser)
+
+
+def _add_info(commands: Any) -> None:
+    about = "Say what a style is: size, cost, reach, controls, licence, how it was trained."
+    parser = _command(commands, "info", _info, about, "--style 'Starry Night'", "--style ./my_style --json")
+    parser.add_argument(
+        "--style", required=True, metavar="NAME", help="an installed style, or the path of a style pack"
+    )
+    _add_folder(parser)
+
+
+def _add_device(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", choices=DEVICES, default="auto", help="what computes (default auto)")
+
+
+def _add_folder(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--folder", action="append", default=[], type=Path, metavar="DIR", help="look for styles here too"
+    )
+
+
+# ---------------------------------------------------------------- values on the command line
+
+
+def _number(low: float, high: float) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        value = float(text)
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text} is not between {low:g} and {high:g}")
+        return value
+
+    parse.__name__ = "number"  # argparse names it in its message
+    return parse
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        value = int(text)
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text} is not between {low} and {high}")
+        return value
+
+    parse.__name__ = "whole number"
+    return parse
+
+
+def _seconds(text: str) -> float:
+    """90, 90s, 10m or 2h in seconds."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
+    if not found or not float(found[1]):
+        raise argparse.ArgumentTypeError(f"{text!r} is no time: write 90s, 10m or 2h")
+    return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
+
+
+def _range(text: str) -> tuple[float, float]:
+    """0..255 -> (0, 255)"""
+    number = r"(-?\d+(?:\.\d+)?)"
+    found = re.fullmatch(rf"{number}\.\.{number}", text)
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} is no range: write 0..255, 0..1 or -1..1")
+    return float(found[1]), float(found[2])
+
+
+def _assignment(text: str) -> tuple[str, Any]:
+    """field=value; the value is JSON where it can be read as such, else text."""
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise argparse.ArgumentTypeError(f"{text!r} is not FIELD=VALUE")
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        return name, value

@@ -1,0 +1,1 @@
+"""Overlays: one file per family, and the certificate that says how far each may be trusted."""

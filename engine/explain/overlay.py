@@ -1,0 +1,24 @@
+"""What an overlay is before it becomes a layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..picture import Floats
+from ..protocol import Certificate
+
+
+@dataclass(frozen=True, eq=False)
+class Overlay:
+    """A picture that explains, with its measured faithfulness."""
+
+    name: str
+    """Attribution.Scale, ..."""
+    channels: tuple[str, ...]
+    pixels: Floats
+    """(H, W, C) float32, raw values in the overlay's own units"""
+    sentence: str
+    """The overlay said in one plain sentence"""
+    display: tuple[float, float]
+    """Fixed display range in the overlay's units; symmetric for signed values. The same for every frame."""
+    certificate: Certificate

@@ -1,0 +1,69 @@
+"""Attribution.Scale: what did the style change, and at which scale? Costs no run of the model.
+
+The change D = result - picture is cut by a Laplacian pyramid into colour (coarse), form (middle) and stroke (fine).
+Each channel is the part of the change's length that its band carries: <band, D> / |D|. The three add up to |D|
+exactly; a negative value means that the band works against the change.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ..picture import Floats
+from ..protocol import Certificate
+from .certificate import completeness
+from .overlay import Overlay
+from .pyramid import blurred
+
+FINE_LEVELS = 3
+"""Halvings that strokes do not survive: what repeats within about 32 pixels, at stroke size 1"""
+COARSE_LEVELS = 5
+"""Halvings that form does not survive: about 140 pixels. What is left is colour"""
+CHANNELS = ("colour", "form", "stroke")
+DISPLAY = (0.0, 0.5)
+_ROWS = 256
+
+
+def scale(before: Floats, after: Floats, wrap: bool = False, stroke: float = 1.0) -> Overlay:
+    """before, after: display-referred planes (3, H, W) in 0..1. wrap: the picture is tileable.
+
+    stroke: the stroke size it was painted with; the bands follow it.
+    """
+    change = after - before
+    larger = round(math.log2(stroke))
+    fine = blurred(change, FINE_LEVELS + larger, wrap)
+    coarse = blurred(change, COARSE_LEVELS + larger, wrap)
+    height, width = change.shape[1:]
+    pixels = np.empty((height, width, 3), np.float32)
+    length = np.empty((height, width), np.float32)
+    for top in range(0, height, _ROWS):
+        rows = np.s_[:, top : top + _ROWS]
+        bands = (coarse[rows], fine[rows] - coarse[rows], change[rows] - fine[rows])
+        pixels[top : top + _ROWS], length[top : top + _ROWS] = _shares(bands, change[rows])
+    return Overlay(
+        "Attribution.Scale",
+        CHANNELS,
+        pixels,
+        _sentence(pixels, length),
+        DISPLAY,
+        Certificate((completeness(pixels, length),)),
+    )
+
+
+def _shares(bands: tuple[Floats, Floats, Floats], change: Floats) -> tuple[Floats, Floats]:
+    """<band, D> / |D| as (h, w, 3), and |D| as (h, w). In double precision: bands much longer than D cancel."""
+    exact = change.astype(np.float64)
+    length = np.sqrt((exact * exact).sum(axis=0))
+    inverse = np.divide(1, length, out=np.zeros_like(length), where=length > 0)
+    shares = [((band * exact).sum(axis=0) * inverse).astype(np.float32) for band in bands]
+    return np.stack(shares, axis=-1), length.astype(np.float32)
+
+
+def _sentence(pixels: Floats, length: Floats) -> str:
+    whole = float(length.sum(dtype=np.float64))
+    if whole < 1e-4 * length.size:
+        return "The style changes next to nothing in this picture."
+    percent = [round(100 * float(pixels[..., i].sum(dtype=np.float64)) / whole) for i in range(3)]
+    return f"{percent[0]} % of the change is colour, {percent[1]} % form and {percent[2]} % strokes."

@@ -1,0 +1,265 @@
+"""Where results go: files with names of their own, or raw pixels beside the messages. Nothing is ever overwritten."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from .explain.display import picture_of
+from .explain.overlay import Overlay
+from .files import (
+    ExrFile,
+    ExrLayer,
+    NewFile,
+    blender_name,
+    create_png,
+    main_layer,
+    read_exr,
+    unique_path,
+    write_exr,
+    writing,
+)
+from .picture import Array, PictureReader, result_channels, to_display
+from .protocol import Json, Layer, PictureSource, PixelBlock, StylizeRequest
+from .style_pack import StylePack, slug
+
+RECIPE = "pentimento"
+"""The key of the recipe in PNG text and EXR headers"""
+LAYERS = "pentimento.layers"
+"""The key of what the overlays mean in EXR headers: channel names, units, sentences, certificates"""
+STYLIZED = "Stylized"
+_ROWS = 256
+
+
+class Output(Protocol):
+    """Takes the result as bands of rows, then the overlays."""
+
+    path: str
+    """The file with the result; empty for raw pixels"""
+
+    def write_rows(self, rows: Array) -> None: ...
+    def finish(self, overlays: Sequence[Overlay]) -> tuple[Layer, ...]:
+        """Put everything in place. Returns the layers of the event."""
+        ...
+
+
+@contextmanager
+def opened(
+    request: StylizeRequest, source: PictureSource, pack: StylePack, reader: PictureReader, recipe: Json
+) -> Iterator[Output]:
+    """The output that the request asks for. Leaving with an error, or early, leaves no file of the result behind."""
+    folder = Path(request.folder)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        if request.deliver == "pixels":
+            yield _Blocks(stack, folder, request.job, source, reader)
+        elif reader.dtype.kind == "u":
+            yield _Png(stack, folder / f"{_stem(source)}_{slug(pack.name)}", reader, recipe)
+        else:
+            yield _Exr(folder / f"{_stem(source)}_{slug(pack.name)}", source, reader, recipe)
+
+
+def _stem(source: PictureSource) -> str:
+    """The source's name as a file name, without a picture's suffix and without what some system refuses."""
+    name = source.name or Path(source.path).stem
+    name = re.sub(r"\.(png|jpe?g|exr|tiff?|tga|bmp|hdr|webp)$", "", name, flags=re.IGNORECASE)
+    name = re.sub(r'[\x00-\x1f<>:"/\\|?*]', "_", name).strip(" .")
+    return name[:100] or "picture"
+
+
+def _described(reader: PictureReader, **place: object) -> Layer:
+    names = ("R", "G", "B", "A")[: result_channels(reader.channels)]
+    return Layer(STYLIZED, names, reader.encoding, **place)  # type: ignore[arg-type]
+
+
+def _overlay_layer(overlay: Overlay, **place: object) -> Layer:
+    return Layer(
+        overlay.name,
+        overlay.channels,
+        "data",
+        sentence=overlay.sentence,
+        display=overlay.display,
+        certificate=overlay.certificate,
+        **place,  # type: ignore[arg-type]
+    )
+
+
+# ---------------------------------------------------------------- raw pixels
+
+
+class _Blocks:
+    """Raw files in the folder of the job, for Blender to read and remove."""
+
+    path = ""
+
+    def __init__(self, stack: ExitStack, folder: Path, job: str, source: PictureSource, reader: PictureReader) -> None:
+        self.reader = reader
+        self.base = folder / re.sub(r"[^A-Za-z0-9_-]", "_", f"{job}_{_stem(source)}")[:100]
+        self.stack = stack
+        self.file = unique_path(self.base.with_name(f"{self.base.name}_{STYLIZED}.raw"))
+        self.new = stack.enter_context(NewFile(self.file))
+
+    def write_rows(self, rows: Array) -> None:
+        self.new.file.write(_bytes(rows))
+
+    def finish(self, overlays: Sequence[Overlay]) -> tuple[Layer, ...]:
+        blocks = [self._written(overlay) for overlay in overlays]
+        self.stack.close()
+        shape = (self.reader.height, self.reader.width, result_channels(self.reader.channels))
+        block = PixelBlock(str(self.file), shape, str(self.reader.dtype))
+        layers = [_overlay_layer(overlay, pixels=pixels) for overlay, pixels in zip(overlays, blocks, strict=True)]
+        return (_described(self.reader, pixels=block), *layers)
+
+    def _written(self, overlay: Overlay) -> PixelBlock:
+        path = unique_path(self.base.with_name(f"{self.base.name}_{overlay.name.replace('.', '_')}.raw"))
+        pixels = np.ascontiguousarray(overlay.pixels, np.float32)
+        with NewFile(path) as new:
+            new.file.write(_bytes(pixels))
+        height, width, channels = pixels.shape
+        return PixelBlock(str(path), (height, width, channels), "float32")
+
+
+def _bytes(pixels: Array) -> memoryview:
+    """The pixels as they lie in memory, without a copy."""
+    return np.ascontiguousarray(pixels).data.cast("B")
+
+
+# ---------------------------------------------------------------- byte pictures
+
+
+class _Png:
+    """A PNG of the source's bit depth, written row by row; overlays as raw floats beside it, and to look at."""
+
+    def __init__(self, stack: ExitStack, base: Path, reader: PictureReader, recipe: Json) -> None:
+        self.reader, self.recipe, self.stack = reader, recipe, stack
+        self.file = unique_path(base.with_name(base.name + ".png"))
+        self.path = str(self.file)
+        channels = result_channels(reader.channels)
+        text = {RECIPE: json.dumps(recipe)}
+        self.png = stack.enter_context(
+            create_png(self.file, reader.height, reader.width, channels, reader.dtype, text, reader.encoding == "srgb")
+        )
+
+    def write_rows(self, rows: Array) -> None:
+        self.png.write_rows(rows)
+
+    def finish(self, overlays: Sequence[Overlay]) -> tuple[Layer, ...]:
+        self.stack.close()
+        stylized = _described(self.reader, path=self.path)
+        if not overlays:
+            return (stylized,)
+        path = unique_path(self.file.with_name(f"{self.file.stem}_layers.exr"))
+        layers = [_exr_layer(overlay, "") for overlay in overlays]
+        write_exr(path, layers, _header(self.recipe, overlays))
+        _write_looks(self.file, overlays)
+        return (stylized, *(_overlay_layer(overlay, path=str(path)) for overlay in overlays))
+
+
+def _write_looks(beside: Path, overlays: Sequence[Overlay]) -> None:
+    """One display picture per overlay: render_look_scale.png"""
+    for overlay in overlays:
+        name = overlay.name.rpartition(".")[2].lower()
+        _write_png(beside.with_name(f"{beside.stem}_{name}.png"), picture_of(overlay), {})
+
+
+def _write_png(path: Path, pixels: Array, text: dict[str, str]) -> None:
+    height, width, channels = pixels.shape
+    with create_png(unique_path(path), height, width, channels, pixels.dtype, text) as png:
+        png.write_rows(pixels)
+
+
+# ---------------------------------------------------------------- float pictures
+
+
+class _Exr:
+    """A multilayer EXR: every layer of the source untouched, ours beside them; a PNG to look at."""
+
+    def __init__(self, base: Path, source: PictureSource, reader: PictureReader, recipe: Json) -> None:
+        self.source, self.reader, self.recipe = source, reader, recipe
+        self.file = unique_path(base.with_name(base.name + ".exr"))
+        self.path = str(self.file)
+        self.pixels = np.empty((reader.height, reader.width, result_channels(reader.channels)), reader.dtype)
+        self.filled = 0
+
+    def write_rows(self, rows: Array) -> None:
+        self.pixels[self.filled : self.filled + len(rows)] = rows
+        self.filled += len(rows)
+
+    def finish(self, overlays: Sequence[Overlay]) -> tuple[Layer, ...]:
+        original = read_exr(self.source.path) if self.source.pixels is None else None
+        view_layer = main_layer(original).view_layer if original else ""
+        ours = [ExrLayer.of(blender_name(STYLIZED, view_layer), self.pixels)]
+        ours += [_exr_layer(_sized(overlay, self.reader), view_layer) for overlay in overlays]
+        header = {**(original.header if original else {}), **_header(self.recipe, overlays)}
+        theirs = list(original.layers.values()) if original else []
+        write_exr(self.file, [*theirs, *_renamed(ours, original)], header)
+        self._write_preview()
+        _write_looks(self.file, overlays)
+        stylized = _described(self.reader, path=self.path)
+        return (stylized, *(_overlay_layer(overlay, path=self.path) for overlay in overlays))
+
+    def _write_preview(self) -> None:
+        height, width = self.pixels.shape[:2]
+        path = unique_path(self.file.with_suffix(".png"))
+        with create_png(path, height, width, 3, np.uint8, {RECIPE: json.dumps(self.recipe)}) as png:
+            for top in range(0, height, _ROWS):
+                display = to_display(self.pixels[top : top + _ROWS], self.reader.encoding, self.reader.alpha)
+                png.write_rows(np.rint(np.clip(display, 0, 1) * 255).astype(np.uint8))
+
+
+def _exr_layer(overlay: Overlay, view_layer: str) -> ExrLayer:
+    """Always float32: what is read back equals what was computed."""
+    return ExrLayer.of(blender_name(overlay.name, view_layer), overlay.pixels)
+
+
+def _sized(overlay: Overlay, reader: PictureReader) -> Overlay:
+    """A reduced overlay as large as its picture (nearest value): all layers of an EXR part have one size."""
+    if overlay.pixels.shape[:2] == (reader.height, reader.width):
+        return overlay
+    height, width = overlay.pixels.shape[:2]
+    rows = (np.arange(reader.height) * height) // reader.height
+    columns = (np.arange(reader.width) * width) // reader.width
+    pixels = overlay.pixels[rows[:, None], columns[None, :]]
+    return Overlay(overlay.name, overlay.channels, pixels, overlay.sentence, overlay.display, overlay.certificate)
+
+
+def _renamed(layers: list[ExrLayer], original: ExrFile | None) -> list[ExrLayer]:
+    """Ours under names that are still free: a frame may be stylized twice."""
+    taken = set(original.layers) if original else set()
+    return [ExrLayer(_free(layer.name, taken), layer.planes) for layer in layers]
+
+
+def _free(name: str, taken: set[str]) -> str:
+    number, free = 2, name
+    while free in taken:
+        free, number = f"{name} {number}", number + 1
+    return free
+
+
+def _header(recipe: Json, overlays: Sequence[Overlay]) -> dict[str, str]:
+    entries = {RECIPE: json.dumps(recipe)}
+    if overlays:
+        entries[LAYERS] = json.dumps({overlay.name: _meaning(overlay) for overlay in overlays})
+    return entries
+
+
+def _meaning(overlay: Overlay) -> Json:
+    return {
+        "channels": list(overlay.channels),
+        "display": list(overlay.display),
+        "sentence": overlay.sentence,
+        "faithful": overlay.certificate.faithful,
+        "checks": [
+            [check.bar, check.name, check.value, check.threshold, check.passed] for check in overlay.certificate.checks
+        ],
+    }
+
+
+__all__ = ["LAYERS", "RECIPE", "STYLIZED", "Output", "opened"]

@@ -1,0 +1,513 @@
+"""Styles at work: onnxruntime sessions, exact tiling, memory fallback.
+
+Tiling. Every result pixel is computed from a window that reaches at least one receptive radius beyond it, aligned to
+the stride on the picture's absolute grid. Does onnxruntime then give the same bits for windows of different shape?
+Measured with onnxruntime 1.32 on x86-64 (AVX-512), see tests/engine/test_runtime.py:
+  * with graph optimisation ALL convolutions run on the blocked (NCHWc) kernels, which sum every output pixel in one
+    fixed order. No difference in any of 7,000 windows of 1..240 px, for 1x1 to 9x9 kernels, grouped, depthwise and
+    dilated, nearest and linear upsampling, channel means, all usual activations, 1 and 2 threads, batches;
+  * with EXTENDED or less they run as matrix products, and those cut the sum over input channels differently when the
+    result has fewer than about 64 pixels: differences of 1e-6.
+So the optimisation level is part of the promise, and no window is smaller than MIN_WINDOW (processors without
+blocked kernels get their margin that way). `is_exact` measures it for one style; training runs it at export.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import onnxruntime as ort
+
+from . import machine, noise, onnx_graph, onnx_growth
+from .canvas import ArrayCanvas, Canvas, beyond_border
+from .errors import EngineError
+from .picture import Floats
+from .resample import Resampled
+from .style_pack import ModelInput, ModelSpec, StylePack, scales
+
+MIN_WINDOW = 64
+"""Smallest edge of a window the model runs on, in pixels."""
+BORDER = 16
+"""Pixels of mirrored picture beyond a border that is not wrapped. Beyond them the model's own padding takes over.
+A full halo there would cost 14 % at 1920x1080 and nobody sees the difference; the rule is the same for every tile."""
+WINDOW_BYTES = 1_100_000_000
+"""Working memory of the largest window by default: a network of 45 GMAC runs a 1920x1080 picture as one (0.9 GB)."""
+TENSORS_ALIVE = 4
+"""Working memory divided by the largest tensor: measured 3.9 for our generator, 3 to 4 for residual networks."""
+FREE_SIZE = 1024
+"""Tile edge for models that are neither local nor of fixed size."""
+TRIAL_SECONDS = 60
+"""A style for pictures paints its trial in seconds, on any machine."""
+_DEVICES = ("auto", "cpu", "cuda")
+
+
+class OutOfMemoryError(Exception):
+    """The model did not fit; the caller tries smaller windows."""
+
+
+# ---------------------------------------------------------------- sessions
+
+
+class Session:
+    """A style's network, ready to run on planes of display-referred colour."""
+
+    def __init__(self, pack: StylePack, device: str = "auto", note: Callable[[str], None] | None = None) -> None:
+        """device: auto | cpu | cuda. note: told in the artist's words when auto had to fall back."""
+        self.pack = pack
+        self.spec: ModelSpec = pack.model
+        _check_inputs(pack)
+        data = pack.read(pack.model.file)
+        self._session, self.device = _open(pack, data, device, note or (lambda text: None))
+        self.bytes_per_pixel = (
+            60 + 4 * TENSORS_ALIVE * onnx_growth.measure(onnx_graph.inspect(data), scales(pack.model)).elements
+        )
+        self._tensors = {key: item.tensor or key for key, item in self.spec.inputs.items()}
+
+    def run(self, image: Floats, noise_map: Floats | None = None) -> Floats:
+        """(N, 3, h, w) display-referred 0..1, and noise (N, C, h/scale, w/scale) when the style takes it
+        -> (N, 3, h, w) display-referred, not clamped."""
+        feeds = {self._tensors["image"]: to_model(image, self.spec.inputs["image"])}
+        if noise_map is not None:
+            feeds[self._tensors["noise"]] = noise_map
+        try:
+            result = self._session.run([self.spec.output], feeds)[0]
+        except (*_FAIL, MemoryError) as error:
+            raise _reason(error, self.pack) from error
+        result = from_model(result, self.spec)
+        if result.shape != image.shape:
+            raise EngineError(
+                f"The style {self.pack.name!r} returned {result.shape} for {image.shape}.",
+                "It cannot be used: ask its author for a model whose result has the size of its input.",
+            )
+        if not np.isfinite(result.sum(dtype=np.float32)):
+            raise EngineError(
+                f"The style {self.pack.name!r} returned values that are no numbers.", "Train or import it again."
+            )
+        return result
+
+    @property
+    def noise_channels(self) -> int:
+        """0 when the style takes no noise"""
+        item = self.spec.inputs.get("noise")
+        return item.channels if item else 0
+
+
+def _check_inputs(pack: StylePack) -> None:
+    guides = sorted(set(pack.model.inputs) - {"image", "noise"})
+    if guides:
+        raise EngineError(
+            f"The style {pack.name!r} needs guides ({', '.join(guides)}) that a single picture does not have.",
+            "Choose another style for this picture.",
+        )
+
+
+_STATES = ort.capi.onnxruntime_pybind11_state
+_FAIL = tuple(
+    getattr(_STATES, name)
+    for name in (
+        "Fail",
+        "RuntimeException",
+        "InvalidArgument",
+        "InvalidGraph",
+        "InvalidProtobuf",
+        "NotImplemented",
+        "NoSuchFile",
+        "EPFail",
+    )
+    if hasattr(_STATES, name)
+)
+
+
+def _reason(error: BaseException, pack: StylePack) -> Exception:
+    text = str(error)
+    if isinstance(error, MemoryError) or any(sign in text for sign in _NO_MEMORY):
+        return OutOfMemoryError(text[:300])
+    return EngineError(
+        f"The style {pack.name!r} could not be run ({text.splitlines()[0][:200]}).",
+        "Import or train the style again; if it came from somebody else, ask for another export.",
+    )
+
+
+_NO_MEMORY = (
+    "Available memory",
+    "Failed to allocate memory",
+    "bad_alloc",
+    "bad allocation",
+    "out of memory",
+    "CUDA failure 2",
+)
+
+
+def _open(pack: StylePack, data: bytes, device: str, note: Callable[[str], None]) -> tuple[ort.InferenceSession, str]:
+    if device not in _DEVICES:
+        raise EngineError(f"There is no device {device!r}.", "Choose auto, cpu or cuda.")
+    if device != "cpu" and cuda_listed():
+        session = _cuda_session(data)
+        if session:
+            return session, "cuda"
+        if device == "auto":
+            note("CUDA could not be started: working on the processor instead.")
+    if device == "cuda":
+        raise EngineError(
+            "This Python cannot use CUDA.",
+            "Choose device auto or cpu, or enter a Python with onnxruntime-gpu in the preferences.",
+        )
+    try:
+        return ort.InferenceSession(data, _options(), providers=["CPUExecutionProvider"]), "cpu"
+    except (*_FAIL, MemoryError) as error:
+        reason = _reason(error, pack)
+        raise (_too_large(pack) if isinstance(reason, OutOfMemoryError) else reason) from error
+
+
+def cuda_listed() -> bool:
+    """This onnxruntime was built for CUDA (whether a device is there shows when a session starts)."""
+    return "CUDAExecutionProvider" in ort.get_available_providers()
+
+
+def _cuda_session(data: bytes) -> ort.InferenceSession | None:
+    """A session on the first CUDA device, or None. TF32 would cost the 1/255 that is promised."""
+    if hasattr(ort, "preload_dlls"):
+        ort.preload_dlls()  # finds the CUDA libraries that torch or pip brought
+    settings = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC", "arena_extend_strategy": "kSameAsRequested"}
+    try:
+        session = ort.InferenceSession(
+            data, _options(), providers=[("CUDAExecutionProvider", settings), "CPUExecutionProvider"]
+        )
+    except _FAIL:
+        return None
+    return session if session.get_providers()[0] == "CUDAExecutionProvider" else None
+
+
+def _options() -> ort.SessionOptions:
+    """Measured on two cores at 1920x1080: a memory pattern per window shape doubles the peak (1060 MB against 600 MB)
+    and wins nothing; spinning threads take the processor from Blender while they wait."""
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.intra_op_num_threads = machine.cores()
+    options.enable_mem_pattern = False
+    options.log_severity_level = 4
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if _limited_arena():
+        options.add_session_config_entry("session.use_env_allocators", "1")
+    return options
+
+
+@cache
+def _limited_arena() -> bool:
+    """One arena for the process that refuses to grow beyond 70 % of what was free when it started.
+
+    Linux hands out memory it does not have and then kills the process; a refusal we can answer with smaller tiles.
+    """
+    limit = max(256 << 20, min(int(machine.available_memory() * 0.7), 1 << 40))
+    info = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
+    ort.create_and_register_allocator(info, ort.OrtArenaCfg({"max_mem": limit, "arena_extend_strategy": 1}))
+    return True
+
+
+def open_untrusted(data: bytes) -> ort.InferenceSession:
+    """A session for a first trial of somebody else's model: nothing is computed in advance."""
+    options = _options()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    try:
+        return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except (*_FAIL, MemoryError) as error:
+        raise _unusable(error) from error
+
+
+def run_untrusted(session: ort.InferenceSession, feeds: dict[str, Floats], output: str) -> Floats:
+    """One run of at most TRIAL_SECONDS."""
+    run_options = ort.RunOptions()
+    timer = threading.Timer(TRIAL_SECONDS, setattr, (run_options, "terminate", True))
+    timer.start()
+    try:
+        return session.run([output], feeds, run_options)[0]
+    except (*_FAIL, MemoryError) as error:
+        raise _unusable(error) from error
+    finally:
+        timer.cancel()
+
+
+def _unusable(error: BaseException) -> EngineError:
+    return EngineError(
+        f"The model cannot be run ({' '.join(str(error).split())[:300]}).",
+        "Ask its author for an export that runs in onnxruntime.",
+    )
+
+
+def to_model(image: Floats, item: ModelInput) -> Floats:
+    """(N, 3, h, w) display-referred 0..1 in the order, layout and values the model takes."""
+    result = image[:, ::-1] if item.order == "BGR" else image
+    low, high = item.range
+    if (low, high) != (0.0, 1.0):
+        result = result * np.float32(high - low) + np.float32(low)
+    return np.ascontiguousarray(result.transpose(0, 2, 3, 1) if item.layout == "NHWC" else result)
+
+
+def from_model(result: Floats, spec: ModelSpec, planar: bool = False) -> Floats:
+    """What the model returned as (N, 3, h, w) display-referred RGB. planar: it is in planes already."""
+    if spec.layout == "NHWC" and not planar:
+        result = result.transpose(0, 3, 1, 2)
+    low, high = spec.range
+    if (low, high) != (0.0, 1.0):
+        result = (result - np.float32(low)) / np.float32(high - low)
+    return result[:, ::-1] if spec.order == "BGR" else result
+
+
+# ---------------------------------------------------------------- painted canvases
+
+
+@dataclass(frozen=True)
+class Paint:
+    """How one picture is painted."""
+
+    seed: int = 0
+    stroke: float = 1.0
+    """2 paints with strokes twice as large: the model sees the picture at half its size"""
+    wrap: bool = False
+    """The picture is tileable"""
+
+
+def painted(session: Session, source: Canvas, paint: Paint) -> Canvas:
+    """The stylized picture as a canvas of the same size: display-referred, not clamped, any window on demand.
+
+    `source` wraps when `paint.wrap` is set.
+    """
+    height, width = inner_size(session.spec, source.height, source.width, paint)
+    small = source if (height, width) == (source.height, source.width) else Resampled(source, height, width)
+    result: Canvas = Local(session, small, paint) if session.spec.local else Blended(session, small, paint)
+    return result if small is source else Resampled(result, source.height, source.width)
+
+
+def inner_size(spec: ModelSpec, height: int, width: int, paint: Paint) -> tuple[int, int]:
+    """The size the model sees. A tileable picture becomes a multiple of the stride, or the grid would not close."""
+    step = spec.stride if paint.wrap else 1
+    return (
+        max(1, round(height / paint.stroke / step)) * step,
+        max(1, round(width / paint.stroke / step)) * step,
+    )
+
+
+class Local:
+    """A local style on a canvas: exact in any window."""
+
+    def __init__(self, session: Session, source: Canvas, paint: Paint) -> None:
+        self.session, self.source, self.paint = session, source, paint
+        self.height, self.width = source.height, source.width
+        self.notes: list[str] = []
+        """What had to be done to fit into memory, in the artist's words"""
+        stride, radius = session.spec.stride, session.spec.receptive_radius or 0
+        self.halo = -(-radius // stride) * stride
+        self._largest = 1 << 62
+
+    def read(self, top: int, left: int, height: int, width: int) -> Floats:
+        return beyond_border(self._inside, self.height, self.width, self.paint.wrap, (top, left, height, width), axis=1)
+
+    def _inside(self, top: int, left: int, height: int, width: int) -> Floats:
+        """A window within the border; in halves where it does not fit into memory."""
+        if height * width > self._largest:
+            return self._halves(top, left, height, width)
+        try:
+            return self.window(top, left, height, width)
+        except OutOfMemoryError as error:
+            if height * width <= MIN_WINDOW**2:
+                raise _too_large(self.session.pack) from error
+            self._largest = height * width // 2
+            self.notes.append("Not enough memory for tiles of this size: going on with smaller ones.")
+            return self._halves(top, left, height, width)
+
+    def _halves(self, top: int, left: int, height: int, width: int) -> Floats:
+        if height >= width:
+            half = height // 2
+            parts = [self._inside(top, left, half, width), self._inside(top + half, left, height - half, width)]
+            return np.concatenate(parts, axis=1)
+        half = width // 2
+        parts = [self._inside(top, left, height, half), self._inside(top, left + half, height, width - half)]
+        return np.concatenate(parts, axis=2)
+
+    def window(self, top: int, left: int, height: int, width: int) -> Floats:
+        """One run of the model, (3, height, width)."""
+        (y, tall), (x, wide) = self.span(top, height, 0), self.span(left, width, 1)
+        image = self.source.read(y, x, tall, wide)
+        result = self.session.run(image[None], self.noise(y, x, tall, wide))[0]
+        return result[:, top - y : top - y + height, left - x : left - x + width]
+
+    def span(self, start: int, count: int, axis: int) -> tuple[int, int]:
+        """The window of the model (start, size) that gives result pixels start .. start + count along an axis.
+
+        axis: 0 rows, 1 columns.
+        """
+        stride = self.session.spec.stride
+        low = (start // stride) * stride - self.halo
+        high = -(-(start + count) // stride) * stride + self.halo
+        if self.paint.wrap:
+            missing = max(0, MIN_WINDOW - (high - low))
+            return low, high - low + -(-missing // stride) * stride
+        first, last = self._border(axis)
+        low, high = max(low, first), min(high, last)
+        if high - low < MIN_WINDOW:
+            high = min(last, low + -(-MIN_WINDOW // stride) * stride)
+            low = max(first, high - -(-MIN_WINDOW // stride) * stride)
+        return low, high - low
+
+    def _border(self, axis: int) -> tuple[int, int]:
+        """Where the extended picture starts and ends: a few mirrored pixels around it, on the stride's grid."""
+        stride = self.session.spec.stride
+        border = -(-min(BORDER, self.halo) // stride) * stride
+        last = -(-((self.height, self.width)[axis] + border) // stride) * stride
+        return -border, max(last, -(-MIN_WINDOW // stride) * stride - border)
+
+    def noise(self, top: int, left: int, height: int, width: int) -> Floats | None:
+        """The noise map (1, C, h/scale, w/scale) of a window of the model."""
+        return noise_for(self.session.spec, self.paint, (top, left, height, width), (self.height, self.width))
+
+
+def noise_for(spec: ModelSpec, paint: Paint, window: tuple[int, int, int, int], size: tuple[int, int]) -> Floats | None:
+    """The noise map (1, C, h/scale, w/scale) for a window (top, left, height, width), or None without noise input."""
+    item = spec.inputs.get("noise")
+    if item is None:
+        return None
+    top, left, height, width = (value // item.scale for value in window)
+    period = (max(1, size[0] // item.scale), max(1, size[1] // item.scale)) if paint.wrap else None
+    return noise.normal(paint.seed, item.channels, top, left, height, width, period)[None]
+
+
+class Blended:
+    """A style with statistics over the frame, or of one fixed size: overlapping tiles, faded into each other.
+
+    Not exact: what a tile looks like depends on where it lies. The tiles lie at fixed places of the picture,
+    so at least the result does not depend on how it is read.
+    """
+
+    def __init__(self, session: Session, source: Canvas, paint: Paint) -> None:
+        self.session, self.source, self.paint = session, source, paint
+        self.height, self.width = source.height, source.width
+        self.tile = session.spec.fixed_size or (self._edge(self.height), self._edge(self.width))
+        self.rows = tile_starts(self.height, self.tile[0], paint.wrap)
+        self.columns = tile_starts(self.width, self.tile[1], paint.wrap)
+        self._tiles: dict[tuple[int, int], Floats] = {}
+
+    def _edge(self, size: int) -> int:
+        stride = self.session.spec.stride
+        return -(-max(MIN_WINDOW, min(size, FREE_SIZE)) // stride) * stride
+
+    def read(self, top: int, left: int, height: int, width: int) -> Floats:
+        return beyond_border(self._inside, self.height, self.width, self.paint.wrap, (top, left, height, width), axis=1)
+
+    def _inside(self, top: int, left: int, height: int, width: int) -> Floats:
+        rows = self._weights(self.rows, self.tile[0], self.height, top, height)
+        columns = self._weights(self.columns, self.tile[1], self.width, left, width)
+        total = np.zeros((3, height, width), np.float32)
+        for (y, row_places), row_weights in rows:
+            for (x, column_places), column_weights in columns:
+                tile = self._tile(y, x)
+                weight = row_weights[:, None] * column_weights[None, :]
+                part = tile[:, row_places[1][:, None], column_places[1][None, :]]
+                total[:, row_places[0][:, None], column_places[0][None, :]] += part * weight
+        self._forget(min((y for (y, _), _ in rows), default=0))
+        return total
+
+    def _weights(
+        self, starts: list[int], tile: int, size: int, first: int, count: int
+    ) -> list[tuple[tuple[int, tuple[np.ndarray, np.ndarray]], np.ndarray]]:
+        """For each tile along an axis that touches first .. first + count: (start, (places in the window, places in
+        the tile)) and its share there. The shares of all tiles at a place sum to 1."""
+        places = np.arange(first, first + count)
+        distances = [self._offset(places, start, size) for start in starts]
+        ramp = max(1, tile // 6)
+        raw = [np.clip(np.minimum(d + 0.5, tile - d - 0.5) / ramp, 0, 1) * ((d >= 0) & (d < tile)) for d in distances]
+        total = np.sum(raw, axis=0)
+        result = []
+        for start, distance, weight in zip(starts, distances, raw, strict=True):
+            here = np.flatnonzero(weight > 0)
+            if len(here):
+                share = (weight[here] / total[here]).astype(np.float32)
+                result.append(((start, (here, distance[here])), share))
+        return result
+
+    def _offset(self, places: np.ndarray, start: int, size: int) -> np.ndarray:
+        return (places - start) % size if self.paint.wrap and len(self.rows) + len(self.columns) > 2 else places - start
+
+    def _tile(self, top: int, left: int) -> Floats:
+        if (top, left) not in self._tiles:
+            window = (top, left, *self.tile)
+            noise_map = noise_for(self.session.spec, self.paint, window, (self.height, self.width))
+            try:
+                self._tiles[top, left] = self.session.run(self.source.read(*window)[None], noise_map)[0]
+            except OutOfMemoryError as error:
+                raise _too_large(self.session.pack) from error
+        return self._tiles[top, left]
+
+    def _forget(self, first_row: int) -> None:
+        """Pictures are read from top to bottom: tiles above the last read are not needed again."""
+        for key in [key for key in self._tiles if key[0] < first_row]:
+            del self._tiles[key]
+
+
+def tile_starts(size: int, tile: int, wrap: bool) -> list[int]:
+    """Where tiles of one size lie along an axis, overlapping by at least a sixth of their edge.
+
+    The first and last reach a little beyond the border (mirrored there): models of this kind pad with black, and
+    their outermost pixels show it.
+    """
+    overlap = max(1, tile // 6)
+    margin = tile // 16
+    if size + 2 * margin <= tile:
+        return [-((tile - size) // 2)]
+    if wrap:
+        count = math.ceil(size / (tile - overlap))
+        return [i * size // count for i in range(count)]
+    count = max(2, math.ceil((size + 2 * margin - overlap) / (tile - overlap)))
+    return [round(i * (size + 2 * margin - tile) / (count - 1)) - margin for i in range(count)]
+
+
+def _too_large(pack: StylePack) -> EngineError:
+    return EngineError(
+        f"There is not enough memory to run the style {pack.name!r}.",
+        "Close other programs, or choose a larger stroke size: the model then works on a smaller picture.",
+    )
+
+
+# ---------------------------------------------------------------- tiles
+
+
+def tiles(height: int, width: int, edge: int, bytes_per_pixel: float = 500) -> Iterator[tuple[int, int, int, int]]:
+    """Windows (top, left, height, width) that cover a picture, row by row. edge: 0 chooses by the memory at hand."""
+    tall, wide = (edge, edge) if edge else _automatic(height, width, bytes_per_pixel)
+    for top in range(0, height, tall):
+        for left in range(0, width, wide):
+            yield top, left, min(tall, height - top), min(wide, width - left)
+
+
+def _automatic(height: int, width: int, bytes_per_pixel: float) -> tuple[int, int]:
+    """The whole picture if it fits, else even tiles as square as can be: halos are paid along edges."""
+    memory = min(WINDOW_BYTES, int(machine.available_memory() * 0.4))
+    pixels = max(MIN_WINDOW**2, int(memory / bytes_per_pixel))
+    if height * width <= pixels:
+        return height, width
+    across = -(-width // min(width, math.isqrt(pixels)))
+    wide = -(-width // across)
+    down = -(-height // max(1, pixels // wide))
+    return -(-height // down), wide
+
+
+# ---------------------------------------------------------------- checks
+
+
+def is_exact(session: Session, size: int = 192, seed: int = 0) -> bool:
+    """Does this style give the same bits tiled and untiled on this machine? Measured on a random picture.
+
+    False also for a style whose receptive radius is larger than its pack says.
+    """
+    rng = np.random.default_rng(seed)
+    source = ArrayCanvas(rng.random((3, size + 5, size + 11), dtype=np.float32))
+    canvas = painted(session, source, Paint(seed=seed))
+    whole = canvas.read(0, 0, source.height, source.width)
+    parts = np.empty_like(whole)
+    for top, left, height, width in tiles(source.height, source.width, 52):
+        parts[:, top : top + height, left : left + width] = canvas.read(top, left, height, width)
+    return bool(np.array_equal(whole, parts))

@@ -1,0 +1,95 @@
+"""What the add-on's tests build in Blender, and what they read from it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+bpy = pytest.importorskip("bpy", reason="this Python has no bpy: Blender has wheels for Python 3.11 only")
+
+FAKE_WORKER = Path(__file__).resolve().parents[1] / "fake_worker.py"
+
+
+def new_image(name: str = "Stone", size: tuple[int, int] = (48, 32), is_float: bool = False, **options: Any) -> Any:
+    """An image of random pixels. Floats go from -0.5 to 8, with alpha 1."""
+    image = bpy.data.images.new(name, *size, float_buffer=is_float, **options)
+    pixels = np.random.default_rng(7).random((size[1] * size[0], 4), np.float32)
+    if is_float:
+        pixels = pixels * 8.5 - 0.5
+        pixels[:, 3] = 1
+    image.pixels.foreach_set(pixels.ravel())
+    image.update()
+    return image
+
+
+def pixels_of(image: Any) -> np.ndarray:
+    """(H, W, 4) float32, bottom row first"""
+    pixels = np.empty(len(image.pixels), np.float32)
+    image.pixels.foreach_get(pixels)
+    return pixels.reshape(image.size[1], image.size[0], -1)
+
+
+def use_in_material(image: Any) -> Any:
+    """An active object whose active material shows the image."""
+    scene = bpy.context.scene
+    thing = bpy.data.objects.new("Thing", bpy.data.meshes.new("Thing"))
+    scene.collection.objects.link(thing)
+    bpy.context.view_layer.objects.active = thing
+    material = bpy.data.materials.new("Surface")
+    if material.node_tree is None:
+        material.use_nodes = True
+    thing.data.materials.append(material)
+    tree = material.node_tree
+    texture, where = tree.nodes.new("ShaderNodeTexImage"), tree.nodes.new("ShaderNodeTexCoord")
+    texture.image, texture.extension = image, "EXTEND"
+    tree.links.new(where.outputs["UV"], texture.inputs["Vector"])
+    shader = next(node for node in tree.nodes if node.type == "BSDF_PRINCIPLED")
+    tree.links.new(texture.outputs["Color"], shader.inputs["Base Color"])
+    tree.links.new(texture.outputs["Color"], shader.inputs["Emission Color"])
+    return material
+
+
+def wiring(tree: Any) -> set[str]:
+    """The links as text, nodes by label, else by name."""
+    return {
+        f"{link.from_node.label or link.from_node.name}.{link.from_socket.name} -> "
+        f"{link.to_node.label or link.to_node.name}.{link.to_socket.name}"
+        for link in tree.links
+    }
+
+
+def new_scene(size: tuple[int, int] = (48, 32)) -> Any:
+    """Something to render in a moment: a bright lamp-like world, a cube, a camera; Cycles with one sample."""
+    scene = bpy.context.scene
+    scene.render.engine = "CYCLES"
+    scene.cycles.samples, scene.cycles.use_denoising = 1, False
+    scene.render.resolution_x, scene.render.resolution_y = size
+    bpy.ops.mesh.primitive_cube_add()
+    scene.world = bpy.data.worlds.new("World")
+    camera = bpy.data.objects.new("Camera", bpy.data.cameras.new("Camera"))
+    camera.location.z = 6
+    scene.collection.objects.link(camera)
+    scene.camera = camera
+    light = bpy.data.objects.new("Light", bpy.data.lights.new("Light", "POINT"))
+    light.location, light.data.energy = (1, 1, 2.5), 3000
+    scene.collection.objects.link(light)
+    return scene
+
+
+def compositor_of(scene: Any) -> Any:
+    return scene.compositing_node_group if bpy.app.version >= (5, 0, 0) else scene.node_tree
+
+
+def pump(jobs: Any, until: Callable[[], bool], seconds: float) -> float:
+    """Calls the timer as Blender's window would, until something is true. Returns the seconds it took."""
+    start = time.monotonic()
+    while not until():
+        assert time.monotonic() - start < seconds, f"still waiting: {jobs.current()}"
+        jobs._tick()
+        time.sleep(0.01)
+    return time.monotonic() - start

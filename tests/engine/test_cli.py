@@ -1,0 +1,266 @@
+"""The command line, as a person and as a program use it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny_styles
+from PIL import Image
+
+from engine import cli, protocol, style_pack
+from engine.errors import EngineError
+
+COMMANDS = ("demo", "styles", "stylize", "train", "import-style", "export-style", "info")
+HEAVY = ("numpy", "onnxruntime", "PIL", "torch", "rich", "OpenEXR")
+Pentimento = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def pentimento(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Pentimento:
+    """pentimento("styles", "--json") -> exit code, stdout, stderr; the user's styles lie in tmp_path/mine."""
+    monkeypatch.setenv("PENTIMENTO_STYLES", str(tmp_path / "mine"))
+
+    def run(*arguments: str | Path) -> tuple[int, str, str]:
+        try:
+            code = cli.main([str(argument) for argument in arguments])
+        except SystemExit as end:
+            code = int(end.code or 0)
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run
+
+
+@pytest.fixture
+def brush(tmp_path: Path) -> Path:
+    return tiny_styles.brush(tmp_path / "mine" / "brush")
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    pixels = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "picture.png")
+    return tmp_path / "picture.png"
+
+
+def events(out: str) -> list[Any]:
+    return [protocol.from_line(line) for line in out.splitlines()]
+
+
+# ---------------------------------------------------------------- help and wrong usage
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_helps_with_examples(pentimento: Pentimento, command: str) -> None:
+    code, out, _ = pentimento(command, "--help")
+    assert code == 0 and f"usage: pentimento {command}" in out
+    assert f"\nexamples:\n  pentimento {command}" in out and "--json" in out
+
+
+def test_help_lists_the_commands_and_loads_nothing_heavy() -> None:
+    script = (
+        "import atexit, sys; from engine.cli import main; "
+        "atexit.register(lambda: print(sorted(sys.modules))); main(['--help'])"
+    )
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert all(command in said for command in COMMANDS)
+    loaded = said.splitlines()[-1]
+    assert not any(f"'{heavy}'" in loaded for heavy in HEAVY)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("paint",),
+        ("stylize", "a.png"),
+        ("stylize", "a.png", "--style", "S", "--out", "o", "--strength", "1.5"),
+        ("stylize", "a.png", "--style", "S", "--out", "o", "--stroke", "big"),
+        ("stylize", "a.png", "--style", "S", "--out", "o", "--seed", "-1"),
+        ("stylize", "a.png", "--style", "S", "--out", "o", "--device", "tpu"),
+        ("train", "--style-picture", "a.jpg", "--content", "c", "--out", "o", "--budget", "soon"),
+        ("train", "--style-picture", "a.jpg", "--content", "c", "--out", "o", "--set", "width"),
+        ("import-style", "a.onnx", "--range", "255"),
+    ],
+)
+def test_wrong_usage_is_2(pentimento: Pentimento, arguments: tuple[str, ...]) -> None:
+    code, out, err = pentimento(*arguments)
+    assert code == 2 and not out and "usage: pentimento" in err
+
+
+# ---------------------------------------------------------------- styles
+
+
+def test_styles_as_json_are_objects_with_a_name(pentimento: Pentimento, brush: Path) -> None:
+    code, out, err = pentimento("styles", "--json")
+    listed = json.loads(out)
+    assert code == 0 and not err
+    (mine,) = [style for style in listed if style["name"] == "Brush"]
+    assert mine["folder"] == str(brush) and mine["problem"] == ""
+
+
+def test_a_broken_style_is_listed_with_its_problem(pentimento: Pentimento, brush: Path) -> None:
+    with (brush / "generator.onnx").open("ab") as file:
+        file.write(b"!")
+    code, out, _ = pentimento("styles")
+    assert code == 0 and "Brush" in out and "generator.onnx" in out
+
+
+def test_info_says_size_cost_and_reach(pentimento: Pentimento, brush: Path) -> None:
+    code, out, _ = pentimento("info", "--style", "Brush")
+    assert code == 0
+    for line in ("Parameters:", "GMAC at 1920x1080:", "Receptive field:", "Controls:", "Licence:", "Recipe:"):
+        assert line in out
+    reach = 2 * tiny_styles.BRUSH_RADIUS + 1
+    assert f"{reach} x {reach} pixels" in out and "strength 0..1" in out
+    facts = json.loads(pentimento("info", "--style", brush, "--json")[1])
+    assert facts["receptive_field"] == reach and facts["licence"] == "GPL-3.0-or-later"
+
+
+def test_export_and_import_again(pentimento: Pentimento, brush: Path, tmp_path: Path) -> None:
+    assert pentimento("export-style", "Brush", "--out", tmp_path / "brush.zip")[0] == 0
+    code, out, _ = pentimento("import-style", tmp_path / "brush.zip", "--name", "Second", "--json")
+    assert code == 0 and json.loads(out)["name"] == "Second"
+    names = [style["name"] for style in json.loads(pentimento("styles", "--json")[1])]
+    assert {"Brush", "Second"} <= set(names)
+
+
+def test_somebody_elses_model_is_imported_and_used(pentimento: Pentimento, picture: Path, tmp_path: Path) -> None:
+    model = tiny_styles.bgr_255(tmp_path / "swap.onnx")
+    code, out, err = pentimento("import-style", model, "--channel-order", "bgr", "--range", "0..255")
+    assert code == 0, err
+    assert "Imported 'Swap'" in out
+    assert pentimento("stylize", picture, "--style", "Swap", "--out", tmp_path / "out")[0] == 0
+
+
+# ---------------------------------------------------------------- stylize
+
+
+def test_stylize_writes_and_tells(pentimento: Pentimento, brush: Path, picture: Path, tmp_path: Path) -> None:
+    code, out, err = pentimento(
+        *("stylize", picture, "--style", "Brush", "--out", tmp_path / "new" / "out", "--overlay", "Scale", "Removal")
+    )
+    assert code == 0 and not err, "nothing is drawn on a stderr that is no terminal"
+    assert "picture_brush.png" in out and "Attribution.Scale: " in out
+    assert (tmp_path / "new" / "out" / "picture_brush.png").is_file()
+
+
+def test_stylize_as_json_is_lines_of_events(pentimento: Pentimento, brush: Path, picture: Path, tmp_path: Path) -> None:
+    code, out, _ = pentimento("stylize", picture, "--style", brush, "--out", tmp_path / "out", "--json", "--seed", "7")
+    told = events(out)
+    assert code == 0 and isinstance(told[-1], protocol.Done)
+    (stylized,) = [event for event in told if isinstance(event, protocol.Stylized)]
+    assert stylized.recipe["settings"]["seed"] == 7
+
+
+def test_tiles_do_not_change_the_result(pentimento: Pentimento, brush: Path, picture: Path, tmp_path: Path) -> None:
+    for name, tile in (("whole", "0"), ("tiled", "32")):
+        assert pentimento("stylize", picture, "--style", "Brush", "--out", tmp_path / name, "--tile", tile)[0] == 0
+    whole, tiled = ((tmp_path / name / "picture_brush.png").read_bytes() for name in ("whole", "tiled"))
+    assert whole == tiled
+
+
+def test_an_error_is_two_lines_and_1(pentimento: Pentimento, picture: Path, tmp_path: Path) -> None:
+    code, out, err = pentimento("stylize", picture, "--style", "Nobody", "--out", tmp_path / "out")
+    assert code == 1 and not out
+    assert len(err.splitlines()) == 2 and "Nobody" in err.splitlines()[0]
+    code, out, err = pentimento("stylize", picture, "--style", "Nobody", "--out", tmp_path / "out", "--json")
+    failed = events(out)[-1]
+    assert code == 1 and isinstance(failed, protocol.Failed) and failed.message in err and failed.fix in err
+
+
+def test_one_bad_picture_does_not_stop_the_others(
+    pentimento: Pentimento, brush: Path, picture: Path, tmp_path: Path
+) -> None:
+    missing = tmp_path / "missing.png"
+    code, out, err = pentimento("stylize", missing, picture, "--style", "Brush", "--out", tmp_path / "out")
+    assert code == 1 and "picture_brush.png" in out
+    assert len(err.splitlines()) == 2 and err.startswith("missing: ")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are always Unicode there")
+def test_a_name_that_is_not_utf8(brush: Path, picture: Path, tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"caf\xe9.png")
+    odd.write_bytes(picture.read_bytes())
+    command = [sys.executable, "-m", "engine", "stylize", odd, "--style", brush, "--out", tmp_path / "out"]
+    done = subprocess.run(command, capture_output=True, check=False, env={**os.environ, "PYTHONUTF8": "1"})
+    assert done.returncode == 0 and b"Traceback" not in done.stderr, done.stderr
+    assert len(list((tmp_path / "out").iterdir())) == 1
+
+
+def test_ctrl_c_is_no_traceback(
+    pentimento: Pentimento, monkeypatch: pytest.MonkeyPatch, brush: Path, picture: Path, tmp_path: Path
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_follow", interrupted)
+    code, _, err = pentimento("stylize", picture, "--style", "Brush", "--out", tmp_path / "out")
+    assert code == 1 and "Cancelled" in err
+
+
+def test_a_bar_is_drawn_on_a_terminal(
+    pentimento: Pentimento, monkeypatch: pytest.MonkeyPatch, brush: Path, picture: Path, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    code, out, err = pentimento("stylize", picture, "--style", "Brush", "--out", tmp_path / "out")
+    assert code == 0 and "%" in err and "picture_brush.png" in out
+
+
+# ---------------------------------------------------------------- train: arguments only; the loop has its own tests
+
+
+def test_train_sends_only_what_was_given(pentimento: Pentimento, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = pytest.importorskip("engine.training.loop", reason="training needs torch")
+    sent: list[protocol.TrainRequest] = []
+
+    def train(request: protocol.TrainRequest) -> list[protocol.Event]:
+        sent.append(request)
+        return [protocol.TrainStep("cli", 1, 2, {"l1": 0.5}, 3.0), protocol.StyleReady("cli", "Mine", "out/mine")]
+
+    monkeypatch.setattr(loop, "train", train)
+    code, out, _ = pentimento(
+        *("train", "--style-picture", "a.jpg", "b.jpg", "--content", "renders", "--out", "out/mine", "--budget", "2m"),
+        *("--route", "adversarial", "--resume", "--set", "batch=2", "--set", 'generator={"width": 48}'),
+    )
+    assert code == 0 and "Style 'Mine' is ready" in out
+    config = {"budget": 120.0, "route": "adversarial", "batch": 2, "generator": {"width": 48}}
+    assert sent == [protocol.TrainRequest("cli", ("a.jpg", "b.jpg"), "renders", "out/mine", config, resume=True)]
+
+
+def test_train_without_torch_says_what_to_install(pentimento: Pentimento, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    for name in [name for name in sys.modules if name.startswith("engine.training")]:
+        monkeypatch.delitem(sys.modules, name)
+    code, _, err = pentimento("train", "--style-picture", "a.jpg", "--content", "c", "--out", "o")
+    assert code == 1 and "torch" in err and "pip install" in err
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("90s", 90), ("10m", 600), ("1.5h", 5400)])
+def test_times(text: str, seconds: float) -> None:
+    assert cli._seconds(text) == seconds
+
+
+def test_a_style_that_cannot_be_tiled_is_told_as_such() -> None:
+    model = style_pack.ModelSpec({"image": style_pack.ModelInput(3)}, receptive_radius=None, fixed_size=(224, 320))
+    pack = replace(style_pack.new_pack("Odd", model), files={model.file: "0" * 64})
+    text = cli._facts_text(cli.style_facts(pack))
+    assert "the whole picture" in text and "fixed, 320 x 224" in text
+
+
+def test_engine_errors_outside_a_job_are_told_too(pentimento: Pentimento, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(folders: object) -> None:
+        raise EngineError("The disk is gone.", "Plug it in.")
+
+    monkeypatch.setattr(style_pack, "installed", broken)
+    assert pentimento("styles") == (1, "", "The disk is gone.\nPlug it in.\n")

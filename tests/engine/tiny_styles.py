@@ -1,0 +1,187 @@
+"""Real style packs with tiny networks, made in milliseconds: for every test that needs a style.
+
+Each maker writes a verified pack into `folder` and returns its path:
+
+    identity(folder)            output = input, receptive radius 0
+    brush(folder)               noise on the grid of 4, strided, dilated and resize convolutions, activations
+    blur(folder)                a fixed linear 5x5 average: known answers for overlays
+    spotlight(folder)           divides by the brightest pixel of the frame: statistics, declared (radius None)
+    spotlight(folder, lie=True) the same, but style.json claims a receptive radius of 8
+    bgr_255(path)               not a pack: a third-party ONNX file, BGR, 0..255, fixed size, instance norm
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
+
+from engine.style_pack import GENERATOR, PREVIEW, ModelInput, ModelSpec, new_pack, write_pack
+
+OPSET = 17
+BRUSH_RADIUS = 36
+"""Of `brush`, in pixels; test_runtime measures it."""
+
+
+def identity(folder: Path, name: str = "Identity") -> Path:
+    nodes = [helper.make_node("Identity", ["image"], ["stylized"])]
+    return _pack(folder, name, nodes, [], ModelSpec({"image": ModelInput(3)}, receptive_radius=0))
+
+
+def blur(folder: Path, name: str = "Blur") -> Path:
+    """Each channel averaged over 5x5 pixels (zero padding, which only the border of the extended picture sees)."""
+    kernel = np.full((3, 1, 5, 5), 1 / 25, np.float32)
+    nodes = [helper.make_node("Conv", ["image", "k"], ["stylized"], kernel_shape=[5, 5], pads=[2] * 4, group=3)]
+    weights = [numpy_helper.from_array(kernel, "k")]
+    return _pack(folder, name, nodes, weights, ModelSpec({"image": ModelInput(3)}, receptive_radius=2))
+
+
+def brush(folder: Path, name: str = "Brush", channels: int = 8, seed: int = 0, noise: int = 2) -> Path:
+    """Everything a local generator is made of: stride 4, dilation, noise, nearest and linear upsampling."""
+    net = _Net(seed)
+    net.conv("image", 3, channels, "a", kernel=4, stride=2, pad=1)
+    net.conv("a", channels, channels, "b", kernel=4, stride=2, pad=1)
+    net.conv("noise", noise, channels, "n", kernel=1, act="")
+    net.node("Add", ["b", "n"], "c")
+    net.conv("c", channels, channels, "d", dilation=2)
+    net.conv("d", channels, channels, "e", act="Tanh")
+    net.double("e", "f", "nearest")
+    net.conv("f", channels, channels, "g", act="Sigmoid")
+    net.double("g", "h", "linear")
+    net.conv("h", channels, 3, "i", act="Tanh")
+    net.node("Add", ["i", "image"], "stylized")
+    inputs = {"image": ModelInput(3), "noise": ModelInput(noise, scale=4)}
+    spec = ModelSpec(inputs, stride=4, receptive_radius=BRUSH_RADIUS)
+    return _pack(folder, name, net.nodes, net.weights, spec)
+
+
+def spotlight(folder: Path, name: str = "Spotlight", lie: bool = False) -> Path:
+    """One bright object anywhere darkens the whole frame: what a local style must not do."""
+    nodes = [
+        helper.make_node("GlobalMaxPool", ["image"], ["brightest"]),
+        helper.make_node("Div", ["image", "brightest"], ["stylized"]),
+    ]
+    return _pack(folder, name, nodes, [], ModelSpec({"image": ModelInput(3)}, receptive_radius=8 if lie else None))
+
+
+def bgr_255(path: Path, size: Sequence[int] = (64, 64), metadata: bool = False) -> Path:
+    """A style as other people share them: input 0..255, BGR, one size only, statistics over the frame.
+
+    It paints blue pixels red: channel 0 (blue) of the input goes to channel 2 (red) of the output.
+    """
+    swap = np.zeros((3, 3, 1, 1), np.float32)
+    swap[2, 0] = swap[1, 1] = swap[0, 2] = 1
+    nodes = [
+        helper.make_node("Conv", ["picture", "swap"], ["swapped"], kernel_shape=[1, 1]),
+        helper.make_node("InstanceNormalization", ["swapped", "scale", "mean"], ["normal"]),
+        helper.make_node("Mul", ["normal", "tenth"], ["hint"]),
+        helper.make_node("Add", ["swapped", "hint"], ["painted"]),
+    ]
+    weights = [
+        numpy_helper.from_array(swap, "swap"),
+        numpy_helper.from_array(np.full(3, 200, np.float32), "scale"),
+        numpy_helper.from_array(np.zeros(3, np.float32), "mean"),
+        numpy_helper.from_array(np.float32(0.1), "tenth"),
+    ]
+    shape = [1, 3, *size]
+    data = model_bytes(nodes, weights, [("picture", shape)], ("painted", shape), metadata=metadata)
+    path.write_bytes(data)
+    return path
+
+
+def model_bytes(
+    nodes: Sequence[onnx.NodeProto],
+    weights: Sequence[onnx.TensorProto],
+    inputs: Sequence[tuple[str, Sequence[int | str]]],
+    output: tuple[str, Sequence[int | str]],
+    opset: int = OPSET,
+    metadata: bool = False,
+) -> bytes:
+    """A float model as the bytes of an .onnx file."""
+    graph = helper.make_graph(
+        list(nodes),
+        "style",
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape)) for name, shape in inputs],
+        [helper.make_tensor_value_info(output[0], TensorProto.FLOAT, list(output[1]))],
+        list(weights),
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+    if metadata:
+        helper.set_model_props(model, {"Image.BitmapPixelFormat": "Bgr8"})
+    return model.SerializeToString()
+
+
+def preview_png(size: int = 16) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (size, size), (180, 120, 60)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+class _Net:
+    """Collects nodes and small random weights."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.nodes: list[onnx.NodeProto] = []
+        self.weights: list[onnx.TensorProto] = []
+
+    def node(self, operator: str, inputs: list[str], output: str, **attributes: object) -> None:
+        self.nodes.append(helper.make_node(operator, inputs, [output], **attributes))
+
+    def conv(
+        self,
+        source: str,
+        inputs: int,
+        outputs: int,
+        output: str,
+        kernel: int = 3,
+        stride: int = 1,
+        dilation: int = 1,
+        pad: int | None = None,
+        act: str = "LeakyRelu",
+    ) -> None:
+        weight = self.rng.standard_normal((outputs, inputs, kernel, kernel)) / np.sqrt(inputs * kernel**2)
+        bias = self.rng.standard_normal(outputs) * 0.1
+        self.weights.append(numpy_helper.from_array(weight.astype(np.float32), f"{output}_w"))
+        self.weights.append(numpy_helper.from_array(bias.astype(np.float32), f"{output}_b"))
+        pads = [dilation * (kernel // 2) if pad is None else pad] * 4
+        self.node(
+            "Conv",
+            [source, f"{output}_w", f"{output}_b"],
+            f"{output}_raw" if act else output,
+            kernel_shape=[kernel] * 2,
+            strides=[stride] * 2,
+            dilations=[dilation] * 2,
+            pads=pads,
+        )
+        if act:
+            self.node(act, [f"{output}_raw"], output)
+
+    def double(self, source: str, output: str, mode: str) -> None:
+        self.weights.append(numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), f"{output}_scales"))
+        extra = {"nearest_mode": "floor"} if mode == "nearest" else {}
+        self.node(
+            "Resize",
+            [source, "", f"{output}_scales"],
+            output,
+            mode=mode,
+            coordinate_transformation_mode="asymmetric" if mode == "nearest" else "half_pixel",
+            **extra,
+        )
+
+
+def _pack(
+    folder: Path, name: str, nodes: Sequence[onnx.NodeProto], weights: Sequence[onnx.TensorProto], spec: ModelSpec
+) -> Path:
+    inputs: list[tuple[str, list[int | str]]] = []
+    for key, item in spec.inputs.items():
+        inputs.append((key, [1, item.channels, f"{key}_height", f"{key}_width"]))
+    data = model_bytes(nodes, weights, inputs, (spec.output, [1, 3, "height", "width"]))
+    pack = new_pack(name, spec, author="tests", licence="GPL-3.0-or-later", recipe={"made": "by tiny_styles"})
+    write_pack(folder, pack, {GENERATOR: data, PREVIEW: preview_png()})
+    return folder

@@ -1,0 +1,155 @@
+"""Who may import whom (DESIGN.md, "Who may import whom"): read from the sources, and proved in fresh interpreters."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parent.parent
+ENGINE = sorted((REPO / "engine").rglob("*.py"))
+ADDON = sorted((REPO / "blender_addon").glob("*.py"))
+STDLIB = set(sys.stdlib_module_names)
+
+INFERENCE = {"numpy", "onnxruntime", "OpenEXR", "PIL"}
+"""What travels in the zip's private packages."""
+BY_ROOM = {"training": {"torch", "onnx", "onnxscript", "safetensors", "rich"}, "cli": {"rich"}, "demo": {"rich"}}
+"""What some rooms may import besides."""
+STANDARD_LIBRARY_ONLY = {"protocol", "errors", "boot", "worker"}
+"""`worker` imports each job's module on its first request; before that it needs nothing."""
+
+ADDON_EDGES = {
+    "__init__": {"jobs", "operators", "panels", "preferences", "props"},
+    "operators": {"jobs", "preferences", "props", "scene_io", "engine_client"},
+    "panels": {"compat", "jobs", "props", "scene_io"},
+    "preferences": {"jobs", "props", "engine_client"},
+    "props": {"compat", "engine_client"},
+    "scene_io": {"compat", "props", "engine_client"},
+    "jobs": {"engine_client"},
+    "engine_client": {"engine.protocol", "engine.errors"},
+    "compat": set(),
+}
+
+
+@dataclass(frozen=True)
+class Import:
+    """One import statement, as the absolute name of what it asks for."""
+
+    target: str
+    line: int
+    at_import: bool
+    """Runs when the module is imported: not inside a function, not for type checkers only"""
+
+
+def imports_of(path: Path, package: str) -> list[Import]:
+    """All imports of a file. Relative ones are resolved from `package`, the dotted name of its folder."""
+    return list(_walk(ast.parse(path.read_text(encoding="utf-8")), package, True))
+
+
+def _walk(node: ast.AST, package: str, at_import: bool) -> Iterator[Import]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import):
+            yield from (Import(alias.name, child.lineno, at_import) for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            base = ".".join(package.split(".")[: len(package.split(".")) - child.level + 1]) if child.level else ""
+            whole = ".".join(part for part in (base, child.module or "") if part)
+            is_package = child.module in (None, "engine")  # then the names are modules
+            names = [f"{whole}.{alias.name}" for alias in child.names] if is_package else [whole]
+            yield from (Import(name, child.lineno, at_import) for name in names)
+        elif isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+            yield from (found for line in child.orelse for found in _walk(_block(line), package, at_import))
+        else:
+            inner = isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+            yield from _walk(child, package, at_import and not inner)
+
+
+def _block(statement: ast.stmt) -> ast.Module:
+    return ast.Module([statement], [])
+
+
+def package_of(path: Path) -> str:
+    return ".".join(path.relative_to(REPO).parent.parts)
+
+
+def room_of(path: Path) -> str:
+    """engine/training/loop.py -> training, engine/cli.py -> cli"""
+    inside = path.relative_to(REPO / "engine")
+    return inside.parts[0] if len(inside.parts) > 1 else inside.stem
+
+
+@pytest.mark.parametrize("path", ENGINE, ids=lambda path: str(path.relative_to(REPO)))
+def test_the_engine_knows_no_blender_and_imports_itself_relatively(path: Path) -> None:
+    for found in imports_of(path, package_of(path)):
+        top = found.target.split(".")[0]
+        assert top not in {"bpy", "mathutils", "blender_addon", "build_addon"}, f"line {found.line}"
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
+        assert not any(name.split(".")[0] == "engine" for name in names), f"line {node.lineno}: not relative"
+
+
+@pytest.mark.parametrize("path", ENGINE, ids=lambda path: str(path.relative_to(REPO)))
+def test_each_room_imports_only_what_it_may(path: Path) -> None:
+    room = room_of(path)
+    allowed = set() if room in STANDARD_LIBRARY_ONLY else INFERENCE | BY_ROOM.get(room, set())
+    for found in imports_of(path, package_of(path)):
+        top = found.target.split(".")[0]
+        if top not in STDLIB | {"engine"}:
+            assert top in allowed, f"{room} imports {found.target} in line {found.line}"
+
+
+def test_nobody_imports_the_worker() -> None:
+    for path in [*ENGINE, *ADDON]:
+        assert not any(found.target == "engine.worker" for found in imports_of(path, package_of(path))), path
+
+
+def test_only_training_imports_torch() -> None:
+    users = {
+        path for path in ENGINE for found in imports_of(path, package_of(path)) if found.target.startswith("torch")
+    }
+    assert all(room_of(path) == "training" for path in users)
+
+
+@pytest.mark.parametrize("path", ADDON, ids=lambda path: path.stem)
+def test_the_addons_rooms_import_along_the_arrows(path: Path) -> None:
+    ours = {
+        found.target.removeprefix("blender_addon.")
+        for found in imports_of(path, "blender_addon")
+        if found.target.startswith("blender_addon")
+    }
+    rooms = {name for name in ours for room in [name.split(".")[0]] if room in ADDON_EDGES or room == "engine"}
+    assert rooms <= ADDON_EDGES[path.stem], f"{path.stem} imports {rooms - ADDON_EDGES[path.stem]}"
+
+
+@pytest.mark.parametrize("path", ADDON, ids=lambda path: path.stem)
+def test_the_addon_needs_nothing_that_blender_has_not(path: Path) -> None:
+    brought = {"bpy", "numpy", "engine", "blender_addon"}
+    for found in imports_of(path, "blender_addon"):
+        top = found.target.split(".")[0]
+        assert top in STDLIB | brought, f"line {found.line}: {found.target}"
+        assert top != "bpy" or path.stem != "engine_client", "the client's threads must never touch bpy"
+
+
+def loaded_by(code: str) -> set[str]:
+    """The top-level modules that a fresh interpreter has after running the code in the repository."""
+    ask = f"import sys; sys.path.insert(0, {str(REPO)!r}); {code}; import json; print(json.dumps(list(sys.modules)))"
+    answer = subprocess.run([sys.executable, "-I", "-c", ask], capture_output=True, text=True, timeout=60, check=True)
+    return {name.split(".")[0] for name in json.loads(answer.stdout.splitlines()[-1])}
+
+
+@pytest.mark.parametrize("module", ["protocol", "errors", "worker"])
+def test_the_protocol_and_an_idle_worker_load_the_standard_library_only(module: str) -> None:
+    started_with = loaded_by("pass")
+    assert loaded_by(f"import engine.{module}") - started_with - STDLIB == {"engine"}
+
+
+def test_inference_loads_neither_torch_nor_bpy() -> None:
+    loaded = loaded_by("import engine.stylize, engine.style_jobs, engine.files, engine.passes, engine.runtime")
+    assert "numpy" in loaded
+    assert not loaded & {"torch", "onnx", "bpy", "safetensors", "rich"}
