@@ -102,7 +102,7 @@ def _draw_controls(layout: bpy.types.UILayout, context: bpy.types.Context, paint
     column.prop(chosen, "seed")
     if not paints_renders:
         column.prop(chosen, "tileable")
-    column.row().prop(chosen, "overlays")
+    column.prop(chosen, "overlays")
     column.prop(chosen, "device")
 
 
@@ -132,14 +132,16 @@ def _draw_report(layout: bpy.types.UILayout, context: bpy.types.Context) -> None
 
 
 def _draw_findings(layout: bpy.types.UILayout, image: bpy.types.Image) -> None:
-    """What the overlays of this result say."""
-    context = bpy.context
+    """What the overlays of this result say, unless the report below says it."""
+    report = jobs.last_report()
     for found in _findings(image):
-        mark = "CHECKMARK" if found["faithful"] else "QUESTION"
+        if report and found["sentence"] in report.fix:
+            continue
         box = layout.box().column(align=True)
-        _draw_text(box, context, f"{found['name']}: {found['sentence']}", mark)
+        mark = "CHECKMARK" if found["faithful"] else "QUESTION"
+        _draw_text(box, bpy.context, f"{found['name']}: {found['sentence']}", mark)
         if not found["faithful"]:
-            _draw_text(box, context, "Indicative only: its measured faithfulness is too low.", "BLANK1")
+            _draw_text(box, bpy.context, "Indicative only: its measured faithfulness is too low.", "BLANK1")
 
 
 def _findings(image: bpy.types.Image) -> list[dict[str, Any]]:
@@ -152,7 +154,7 @@ def _findings(image: bpy.types.Image) -> list[dict[str, Any]]:
 def _draw_text(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, icon: str) -> None:
     """Text in as many lines as the width of the panel needs: labels do not wrap by themselves."""
     scale = context.preferences.system.ui_scale
-    characters = max(int((context.region.width / scale - 60) / 6.5), 16)
+    characters = max(int((context.region.width / scale - 65) / 6.0), 16)
     for number, line in enumerate(textwrap.wrap(text, characters)):
         layout.label(text=line, icon=icon if number == 0 else "BLANK1")
 

@@ -26,11 +26,14 @@ sys.path.insert(0, str(REPO))
 
 SIZE = (1400, 900)
 INSIDE = Path(__file__).with_name("screenshots_inside.py")
+NO_DECORATION = """<openbox_config xmlns="http://openbox.org/3.4/rc">
+<applications><application name="*"><decor>no</decor></application></applications></openbox_config>"""
+"""So that Blender's pixels are the display's pixels"""
 SAMPLE = REPO / "engine" / "samples" / "still_life_0001.exr"
 
 
 @contextlib.contextmanager
-def display() -> Iterator[str]:
+def display(folder: Path) -> Iterator[str]:
     """An X display with a window manager. Yields its name."""
     read, write = os.pipe()
     screen = f"{SIZE[0]}x{SIZE[1]}x24"
@@ -42,7 +45,11 @@ def display() -> Iterator[str]:
     os.close(write)
     with os.fdopen(read) as answer:
         name = ":" + answer.readline().strip()
-    manager = subprocess.Popen(["openbox"], env={**os.environ, "DISPLAY": name}, stderr=subprocess.DEVNULL)
+    plain = folder / "openbox.xml"
+    plain.write_text(NO_DECORATION)
+    manager = subprocess.Popen(
+        ["openbox", "--config-file", str(plain)], env={**os.environ, "DISPLAY": name}, stderr=subprocess.DEVNULL
+    )
     try:
         time.sleep(1)
         yield name
@@ -81,8 +88,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=REPO / "docs" / "images")
     chosen = parser.parse_args()
     chosen.output.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as temporary, display() as name:
-        folder = Path(temporary)
+    with tempfile.TemporaryDirectory() as temporary, display(folder := Path(temporary)) as name:
         sample_picture(folder / "Still Life.png")
         settings = {
             "addon": str(legacy_zip(folder)),

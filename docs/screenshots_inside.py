@@ -35,8 +35,7 @@ def steps() -> Generator[Step, None, None]:
     area.spaces.active.image = image
     bpy.ops.ed.undo_push(message="Ready")
     yield 1.0
-    click_tab(area)
-    yield 1.0
+    yield from click_tabs(area)
     settings = bpy.context.scene.pentimento
     settings.overlays = {"Scale", "Removal"}
     yield 0.5
@@ -70,9 +69,8 @@ def steps() -> Generator[Step, None, None]:
 
     properties = next(area for area in bpy.context.screen.areas if area.type == "PROPERTIES")
     properties.spaces.active.context = "RENDER"
-    yield 1.0
     bpy.context.scene.render.engine = "CYCLES"
-    bpy.context.scene.cycles.samples = 1
+    bpy.context.scene.cycles.samples, bpy.context.scene.cycles.use_denoising = 1, False
     bpy.context.scene.render.resolution_percentage = 25
     with bpy.context.temp_override(window=bpy.context.window_manager.windows[0], area=properties):
         bpy.ops.pentimento.stylize_render("INVOKE_DEFAULT")
@@ -80,11 +78,29 @@ def steps() -> Generator[Step, None, None]:
     print(f"SHOWN {addon.jobs.last_report()}")
     assert addon.jobs.last_report().level == "INFO", addon.jobs.last_report()
     assert any(node.label == "Pentimento Layers" for node in bpy.context.scene.node_tree.nodes)
-    yield 1.0
+    yield from show_preferences()
 
     bpy.ops.preferences.addon_disable(module="pentimento")
     yield 0.5
     print("CHECKED all", flush=True)
+
+
+def show_preferences() -> Generator[Step, None, None]:
+    """The add-on's preferences in a window of their own, with a Python that lacks everything."""
+    bpy.ops.screen.userpref_show("INVOKE_DEFAULT")
+    bpy.context.preferences.active_section = "ADDONS"
+    bpy.context.window_manager.addon_search = "Pentimento"
+    bpy.ops.preferences.addon_expand(module="pentimento")
+    preferences = bpy.context.preferences.addons["pentimento"].preferences
+    yield lambda: sys.modules["pentimento"].jobs.current() is None
+    preferences.python = ""
+    yield lambda: sys.modules["pentimento"].jobs.current() is None
+    print(f"SHOWN {preferences.verdict}")
+    assert preferences.verdict.startswith("Can stylize")
+    yield 2.0
+    path = Path(SETTINGS["output"], "preferences.png")
+    subprocess.run(["import", "-window", "root", str(path)], check=True)
+    print("SHOWN preferences.png")
 
 
 def install() -> Any:
@@ -129,20 +145,21 @@ def sidebar(area: Any) -> Any:
     return next(region for region in area.regions if region.type == "UI")
 
 
-def click_tab(area: Any) -> None:
+def click_tabs(area: Any) -> Generator[Step, None, None]:
     """Sidebars show the tab that was clicked last; there is no other way before Blender 4.2."""
+    click(SETTINGS["size"][0] // 2, 5)  # the first click only tells the window manager which window is meant
+    yield 1.0
     for each in [area, *(area for area in bpy.context.screen.areas if area.type == "VIEW_3D")]:
-        region = sidebar(each)
-        click(region.x + region.width - 10, region.y + region.height - TAB[each.type])
+        click(each.x + each.width - 12, SETTINGS["size"][1] - each.y - each.height + TAB[each.type])
+        yield 1.0
 
 
-TAB = {"IMAGE_EDITOR": 300, "VIEW_3D": 300}
-"""Pixels from the top of the sidebar to our tab"""
+TAB = {"IMAGE_EDITOR": 280, "VIEW_3D": 240}
+"""Pixels from the top of the editor to our tab"""
 
 
 def click(x: int, y: int) -> None:
-    top = SETTINGS["size"][1] - y
-    subprocess.Popen(["xdotool", "mousemove", str(x), str(top), "sleep", "0.2", "click", "1"])
+    subprocess.Popen(["xdotool", "mousemove", str(x), str(y), "sleep", "0.2", "click", "1"])
 
 
 def press(area: Any) -> None:
@@ -153,10 +170,10 @@ def press(area: Any) -> None:
 
 
 def shoot(name: str, area: Any) -> None:
-    window = bpy.context.window_manager.windows[0]
-    with bpy.context.temp_override(window=window, area=area, region=sidebar(area)):
-        bpy.ops.wm.redraw_timer(type="DRAW_WIN_SWAP", iterations=1)
-        bpy.ops.screen.screenshot_area(filepath=str(Path(SETTINGS["output"], name)))
+    """What the display shows of an editor."""
+    crop = f"{area.width}x{area.height}+{area.x}+{SETTINGS['size'][1] - area.y - area.height}"
+    path = Path(SETTINGS["output"], name)
+    subprocess.run(["import", "-window", "root", "-crop", crop, "+repage", str(path)], check=True)
     print(f"SHOWN {name}", flush=True)
 
 

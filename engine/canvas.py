@@ -8,11 +8,14 @@ equals the same window read at once, bit for bit: that is what exact tiling stan
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Protocol
 
 import numpy as np
 
-from .picture import Array, Floats, PictureReader, to_display
+from . import machine
+from .picture import Alpha, Array, Floats, PictureReader, to_display
 
 ROWS = 64
 """Rows converted at a time: 64 rows of 1920 float pixels stay in the processor's cache."""
@@ -49,9 +52,13 @@ class PictureCanvas:
                 place = channel if stored.shape[2] >= 3 else 0
                 np.divide(stored[..., place], top_value, out=planes[channel], dtype=np.float32)
             return planes
-        for row in range(0, height, ROWS):
-            display = to_display(stored[row : row + ROWS], self.reader.encoding, self.reader.alpha)
+
+        def convert(row: int) -> None:
+            part = stored[row : row + ROWS]
+            display = to_display(part, self.reader.encoding, alpha_of(part, self.reader.alpha))
             np.clip(display.transpose(2, 0, 1), 0, 1, out=planes[:, row : row + ROWS])
+
+        by_rows(height, convert)
         return planes
 
     def _stored(self, top: int, left: int, height: int, width: int) -> Array:
@@ -61,6 +68,32 @@ class PictureCanvas:
 def is_plain(reader: PictureReader) -> bool:
     """Display-referred integers: dividing by their maximum is all there is to do, nothing lies beyond 0..1."""
     return reader.dtype.kind == "u" and reader.encoding != "linear" and reader.alpha != "premultiplied"
+
+
+def alpha_of(stored: Array, alpha: Alpha) -> Alpha:
+    """Opaque premultiplied pixels are the same as straight ones, bit for bit, and ten times faster to convert."""
+    if alpha == "premultiplied" and stored.shape[2] in (2, 4) and stored.dtype.kind == "f" and (stored[..., -1] == 1).all():
+        return "straight"
+    return alpha
+
+
+def by_rows(height: int, work: Callable[[int], None]) -> None:
+    """Call `work` with the first row of every slice of ROWS rows, in as many threads as there are cores.
+
+    numpy lets go of Python's lock while it computes; what a slice gives does not depend on the others.
+    """
+    starts = range(0, height, ROWS)
+    if len(starts) == 1 or machine.cores() == 1:
+        for row in starts:
+            work(row)
+        return
+    for _ in _threads().map(work, starts):
+        pass
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(machine.cores(), "rows")
 
 
 class ArrayCanvas:

@@ -96,19 +96,17 @@ def _convolved(node: Node, before: _Tensor, weight: tuple[int, ...], area: float
     """The weight knows the channels, so the density follows even after reshapes this does not understand."""
     group = _first(node, "group", 1)
     if node.operator == "Conv":
-        entering, leaving, area = weight[1] * group, weight[0], 1 / area
+        entering, leaving, growth = weight[1] * group, float(weight[0]), 1 / area
     else:
-        entering, leaving = weight[0], weight[1] * group
-    return _Tensor(before.elements / max(1, entering) * area * leaving, leaving)
+        entering, leaving, growth = weight[0], weight[1] * group, area
+    return _Tensor(before.elements / max(1, entering) * growth * leaving, leaving)
 
 
 def _scale(node: Node, graph: GraphSummary) -> float:
     """How many times more values: the product of all scales or repeats. Sizes known only when running count as 1."""
+    place = 2 if node.operator == "Resize" else 1  # Resize: x, region of interest, scales
     factors = [node.numbers.get("scales", ())]
-    if node.operator != "Resize":
-        factors += [graph.constants.get(name, ()) for name in node.inputs[1:2]]
-    else:
-        factors += [graph.constants.get(name, ()) for name in node.inputs[2:3]]
+    factors += [graph.constants.get(name, ()) for name in node.inputs[place : place + 1]]
     return math.prod(abs(value) for values in factors for value in values if value)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from . import machine, outputs, style_pack
-from .canvas import ROWS, Canvas, PictureCanvas, is_plain
+from .canvas import ROWS, Canvas, PictureCanvas, alpha_of, by_rows, is_plain
 from .errors import EngineError
 from .explain.overlay import Overlay
 from .files import open_source, shown
@@ -160,22 +160,26 @@ class _Work:
     ) -> None:
         """Lay the model's answer (3, h, w) over the picture at `place` and store it in its columns of the band.
 
-        In slices of rows that stay in the processor's cache: at 1920x1080 that halves the time.
+        In slices of rows that stay in the processor's cache.
         """
         top, left = place
         height, width = style.shape[1:]
         if seen is None and self.settings.strength == 1 and is_plain(reader):
             self._store(reader, style, place, band)
             return
-        for row in range(0, height, ROWS):
+
+        def compose(row: int) -> None:
             count = min(ROWS, height - row)
             stored = reader.read(top + row, left, count, width)
-            inside, beyond = split(to_display(stored, reader.encoding, reader.alpha))
+            alpha = alpha_of(stored, reader.alpha)
+            inside, beyond = split(to_display(stored, reader.encoding, alpha))
             result = _mixed(inside, style[:, row : row + count].transpose(1, 2, 0), self.settings.strength)
             if seen is not None:
                 seen.keep(top + row, left, inside, result)
             result += beyond
-            band[row : row + count, left : left + width] = from_display(result, stored, reader.encoding, reader.alpha)
+            band[row : row + count, left : left + width] = from_display(result, stored, reader.encoding, alpha)
+
+        by_rows(height, compose)
 
     def _store(self, reader: PictureReader, style: Floats, place: tuple[int, int], band: Array) -> None:
         """The same for bytes at full strength, where the picture itself no longer shows: only its alpha is kept."""
@@ -183,12 +187,15 @@ class _Work:
         height, width = style.shape[1:]
         window = band[:, left : left + width]
         scale = np.float32(np.iinfo(band.dtype).max)
-        for row in range(0, height, ROWS):
+
+        def store(row: int) -> None:
             part = np.clip(style[:, row : row + ROWS], 0, 1)
             part *= scale
             np.rint(part, out=part)
             for channel in range(3):
                 window[row : row + ROWS, :, channel] = part[channel]
+
+        by_rows(height, store)
         if has_alpha(reader.channels):
             window[..., 3] = reader.read(top, left, height, width)[..., -1]
 

@@ -54,7 +54,7 @@ class Look:
         """The stylized picture of planes (3, H, W) 0..1, also (3, H, W) 0..1."""
         canvas = painted(self.session, ArrayCanvas(planes, self.paint.wrap), self.paint)
         style = np.empty_like(planes)
-        for top, left, height, width in tiles(*style.shape[1:], edge=0, bytes_per_pixel=self.session.bytes_per_pixel):
+        for top, left, height, width in tiles(canvas.height, canvas.width, 0, self.session.bytes_per_pixel):
             style[:, top : top + height, left : left + width] = canvas.read(top, left, height, width)
         return mixed(planes, style, self.strength)
 

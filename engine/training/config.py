@@ -27,11 +27,11 @@ class TrainConfig:
     style_side: int = 640
     """Long side of the style picture while training. Strokes in results are as many pixels wide as here."""
     steps: int = 6000
-    """Steps of the generator. Palette after 200, strokes from 1500, calm after 5000."""
+    """Steps of the generator. Palette after 200, first strokes after 600; more steps make them longer and calmer."""
     budget: float = 0.0
     """Seconds for everything, export included; 0 has no limit. At its end there is a finished style."""
-    pairs: int = 160
-    """Pictures the teacher paints. Below 100 the generator repeats dashes it has memorised."""
+    pairs: int = 96
+    """Pictures the teacher paints; a trial with nine repeated the dashes it had memorised."""
     batch: int = 4
     crop: int = 128
     """Edge of training crops: wide enough for the critic to see how strokes follow each other."""
@@ -52,8 +52,9 @@ class TrainConfig:
     """About two strokes wide. With 6 the term held strokes to the very place the teacher chose and blurred them."""
     structure: float = 4.0
     """adversarial route: weight of luminance structure at 1/2 to 1/8 scale."""
-    patches: float = 6.0
-    """adversarial route: weight of the sliced Wasserstein distance between patches."""
+    patches: float = 8.0
+    """Weight of the sliced Wasserstein distance between 7x7 patches at three scales: brings strokes on their way long
+    before the critic sees them, but alone repeats one dash everywhere."""
     style_share: float = 0.25
     """Share of the critic's real pictures taken from the painting itself; the rest are the teacher's."""
     average: float = 0.998

@@ -216,7 +216,11 @@ class Trainer:
             terms["coarse"] = losses.coarse_l1(result, target, config.coarse_pixels)
         else:
             terms["structure"] = losses.structure(result, content)
-            terms["patches"] = losses.sliced_wasserstein(result, style, 7, 3, 64, random_)
+
+        # 4. Which patches there are, at three scales, wherever they lie.
+        wanted_patches = style if target is None else target
+        if config.patches:
+            terms["patches"] = losses.sliced_wasserstein(result, wanted_patches, 7, 3, 48, random_)
 
         total = sum(getattr(config, name) * value for name, value in terms.items() if name != "critic")
         assert isinstance(total, Tensor)

@@ -298,7 +298,7 @@ def test_a_fixed_size_model_takes_any_picture(
     canvas = painted(styles["other"], source, Paint(stroke=stroke, wrap=wrap))
     whole = canvas.read(0, 0, height, width)
     assert whole.shape == (3, height, width) and np.isfinite(whole).all()
-    rows = [canvas.read(top, 0, 1, width) for top in range(height)]
+    rows = [canvas.read(top, 0, min(23, height - top), width) for top in range(0, height, 23)]
     np.testing.assert_array_equal(np.concatenate(rows, axis=1), whole)
 
 

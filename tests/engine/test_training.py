@@ -102,7 +102,7 @@ def test_the_adversarial_route_trains_without_a_teacher(pictures: Path) -> None:
 
 
 def test_without_a_critic_only_the_coarse_term_is_left(pictures: Path) -> None:
-    events: list[Event] = list(train(request(pictures, adversarial=0.0, features=0.0)))
+    events: list[Event] = list(train(request(pictures, adversarial=0.0, features=0.0, patches=0.0)))
     steps = [e for e in events if isinstance(e, TrainStep)]
     assert steps
     assert set(steps[-1].losses) == {"coarse"}

@@ -1,0 +1,107 @@
+"""Trains the styles that ship, from scratch, with the settings in their recipes.
+
+    python -m benchmarks.train_library --shared FOLDER --work FOLDER [--only NAME ...] [--set FIELD=JSON ...]
+
+FOLDER holds `styles` (paintings) and `content` (renders and textures). Packs are written to `--out`
+(engine/styles by default); what a stopped run needs to go on is kept beside them and used when it is started again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from engine.protocol import Done, Progress, StyleReady, TrainRequest, TrainStep
+from engine.style_pack import slug
+from engine.training.loop import train
+
+HELD_OUT_SEEDS = range(80, 96)
+"""Renders never trained on: one of each category, for the tests and the comparisons."""
+
+
+@dataclass(frozen=True)
+class LibraryStyle:
+    """A painting and how to look at it."""
+
+    name: str
+    picture: str
+    side: int
+    """Long side while training: strokes in results are as many pixels wide as in the painting at this size."""
+    author: str
+
+
+LIBRARY = (
+    LibraryStyle("Starry Night", "starry_night.jpg", 640, "after Vincent van Gogh, The Starry Night, 1889"),
+    LibraryStyle("Night Cafe", "vg_la_cafe.jpg", 640, "after Vincent van Gogh, The Night Cafe, 1888"),
+    LibraryStyle("Mondrian 1913", "mondrian.jpg", 560, "after Piet Mondrian, a Composition of about 1913"),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shared", type=Path, required=True)
+    parser.add_argument("--only", nargs="*", default=[], metavar="NAME")
+    parser.add_argument("--set", nargs="*", default=[], metavar="FIELD=JSON", help="fields of TrainConfig")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent.parent / "engine" / "styles")
+    parser.add_argument("--work", type=Path, help="where content links and unfinished trainings lie", required=True)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    content = practice_content(arguments.shared / "content", arguments.work / "content")
+    for style in LIBRARY:
+        if not arguments.only or style.name in arguments.only:
+            train_one(style, content, arguments)
+
+
+def practice_content(content: Path, links: Path) -> Path:
+    """A folder of links to the content that may be trained on."""
+    links.mkdir(parents=True, exist_ok=True)
+    for path in sorted(content.rglob("*.jpg")):
+        link = links / path.name
+        if not held_out(path) and not link.exists():
+            link.symlink_to(path.resolve())
+    return links
+
+
+def held_out(path: Path) -> bool:
+    if path.parent.name == "renders":
+        return int(path.name[:4]) in HELD_OUT_SEEDS
+    return int(path.name[4:7]) % 8 == 0
+
+
+def train_one(style: LibraryStyle, content: Path, arguments: argparse.Namespace) -> None:
+    config = {
+        "name": style.name,
+        "author": style.author,
+        "licence": "CC0-1.0 (the painting is in the public domain)",
+        "style_side": style.side,
+        **{field: json.loads(value) for field, _, value in (change.partition("=") for change in arguments.set)},
+    }
+    out = arguments.work / slug(style.name)
+    resume = (out.with_name(out.name + ".training") / "config.json").exists()
+    picture = str(arguments.shared / "styles" / style.picture)
+    started = spoken = time.monotonic()
+    for event in train(TrainRequest(style.name, (picture,), str(content), str(out), config, resume)):
+        if isinstance(event, (StyleReady, Done)):
+            print(event, flush=True)
+        elif isinstance(event, (TrainStep, Progress)) and time.monotonic() - spoken > 15:
+            spoken = time.monotonic()
+            said = event.stage if isinstance(event, Progress) else f"{event.step}/{event.steps} {_short(event.losses)}"
+            print(f"{style.name}: {spoken - started:.0f} s, {said}", flush=True)
+    final = arguments.out / out.name
+    final.mkdir(parents=True, exist_ok=True)
+    for path in out.iterdir():
+        (final / path.name).write_bytes(path.read_bytes())
+
+
+def _short(losses: dict[str, float]) -> str:
+    return " ".join(f"{name} {value:.3f}" for name, value in losses.items())
+
+
+if __name__ == "__main__":
+    main()
