@@ -26,7 +26,7 @@ def user_folder(package: str, name: str) -> Path:
 
 def progress(layout: bpy.types.UILayout, fraction: float, text: str) -> None:
     if BEFORE_4_0:
-        layout.label(text=f"{text}  {fraction:.0%}", icon="SORTTIME")
+        layout.label(text=f"{fraction:.0%}  {text}", icon="SORTTIME")
     else:
         layout.progress(factor=fraction, text=f"{text}  {fraction:.0%}")
 

@@ -41,10 +41,14 @@ class PentimentoPanel:
 class ImagePanel(PentimentoPanel):
     def draw_button(self, layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         image = scene_io.image_in_view(context)
+        if image is not None and image.type in scene_io.RENDERS:
+            _draw_render_button(layout)
+            return
         big = layout.column()
         big.scale_y = 1.5
         big.enabled = image is not None
-        big.operator("pentimento.stylize_image", icon="BRUSH_DATA", text=_button_text(image))
+        text = f"Stylize {scene_io.original_of(image).name}" if image else "No Image in View"
+        big.operator("pentimento.stylize_image", icon="BRUSH_DATA", text=text)
         if image is not None:
             _draw_findings(layout, image)
 
@@ -70,13 +74,13 @@ class RenderPanel(PentimentoPanel, bpy.types.Panel):
     paints_renders = True
 
     def draw_button(self, layout: bpy.types.UILayout, _context: bpy.types.Context) -> None:
-        big = layout.column()
-        big.scale_y = 1.5
-        big.operator("pentimento.stylize_render", icon="RENDER_STILL")
+        _draw_render_button(layout)
 
 
-def _button_text(image: bpy.types.Image | None) -> str:
-    return f"Stylize {scene_io.original_of(image).name}" if image else "No Image in View"
+def _draw_render_button(layout: bpy.types.UILayout) -> None:
+    big = layout.column()
+    big.scale_y = 1.5
+    big.operator("pentimento.stylize_render", icon="RENDER_STILL")
 
 
 def _draw_style(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
@@ -154,7 +158,7 @@ def _findings(image: bpy.types.Image) -> list[dict[str, Any]]:
 def _draw_text(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, icon: str) -> None:
     """Text in as many lines as the width of the panel needs: labels do not wrap by themselves."""
     scale = context.preferences.system.ui_scale
-    characters = max(int((context.region.width / scale - 65) / 6.0), 16)
+    characters = max(int((context.region.width / scale - 60) / 6.5), 16)
     for number, line in enumerate(textwrap.wrap(text, characters)):
         layout.label(text=line, icon=icon if number == 0 else "BLANK1")
 

@@ -41,11 +41,14 @@ def _keep_failure(report: jobs.Report) -> None:
 
 
 def verdict(checked: protocol.Checked) -> str:
-    """What the Python can do, in one sentence."""
-    can = ["stylize", *(["use CUDA"] if checked.cuda else []), *(["train"] if checked.training else [])]
+    """What the Python can do in one sentence; what is in it in a second line."""
+    can = ["stylize", *(["use CUDA"] if checked.cuda else []), *(["train styles"] if checked.training else [])]
     packages = ", ".join(f"{name} {version}" for name, version in checked.versions.items())
-    words = f"Can {' and '.join((', '.join(can[:-1]), can[-1])) if can[1:] else can[0]} ({packages})."
-    return f"{checked.problem} {packages}".strip() if checked.problem else words
+    return f"{checked.problem or f'Can {_and(can)}.'}\n{packages}"
+
+
+def _and(words: list[str]) -> str:
+    return " and ".join(part for part in (", ".join(words[:-1]), words[-1]) if part)
 
 
 def _python_changed(preferences: Any, _context: Any) -> None:
@@ -82,10 +85,10 @@ class PentimentoPreferences(bpy.types.AddonPreferences):
         layout = self.layout
         layout.use_property_split = True
         layout.prop(self, "python")
-        row = layout.row()
-        row.operator("pentimento.check_python", icon="CHECKMARK")
-        if self.verdict:
-            row.label(text=self.verdict)
+        column = layout.column(align=True)
+        column.operator("pentimento.check_python", icon="CHECKMARK")
+        for line in self.verdict.splitlines():
+            column.label(text=line)
         layout.prop(self, "styles_folder")
         layout.operator("pentimento.import_style", icon="IMPORT")
 

@@ -41,6 +41,8 @@ Work = Generator[None, None, str]
 Overlay = tuple[bpy.types.Image, tuple[float, float]]
 """An overlay's image and its fixed display range."""
 
+RENDERS = {"RENDER_RESULT", "COMPOSITING"}
+"""Images that stand for what was rendered or composited last, without pixels of their own."""
 GROUP = "Pentimento Layers"
 BAND = 256
 """Rows converted at a time: a few megabytes beside the picture itself."""
@@ -100,7 +102,7 @@ def original_of(image: bpy.types.Image) -> bpy.types.Image:
 
 def check(image: bpy.types.Image) -> None:
     """Refuses what has no single picture of pixels, before anything is read."""
-    if image.type in {"RENDER_RESULT", "COMPOSITING"}:
+    if image.type in RENDERS:
         raise EngineError("Blender keeps no pixels of a render result.", "Press Stylize Render instead.")
     if image.source == "TILED":
         raise EngineError(
@@ -516,6 +518,9 @@ def render(scene_name: str, path: Path, blocking: bool) -> Work:
     return ""
 
 
+SHOWN_EVERYWHERE = "The compositor shows this painting in every frame; set Mix to 0 in its group to see the render."
+
+
 def add_render(event: protocol.Event, scene: str, style: str) -> Work | None:
     """The finished multilayer EXR as an image, wired into the compositor of the scene named `scene`."""
     return _add_render(event, scene, style) if isinstance(event, protocol.Stylized) else None
@@ -529,8 +534,8 @@ def _add_render(event: protocol.Stylized, scene: str, style: str) -> Work:
     image[OVERLAYS] = json.dumps(findings(event))
     yield
     overlay = next((layer for layer in event.layers if layer.name != "Stylized"), None)
-    problem = wire_compositor(bpy.data.scenes[scene], image, overlay)
-    return "\n".join(part for part in (f"Saved {_shown(Path(event.path))}.", says(event), problem) if part)
+    wired = wire_compositor(bpy.data.scenes[scene], image, overlay) or SHOWN_EVERYWHERE
+    return "\n".join(part for part in (f"Saved {_shown(Path(event.path))}.", says(event), wired) if part)
 
 
 def wire_compositor(scene: bpy.types.Scene, image: bpy.types.Image, overlay: protocol.Layer | None) -> str:

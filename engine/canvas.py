@@ -72,7 +72,12 @@ def is_plain(reader: PictureReader) -> bool:
 
 def alpha_of(stored: Array, alpha: Alpha) -> Alpha:
     """Opaque premultiplied pixels are the same as straight ones, bit for bit, and ten times faster to convert."""
-    if alpha == "premultiplied" and stored.shape[2] in (2, 4) and stored.dtype.kind == "f" and (stored[..., -1] == 1).all():
+    if (
+        alpha == "premultiplied"
+        and stored.shape[2] in (2, 4)
+        and stored.dtype.kind == "f"
+        and (stored[..., -1] == 1).all()
+    ):
         return "straight"
     return alpha
 

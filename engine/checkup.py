@@ -12,7 +12,7 @@ from . import machine
 from .protocol import Checked, CheckRequest, Done, Event
 
 NEEDED = ("numpy", "onnxruntime", "OpenEXR", "PIL")
-FOR_TRAINING = ("torch", "onnx", "onnxscript", "safetensors")
+FOR_TRAINING = ("torch", "onnx", "safetensors")
 
 
 def check(request: CheckRequest) -> Iterator[Event]:

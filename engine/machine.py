@@ -6,6 +6,7 @@ import ctypes
 import os
 import platform
 import sys
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -73,6 +74,11 @@ def _windows_available() -> int:
 
 def versions() -> dict[str, str]:
     """The engine's version and those of the packages that are there; nothing is imported for it."""
+    return dict(_found())
+
+
+@cache
+def _found() -> dict[str, str]:
     from . import __version__
 
     found = {"engine": __version__, "python": platform.python_version()}

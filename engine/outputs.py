@@ -142,15 +142,29 @@ class _Png:
         self.file = unique_path(base.with_name(base.name + ".png"))
         self.path = str(self.file)
         channels = result_channels(reader.channels)
+        self.slice = np.empty((_ROWS, reader.width, channels), reader.dtype)
+        self.waiting = 0
         text = {RECIPE: json.dumps(recipe)}
         self.png = stack.enter_context(
             create_png(self.file, reader.height, reader.width, channels, reader.dtype, text, reader.encoding == "srgb")
         )
 
     def write_rows(self, rows: Array) -> None:
-        self.png.write_rows(rows)
+        """Handed on in slices of one height, whatever the height of a tile: how a PNG is cut into chunks depends on
+        it, and the file is to be the same byte for byte."""
+        for row in range(0, len(rows), _ROWS):
+            part = rows[row : row + _ROWS]
+            fits = min(len(part), _ROWS - self.waiting)
+            self.slice[self.waiting : self.waiting + fits] = part[:fits]
+            self.waiting += fits
+            if self.waiting == _ROWS:
+                self.png.write_rows(self.slice)
+                self.slice[: len(part) - fits] = part[fits:]
+                self.waiting = len(part) - fits
 
     def finish(self, overlays: Sequence[Overlay]) -> tuple[Layer, ...]:
+        if self.waiting:
+            self.png.write_rows(self.slice[: self.waiting])
         self.stack.close()
         stylized = _described(self.reader, path=self.path)
         if not overlays:

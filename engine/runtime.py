@@ -37,6 +37,8 @@ BORDER = 16
 A full halo there would cost 14 % at 1920x1080 and nobody sees the difference; the rule is the same for every tile."""
 WINDOW_BYTES = 1_100_000_000
 """Working memory of the largest window by default: a network of 45 GMAC runs a 1920x1080 picture as one (0.9 GB)."""
+TILE_BYTES = 800_000_000
+"""The same once a picture needs several tiles: a large texture takes memory of its own beside them."""
 TENSORS_ALIVE = 4
 """Working memory divided by the largest tensor: measured 3.9 for our generator, 3 to 4 for residual networks."""
 FREE_SIZE = 1024
@@ -485,10 +487,10 @@ def tiles(height: int, width: int, edge: int, bytes_per_pixel: float = 500) -> I
 
 def _automatic(height: int, width: int, bytes_per_pixel: float) -> tuple[int, int]:
     """The whole picture if it fits, else even tiles as square as can be: halos are paid along edges."""
-    memory = min(WINDOW_BYTES, int(machine.available_memory() * 0.4))
-    pixels = max(MIN_WINDOW**2, int(memory / bytes_per_pixel))
-    if height * width <= pixels:
+    memory = int(machine.available_memory() * 0.4)
+    if height * width * bytes_per_pixel <= min(WINDOW_BYTES, memory):
         return height, width
+    pixels = max(MIN_WINDOW**2, int(min(TILE_BYTES, memory) / bytes_per_pixel))
     across = -(-width // min(width, math.isqrt(pixels)))
     wide = -(-width // across)
     down = -(-height // max(1, pixels // wide))

@@ -181,7 +181,8 @@ def _candidates(folders: Sequence[Path | str]) -> list[tuple[Path, str]]:
     found: list[tuple[Path, str]] = []
     for place in style_folders(folders):
         with _system(place):
-            packs = sorted(entry for entry in place.iterdir() if (entry / MANIFEST).is_file())
+            entries = (entry for entry in place.iterdir() if not entry.name.startswith("."))  # half-written ones
+            packs = sorted(entry for entry in entries if (entry / MANIFEST).is_file())
         found.extend((pack, _title(pack)) for pack in packs)
     return found
 

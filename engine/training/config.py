@@ -85,6 +85,7 @@ def check(config: TrainConfig) -> TrainConfig:
     problems = {
         "size must be at least 64": config.size < 64,
         "crop must be a multiple of 4 between 32 and size": config.crop % 4 or not 32 <= config.crop <= config.size,
+        "crop must be at least 72 on the adversarial route": config.route == "adversarial" and config.crop < 72,
         "style_side must be at least size": config.style_side < config.size,
         "steps, pairs and batch must be at least 1": min(config.steps, config.pairs, config.batch) < 1,
         "route must be teacher or adversarial": config.route not in ("teacher", "adversarial"),

@@ -88,7 +88,7 @@ def onnx_bytes(generator: Generator) -> bytes:
         torch.onnx.export(
             generator.eval(),
             example,
-            file,
+            file,  # type: ignore[arg-type]  # the tracing exporter writes into files as well
             dynamo=False,
             opset_version=18,
             input_names=["image", "noise"],

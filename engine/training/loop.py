@@ -45,7 +45,7 @@ def train(request: TrainRequest) -> Iterator[Event]:
     config = named(from_json(request.config), request)
     started = time.monotonic()
     contents = find_content(Path(request.content))
-    styles = [load_picture(Path(p), config.style_side) for p in request.style_pictures]
+    styles = [style_picture(Path(p), config) for p in request.style_pictures]
     device = choose_device(config.device)
     folder = Workspace(Path(request.out).with_name(Path(request.out).name + ".training"))
     folder.prepare(config, request.resume)
@@ -86,6 +86,18 @@ def named(config: TrainConfig, request: TrainRequest) -> TrainConfig:
     if not request.style_pictures:
         raise EngineError("There is no style picture.", "Give at least one with --style-picture.")
     return replace(config, name=config.name or Path(request.style_pictures[0]).stem.replace("_", " ").title())
+
+
+def style_picture(path: Path, config: TrainConfig) -> Tensor:
+    """The style picture at the scale of training, (3, h, w) 0..1. Raises EngineError when no crop fits into it."""
+    picture = load_picture(path, config.style_side)
+    if min(picture.shape[1:]) < config.crop:
+        raise EngineError(
+            f"{path.name} is too small: {picture.shape[2]}x{picture.shape[1]} pixels at the scale of training, "
+            f"where crops of {config.crop} are cut from it.",
+            "Choose a larger picture, a larger style_side or a smaller crop.",
+        )
+    return picture
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -157,7 +169,6 @@ class Samples:
 def _cut(pictures: list[Tensor], size: int, choose: random.Random) -> list[Tensor]:
     """The same random window of each, mirrored half of the time."""
     height, width = pictures[0].shape[1:]
-    size = min(size, height // STRIDE * STRIDE, width // STRIDE * STRIDE)
     top, left = choose.randint(0, height - size), choose.randint(0, width - size)
     cut = [p[:, top : top + size, left : left + size] for p in pictures]
     return [p.flip(2) for p in cut] if choose.random() < 0.5 else cut
@@ -356,7 +367,7 @@ def _adam(module: nn.Module, rate: float) -> torch.optim.Adam:
 def _mixed(target: Tensor, style: Tensor, share: float) -> Tensor:
     """The teacher's pictures with a share of them replaced by crops of the painting itself."""
     count = round(share * len(target))
-    return torch.cat([target[count:], style[:count]]) if style.shape == target.shape else target
+    return torch.cat([target[count:], style[:count]])
 
 
 def _pixels(picture: Tensor) -> NDArray[np.uint8]:

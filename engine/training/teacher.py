@@ -40,6 +40,9 @@ class TeacherConfig:
     completeness: float = 0.1
     """Smaller forces more of the painting to be used, larger lets every patch take what fits it best.
     In units of the median nearest distance, so that it means the same for flat and for busy paintings."""
+    jitter: float = 0.1
+    """Deviation of noise on what each patch looks for: neighbours on a perfectly flat wall, as only renders have them,
+    would otherwise all take one and the same patch and weave a mesh."""
     stride: int = 3
     """Step between query patches: five votes per pixel. With 2 the strokes come out softer, in twice the time."""
     keys: int = 12000
@@ -177,7 +180,9 @@ def _round(
     if estimate is not None:
         keys.append(colour)
         queries.append(patches(estimate, p, config.stride))
-    nearest = nearest_patches(torch.cat(queries, 1), torch.cat(keys, 1), config.completeness, config.components)
+    wanted = torch.cat(queries, 1)
+    wanted = wanted + config.jitter * torch.randn(wanted.shape, generator=random, device=wanted.device)
+    nearest = nearest_patches(wanted, torch.cat(keys, 1), config.completeness, config.components)
     picture = average(colour[nearest], (guide.shape[1], guide.shape[2]), p, config.stride)
     place = chosen[nearest]
     n_rows, n_columns = (positions(s, p, config.stride).numel() for s in guide.shape[1:])
@@ -202,16 +207,22 @@ def patches(picture: Tensor, patch: int, stride: int) -> Tensor:
 
 
 def average(found: Tensor, size: tuple[int, int], patch: int, stride: int) -> Tensor:
-    """The inverse of `patches` for overlapping patches (N, C * patch * patch): their mean, (C, H, W)."""
+    """The inverse of `patches` for overlapping patches (N, C * patch * patch): their weighted mean, (C, H, W).
+
+    A patch's middle counts most: with equal weights the number of votes jumps every `stride` pixels and leaves a mesh,
+    which the critic would take for a part of the hand.
+    """
     rows, columns = (positions(s, patch, stride).to(found.device) for s in size)
     channels = found.shape[1] // (patch * patch)
     votes = found.view(rows.numel(), columns.numel(), channels, patch, patch)
     total = found.new_zeros(channels, *size)
     weight = found.new_zeros(1, *size)
+    window = torch.hann_window(patch + 2, periodic=False)[1:-1]
     for y in range(patch):
         for x in range(patch):
-            total[:, (rows + y)[:, None], columns + x] += votes[..., y, x].permute(2, 0, 1)
-            weight[:, (rows + y)[:, None], columns + x] += 1
+            share = float(window[y] * window[x])
+            total[:, (rows + y)[:, None], columns + x] += share * votes[..., y, x].permute(2, 0, 1)
+            weight[:, (rows + y)[:, None], columns + x] += share
     return total / weight
 
 

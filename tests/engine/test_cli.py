@@ -104,8 +104,9 @@ def test_styles_as_json_are_objects_with_a_name(pentimento: Pentimento, brush: P
     code, out, err = pentimento("styles", "--json")
     listed = json.loads(out)
     assert code == 0 and not err
-    (mine,) = [style for style in listed if style["name"] == "Brush"]
-    assert mine["folder"] == str(brush) and mine["problem"] == ""
+    (mine,) = [style for style in listed if style["folder"] == str(brush)]
+    assert mine["name"] == "Brush" and mine["problem"] == ""
+    assert all(style["name"] for style in listed)
 
 
 def test_a_broken_style_is_listed_with_its_problem(pentimento: Pentimento, brush: Path) -> None:

@@ -148,6 +148,14 @@ def test_the_tile_size_does_not_change_a_byte(styles: dict[str, str], tmp_path: 
     assert whole.recipe == tiled.recipe
 
 
+def test_large_files_are_the_same_byte_for_byte_too(styles: dict[str, str], tmp_path: Path) -> None:
+    """Large enough for a PNG of several chunks; 700 is no multiple of anything."""
+    path = write_png(tmp_path / "in.png", pixels(1300, 1100))
+    paths = [result(request(styles["identity"], tmp_path / "out", path, tile=tile)).path for tile in (0, 256, 700)]
+    whole, *tiled = (Path(path).read_bytes() for path in paths)
+    assert whole.count(b"IDAT") > 2 and all(other == whole for other in tiled)
+
+
 def test_a_tileable_result_wraps(styles: dict[str, str], tmp_path: Path) -> None:
     y, x = np.mgrid[0:128, 0:128] * (2 * np.pi / 128)
     texture = np.stack([np.sin(x), np.cos(y), np.sin(x + 2 * y)], axis=2) * 100 + 128

@@ -96,7 +96,7 @@ def test_a_resumed_run_equals_the_uninterrupted_one(pictures: Path) -> None:
 
 
 def test_the_adversarial_route_trains_without_a_teacher(pictures: Path) -> None:
-    events = list(train(request(pictures, route="adversarial")))
+    events = list(train(request(pictures, route="adversarial", size=72, crop=72)))
     assert isinstance(events[-1], Done)
     assert not list((pictures / "style.training" / "pairs").iterdir())
 
@@ -134,6 +134,12 @@ def test_empty_content_folder(pictures: Path) -> None:
     (pictures / "empty").mkdir()
     with pytest.raises(EngineError, match="no picture"):
         next(train(replace(request(pictures), content=str(pictures / "empty"))))
+
+
+def test_a_style_picture_too_small_for_a_crop(pictures: Path) -> None:
+    Image.new("RGB", (40, 20)).save(pictures / "painting.png")
+    with pytest.raises(EngineError, match="too small"):
+        next(train(request(pictures)))
 
 
 def test_a_training_is_never_overwritten_by_accident(pictures: Path) -> None:
@@ -190,8 +196,8 @@ def verdicts(*values: float) -> losses.Verdicts:
 
 def test_hinge_on_hand_computed_numbers() -> None:
     # reals 2 and 0: max(0, 1 - 2) = 0, max(0, 1 - 0) = 1; fakes -3 and 1: 0 and 2
-    assert float(losses.critic_hinge(verdicts(2, 0), verdicts(-3, 1))) == pytest.approx(0.5 + 1.0)
-    assert float(losses.generator_hinge(verdicts(-3, 1))) == pytest.approx(1.0)
+    assert float(losses.critic_hinge(verdicts(2.0, 0.0), verdicts(-3.0, 1.0))) == pytest.approx(0.5 + 1.0)
+    assert float(losses.generator_hinge(verdicts(-3.0, 1.0))) == pytest.approx(1.0)
 
 
 def test_r1_of_a_linear_critic_is_the_square_of_its_weights() -> None:
@@ -209,7 +215,8 @@ def test_coarse_l1_is_blind_to_strokes_and_sees_colour() -> None:
 
 
 def test_structure_ignores_brightness_and_sees_inversion() -> None:
-    content = torch.rand(1, 3, 160, 160, generator=torch.Generator().manual_seed(0))
+    coarse = torch.rand(1, 3, 20, 20, generator=torch.Generator().manual_seed(0))
+    content = torch.nn.functional.interpolate(coarse, scale_factor=8.0)
     assert float(losses.structure(content * 0.5 + 0.2, content)) == pytest.approx(0.0, abs=0.02)
     assert float(losses.structure(1 - content, content)) == pytest.approx(2.0, abs=0.02)
 
