@@ -53,7 +53,7 @@ def main() -> int:
     parser.add_argument("--blind", type=Path)
     parser.add_argument("--sheets", type=Path)
     arguments = parser.parse_args()
-    contents = {name: _square(arguments.shared / "content" / name) for name in INPUTS}
+    contents = {name: square(arguments.shared / "content" / name) for name in INPUTS}
     curve = [load_picture(p, 128) for p in sorted((arguments.shared / "content").rglob("*.jpg")) if not held_out(p)]
     rows: list[dict[str, Any]] = []
     for style in LIBRARY:
@@ -103,9 +103,16 @@ def _numbers(style: str, name: str, pictures: dict[str, Tensor], painting: Tenso
         for label, picture in pictures.items()
         if label != "content"
     }
+    rounded = {label: round(value, 4) for label, value in distances.items()}
+    return {"style": style, "input": name, **rounded, "closed": round(way_closed(distances), 3)}
+
+
+def way_closed(distances: dict[str, float]) -> float:
+    """0 at the colour transfer, 1 at the teacher. Where the teacher is no better than the colour transfer, 1 or 0."""
     span = distances["colour transfer"] - distances["teacher"]
-    closed = (distances["colour transfer"] - distances["ours"]) / span if span > 0 else float(distances["ours"] <= distances["teacher"])
-    return {"style": style, "input": name, **{k: round(v, 4) for k, v in distances.items()}, "closed": round(closed, 3)}
+    if span <= 0:
+        return float(distances["ours"] <= distances["teacher"])
+    return (distances["colour transfer"] - distances["ours"]) / span
 
 
 def summarise(rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -121,7 +128,8 @@ def summarise(rows: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _square(path: Path) -> Tensor:
+def square(path: Path) -> Tensor:
+    """A content file at the size of comparison, (3, SIZE, SIZE) 0..1."""
     return resize(load_picture(path), (SIZE, SIZE)).clamp(0, 1)
 
 

@@ -50,7 +50,7 @@ class ImagePanel(PentimentoPanel):
         text = f"Stylize {scene_io.original_of(image).name}" if image else "No Image in View"
         big.operator("pentimento.stylize_image", icon="BRUSH_DATA", text=text)
         if image is not None:
-            _draw_findings(layout, image)
+            _draw_findings(layout, context, image)
 
 
 class ImageEditorPanel(ImagePanel, bpy.types.Panel):
@@ -135,7 +135,7 @@ def _draw_report(layout: bpy.types.UILayout, context: bpy.types.Context) -> None
     box.operator("pentimento.copy_report", icon="COPYDOWN")
 
 
-def _draw_findings(layout: bpy.types.UILayout, image: bpy.types.Image) -> None:
+def _draw_findings(layout: bpy.types.UILayout, context: bpy.types.Context, image: bpy.types.Image) -> None:
     """What the overlays of this result say, unless the report below says it."""
     report = jobs.last_report()
     for found in _findings(image):
@@ -143,9 +143,9 @@ def _draw_findings(layout: bpy.types.UILayout, image: bpy.types.Image) -> None:
             continue
         box = layout.box().column(align=True)
         mark = "CHECKMARK" if found["faithful"] else "QUESTION"
-        _draw_text(box, bpy.context, f"{found['name']}: {found['sentence']}", mark)
+        _draw_text(box, context, f"{found['name']}: {found['sentence']}", mark)
         if not found["faithful"]:
-            _draw_text(box, bpy.context, "Indicative only: its measured faithfulness is too low.", "BLANK1")
+            _draw_text(box, context, "Indicative only: its measured faithfulness is too low.", "BLANK1")
 
 
 def _findings(image: bpy.types.Image) -> list[dict[str, Any]]:

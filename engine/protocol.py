@@ -172,7 +172,7 @@ class CancelRequest:
     job: str
 
 
-Request = Union[StylizeRequest, TrainRequest, StylesRequest, ImportStyleRequest, CheckRequest, CancelRequest]
+Request = StylizeRequest | TrainRequest | StylesRequest | ImportStyleRequest | CheckRequest | CancelRequest
 
 
 # ---------------------------------------------------------------- events
@@ -305,9 +305,21 @@ class Failed:
     """What a bug report needs (traceback, versions); empty for errors the artist can mend alone."""
 
 
-Event = Union[
-    Ready, Heartbeat, Progress, Stylized, SourceFailed, TrainStep, Preview, StyleReady, Styles, Checked, Done, Cancelled, Failed
-]
+Event = (
+    Ready
+    | Heartbeat
+    | Progress
+    | Stylized
+    | SourceFailed
+    | TrainStep
+    | Preview
+    | StyleReady
+    | Styles
+    | Checked
+    | Done
+    | Cancelled
+    | Failed
+)
 LAST_WORDS = (Done, Cancelled, Failed)
 """After one of these nothing more comes for its job."""
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from .. import __version__
 from ..errors import EngineError
+from ..runtime import Session, is_exact
 from ..style_pack import GENERATOR, PREVIEW, ModelInput, ModelSpec, StylePack, new_pack, write_pack
 from .config import TrainConfig, to_json
 from .data import Pair, to_bytes
@@ -61,7 +62,13 @@ def export(
         config.name, model_spec(generator), author=config.author, licence=config.licence,
         created=date.today().isoformat(), recipe=recipe,
     )  # fmt: skip
-    return write_pack(out, pack, files, replace_old=True)
+    written = write_pack(out, pack, files, replace_old=True)
+    if not is_exact(Session(written, "cpu")):
+        raise EngineError(
+            "Tiles of the exported style differ from the whole picture.",
+            "Report this with the processor you have: the style sees further than its network should.",
+        )
+    return written
 
 
 def model_spec(generator: Generator) -> ModelSpec:

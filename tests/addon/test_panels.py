@@ -40,13 +40,17 @@ class Layout:
 
 
 def draw(addon: Any, panel: str, image: Any = None) -> str:
+    return " ".join(lines_of(addon, panel, image))
+
+
+def lines_of(addon: Any, panel: str, image: Any = None) -> list[str]:
     """The panel's texts, as if it were drawn in a sidebar 200 pixels wide."""
     said: list[str] = []
     cls = getattr(addon.panels, panel)
     space = types.SimpleNamespace(type="IMAGE_EDITOR", image=image)
     context = types.SimpleNamespace(
         scene=bpy.context.scene,
-        preferences=bpy.context.preferences,
+        preferences=types.SimpleNamespace(system=types.SimpleNamespace(ui_scale=1.0)),
         region=types.SimpleNamespace(width=200),
         space_data=space if panel == "ImageEditorPanel" else None,
         object=bpy.context.object,
@@ -55,7 +59,7 @@ def draw(addon: Any, panel: str, image: Any = None) -> str:
         layout=Layout(said), paints_renders=cls.paints_renders, draw_button=lambda *given: cls.draw_button(None, *given)
     )
     cls.draw(drawing, context)
-    return " ".join(said)
+    return said
 
 
 @pytest.mark.parametrize("panel", PANELS)
@@ -114,7 +118,7 @@ def test_an_error_and_its_fix_are_readable(addon: Any, styles: Any) -> None:
     said = draw(addon, "ViewportPanel")
     assert "The engine stopped" in said
     assert "Start it again." in said
-    assert all(len(line) < 30 for line in said.split("  "))
+    assert all(len(line) < 30 for line in lines_of(addon, "ViewportPanel"))
 
 
 def test_without_styles_it_says_so(addon: Any, styles: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:

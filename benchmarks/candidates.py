@@ -1,0 +1,118 @@
+"""Routes, the critic's worth and generators compared: the same painting, the same steps, the same eight pictures.
+
+    python -m benchmarks.candidates --shared FOLDER --work FOLDER [--only NAME ...] [--steps N] [--sheet FILE]
+
+Every candidate is a training of its own that differs in the named settings only; the teacher's pairs are shared. Prints
+and records patch distances, the way closed between colour transfer and teacher, seconds per step, parameters and GMAC.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from engine import style_pack
+from engine.contact_sheet import Cell, Look, contact_sheet, save_jpeg
+from engine.protocol import TrainRequest
+from engine.runtime import Session
+from engine.training.data import load_picture, to_bytes
+from engine.training.loop import train
+from engine.training.metrics import bidirectional_patch_distance, colour_transfer
+from engine.training.teacher import Guide, TeacherConfig, paint
+
+from . import machine
+from .quality import INPUTS, square, stylized, way_closed
+from .train_library import LIBRARY, held_out, practice_content
+
+CANDIDATES: dict[str, dict[str, Any]] = {
+    "teacher": {},
+    "no critic": {"adversarial": 0.0, "features": 0.0},
+    "critic without patches": {"patches": 0.0},
+    "adversarial": {"route": "adversarial"},
+    "dense 64 x 3": {"generator": {"width": 64, "blocks": 3, "dilations": [1, 2, 1]}},
+    "separable 64 x 6": {"generator": {"kind": "separable", "width": 64, "blocks": 6, "dilations": [1] * 6}},
+}
+STYLE = LIBRARY[0]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shared", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--only", nargs="*", default=list(CANDIDATES), choices=list(CANDIDATES), metavar="NAME")
+    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--sheet", type=Path)
+    arguments = parser.parse_args()
+    content = practice_content(arguments.shared / "content", arguments.work / "content")
+    rows, pictures = [], {}
+    for name in arguments.only:
+        seconds = _train(name, content, arguments)
+        numbers, pictures[name] = _measure(name, arguments)
+        rows.append({"candidate": name, "steps": arguments.steps, "seconds": round(seconds), **numbers})
+        print(json.dumps(rows[-1]), flush=True)
+    print(machine.write("candidates", {"painting": STYLE.name, "rows": rows}))
+    if arguments.sheet:
+        cells = [[Cell(p, name) for p in made] for name, made in pictures.items()]
+        save_jpeg(contact_sheet(cells, STYLE.name, Look(width=256, height=256)), arguments.sheet)
+    return 0
+
+
+def _train(name: str, content: Path, arguments: argparse.Namespace) -> float:
+    """Seconds the training took, the teacher's part left out where its pairs lay there already."""
+    out = _folder(name, arguments)
+    config = {"style_side": STYLE.side, "steps": arguments.steps, "device": arguments.device, **CANDIDATES[name]}
+    pairs = arguments.work / "pairs"
+    mine = out.with_name(out.name + ".training") / "pairs"
+    if pairs.is_dir() and not mine.exists():
+        shutil.copytree(pairs, mine)
+    started = time.monotonic()
+    picture = str(arguments.shared / "styles" / STYLE.picture)
+    resume = (mine.parent / "config.json").exists()
+    for _ in train(TrainRequest(name, (picture,), str(content), str(out), config, resume)):
+        pass
+    if not pairs.is_dir() and any(mine.iterdir()):
+        shutil.copytree(mine, pairs)
+    return time.monotonic() - started
+
+
+def _measure(name: str, arguments: argparse.Namespace) -> tuple[dict[str, Any], list[Any]]:
+    pack = style_pack.load(_folder(name, arguments))
+    session, config = Session(pack, "cpu"), TeacherConfig()
+    painting = load_picture(arguments.shared / "styles" / STYLE.picture, STYLE.side)
+    known = [load_picture(p, 128) for p in sorted((arguments.shared / "content").rglob("*.jpg")) if not held_out(p)]
+    guide = Guide(known, painting, config)
+    closed, pictures = [], []
+    for file in INPUTS:
+        content = square(arguments.shared / "content" / file)
+        made = {
+            "ours": torch.from_numpy(stylized(session, content)),
+            "colour transfer": colour_transfer(content, painting),
+            "teacher": paint(content, painting, guide, config, torch.Generator().manual_seed(1)).picture,
+        }
+        distances = {k: sum(bidirectional_patch_distance(p, painting)) / 2 for k, p in made.items()}
+        closed.append(way_closed(distances))
+        pictures.append(to_bytes(made["ours"]).permute(1, 2, 0).numpy())
+    numbers = {
+        "median_way_closed": round(statistics.median(closed), 3),
+        "worst_way_closed": round(min(closed), 3),
+        "parameters": pack.model.parameters,
+        "gmac_1080p": round(pack.model.macs_per_pixel * 1920 * 1080 / 1e9, 1),
+    }
+    return numbers, pictures
+
+
+def _folder(name: str, arguments: argparse.Namespace) -> Path:
+    folder: Path = arguments.work / style_pack.slug(name)
+    return folder
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
