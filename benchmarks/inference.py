@@ -75,18 +75,29 @@ def measure_stylize(style: Path, folder: Path) -> dict[str, Any]:
     """`pentimento stylize` of a 1920x1080 PNG: its own account of the seconds, and the peak memory of its process."""
     picture = folder / "picture.png"
     _write_picture(picture)
-    command = [sys.executable, "-m", "engine", "stylize", str(picture), "--style", str(style), "--device", "cpu"]
+    stylize = [sys.executable, "-m", "engine", "stylize", str(picture), "--style", str(style), "--out", str(folder)]
     start = time.perf_counter()
-    with subprocess.Popen([*command, "--json", "--out", str(folder)], cwd=REPO, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        events = [json.loads(line) for line in process.stdout]
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"pentimento stylize failed: {events[-1:]}")
-    (stylized,) = (event for event in events if event["type"] == "Stylized")
+    done = subprocess.run(
+        [sys.executable, "-c", LAUNCHER, *stylize, "--device", "cpu", "--json"],
+        cwd=REPO,
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     wall = time.perf_counter() - start
-    return {"wall": wall, "seconds": stylized["seconds"], "peak_memory_mb": usage.ru_maxrss / 1024}
+    *events, peak = map(json.loads, done.stdout.splitlines())
+    (stylized,) = (event for event in events if event["type"] == "Stylized")
+    return {"wall": wall, "seconds": stylized["seconds"], "peak_memory_mb": peak["kilobytes"] / 1024}
+
+
+LAUNCHER = """
+import json, resource, subprocess, sys
+code = subprocess.run(sys.argv[1:]).returncode
+print(json.dumps({"kilobytes": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss}))
+sys.exit(code)
+"""
+"""Runs a command and says its peak memory. A process of its own, because Linux counts what the parent of a process
+held when it started as the process's own: here that would be torch and CycleGAN."""
 
 
 def _summary(pack: StylePack, seconds: dict[str, list[float]], whole: dict[str, Any]) -> dict[str, Any]:
@@ -127,31 +138,18 @@ def _our_style(name: str, folder: Path) -> Path:
 
 
 def _random_style(folder: Path) -> Path:
-    """The generator that ships, untrained."""
-    import torch
+    """The generator that ships, untrained, exported as training exports it."""
+    from engine.training.export import model_spec, onnx_bytes
+    from engine.training.networks import Generator, GeneratorConfig
 
-    from engine.training import networks
-
-    config = networks.GeneratorConfig()
-    generator = networks.Generator(config).eval()
-    inner = (HEIGHT // networks.STRIDE, WIDTH // networks.STRIDE)
-    examples = (torch.zeros(1, 3, HEIGHT, WIDTH), torch.zeros(1, config.noise, *inner))
-    spec = ModelSpec(
-        {"image": ModelInput(3), "noise": ModelInput(config.noise, scale=networks.STRIDE)},
-        stride=networks.STRIDE,
-        receptive_radius=networks.receptive_radius(config),
-        parameters=networks.parameters(generator),
-        macs_per_pixel=networks.macs_per_pixel(config),
-    )
-    names = {2: "height", 3: "width"}
-    data = peers.export(generator, examples, ["image", "noise"], {"image": names, "noise": {2: "h", 3: "w"}})
-    return write_pack(folder, new_pack("Random weights", spec), {GENERATOR: data}).source
+    generator = Generator(GeneratorConfig()).eval()
+    pack = new_pack("Random weights", model_spec(generator))
+    return write_pack(folder, pack, {GENERATOR: onnx_bytes(generator)}).source
 
 
 def _peer_pack(name: str, folder: Path) -> StylePack:
     """A peer as a style pack, so that it runs in exactly the session our own styles run in."""
-    example = peers.torch.zeros(1, 3, HEIGHT, WIDTH)
-    data = peers.export(peers.PEERS[name]().eval(), (example,), ["image"])
+    data = peers.onnx_bytes(peers.PEERS[name](), HEIGHT, WIDTH)
     spec = ModelSpec({"image": ModelInput(3)}, fixed_size=(HEIGHT, WIDTH))
     return write_pack(folder / name, new_pack(name, spec, kind="third-party"), {GENERATOR: data})
 

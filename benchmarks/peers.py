@@ -66,20 +66,17 @@ class Residual(nn.Module):
         return x + self.body(x)
 
 
-def export(
-    network: nn.Module, examples: tuple[Tensor, ...], names: list[str], axes: dict[str, dict[int, str]] | None = None
-) -> bytes:
-    """The network as ONNX, its output named `stylized`. axes: the sizes that may vary, by input."""
+def onnx_bytes(network: nn.Module, height: int, width: int) -> bytes:
+    """The network as ONNX for pictures of one size: `image` (1, 3, H, W) -> `stylized`."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.onnx"
         torch.onnx.export(
             network.eval(),
-            examples,
+            (torch.zeros(1, 3, height, width),),
             path,
-            input_names=names,
+            input_names=["image"],
             output_names=["stylized"],
-            dynamic_axes=axes,
-            opset_version=17,
+            opset_version=18,
             dynamo=False,  # keeps instance norm one operator, the fastest form there is for these networks
         )
         return path.read_bytes()

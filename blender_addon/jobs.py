@@ -27,8 +27,8 @@ BUDGET = 0.005
 INTERVAL = 0.05
 """Seconds between two timer calls."""
 LIMITS = Limits()
-AREAS = {"IMAGE_EDITOR", "VIEW_3D", "PROPERTIES", "PREFERENCES"}
-"""The editors that show a job."""
+SHOWN_IN = {"IMAGE_EDITOR": "UI", "VIEW_3D": "UI", "PROPERTIES": "WINDOW", "PREFERENCES": "WINDOW"}
+"""The editors that show a job, and in which of their regions: drawing a whole viewport for a progress bar is dear."""
 
 Requests = Generator[protocol.Request | None, None, None]
 """What a job asks of the worker: None while it waits for Blender (a render), then the one request.
@@ -265,7 +265,9 @@ def _file_closes(*_: object) -> None:
 
 
 def redraw() -> None:
+    """Draws the panels again."""
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
-            if area.type in AREAS:
-                area.tag_redraw()
+            for region in area.regions:
+                if region.type == SHOWN_IN.get(area.type):
+                    region.tag_redraw()

@@ -11,20 +11,18 @@ from __future__ import annotations
 
 import json
 import os
-import struct
-import zlib
 from collections.abc import Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import bpy
 import numpy as np
 from numpy.typing import NDArray
 
-from . import compat, props
+from . import compat, encode, props
 from .engine_client import EngineError, protocol
 
 ROLE = "pentimento"
@@ -176,16 +174,12 @@ def _artist_words(what: str) -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class Pixels:
-    """A layer read from its raw file, in the form in which Blender takes it quickest."""
+class Encoded:
+    """A layer as a picture file, as Blender packs it into the .blend."""
 
-    height: int
-    width: int
+    file: bytes
+    is_float: bool
     has_alpha: bool
-    floats: NDArray[np.float32] | None = None
-    """(H * W * 4,), bottom row first"""
-    png: bytes = b""
-    """8-bit RGB(A) file: Blender packs it as it is; compressing it ourselves keeps that out of the main thread."""
 
 
 def add_layers(event: protocol.Event, image: str, material: str, style: str) -> Work | None:
@@ -195,12 +189,12 @@ def add_layers(event: protocol.Event, image: str, material: str, style: str) -> 
 
 def _add_layers(event: protocol.Stylized, image: str, material: str, style: str) -> Work:
     added: dict[str, bpy.types.Image] = {}
-    with ThreadPoolExecutor(max_workers=1) as reader:
+    with ThreadPoolExecutor(max_workers=1) as thread:
         for layer in event.layers:
-            pixels = reader.submit(_read, layer)
+            pixels = thread.submit(_encoded, layer)
             while not pixels.done():
                 yield
-            added[layer.name] = _new_image(layer, pixels, find_image(image), style)
+            added[layer.name] = _new_image(layer, pixels.result(), find_image(image), style)
             yield
     _describe(added, event)
     original, stylized = find_image(image), added["Stylized"]
@@ -211,7 +205,7 @@ def _add_layers(event: protocol.Stylized, image: str, material: str, style: str)
     return says(event)
 
 
-def _read(layer: protocol.Layer) -> Pixels:
+def _encoded(layer: protocol.Layer) -> Encoded:
     """In a thread: nothing of Blender's in here."""
     assert layer.pixels is not None
     block = layer.pixels
@@ -220,78 +214,39 @@ def _read(layer: protocol.Layer) -> Pixels:
         stored = np.fromfile(block.path, block.dtype)
     if stored.size != height * width * channels:
         raise EngineError("The result is incomplete.", "Free some disk space and start again.")
+    is_float = block.dtype != "uint8"
     rows = stored.reshape(height, width, channels)
-    if block.dtype == "uint8":
-        return Pixels(height, width, channels == 4, png=_png(rows))
-    return Pixels(height, width, channels == 4, floats=_rgba(rows).ravel())
+    return Encoded(encode.exr(rows) if is_float else encode.png(rows), is_float, channels == 4)
 
 
-def _rgba(rows: NDArray[Any]) -> NDArray[np.float32]:
-    """(H, W, 1 | 3 | 4), top row first -> (H, W, 4) float32, bottom row first. One channel becomes grey."""
-    rgba = np.ones((*rows.shape[:2], 4), np.float32)
-    rgba[:, :, : max(rows.shape[2], 3)] = rows[::-1]
-    return rgba
-
-
-def _png(rows: NDArray[np.uint8]) -> bytes:
-    """A PNG file of (H, W, 1 | 3 | 4) bytes: each row as its difference to the one above, lightly compressed."""
-    height, width, channels = rows.shape
-    flat = rows.reshape(height, width * channels)
-    filtered = np.empty((height, 1 + flat.shape[1]), np.uint8)
-    filtered[:, 0], filtered[0, 1:] = 2, flat[0]
-    np.subtract(flat[1:], flat[:-1], out=filtered[1:, 1:])
-    head = struct.pack(">IIBBBBB", width, height, 8, {1: 0, 3: 2, 4: 6}[channels], 0, 0, 0)
-    chunks = ((b"IHDR", head), (b"IDAT", zlib.compress(filtered.data, 1)), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(map(_png_chunk, *zip(*chunks, strict=True)))
-
-
-def _png_chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def _new_image(layer: protocol.Layer, pixels: Future[Pixels], original: bpy.types.Image, style: str) -> bpy.types.Image:
-    read = pixels.result()
+def _new_image(layer: protocol.Layer, pixels: Encoded, original: bpy.types.Image, style: str) -> bpy.types.Image:
+    """Everything that makes Blender load the pixels again is set before they are there."""
     suffix = f" ({style})" if layer.name == "Stylized" else f" {layer.name}"
-    is_data = layer.encoding == "data"
-    image = bpy.data.images.new(
-        _name(original.name, suffix),
-        read.width,
-        read.height,
-        alpha=read.has_alpha,
-        float_buffer=not read.png,
-        is_data=is_data,
-    )
+    name, is_data = _name(original.name, suffix), layer.encoding == "data"
+    # One pixel: the file brings its own size, and a black picture of that size would only take time.
+    image = bpy.data.images.new(name, 1, 1, alpha=pixels.has_alpha, float_buffer=pixels.is_float, is_data=is_data)
     image.use_fake_user = True
     image[SOURCE] = original.name
-    if read.png:
-        _fill_bytes(image, read.png, original)
-    else:
-        assert read.floats is not None
-        _fill_floats(image, read.floats, original)
+    if not pixels.is_float:
+        # A float image keeps the scene-linear colour space of its buffer: read back as sRGB it would be darker.
+        image.colorspace_settings.name = original.colorspace_settings.name
+    image.alpha_mode = _alpha_mode(original, pixels.is_float)
+    image.pack(data=pixels.file, data_len=len(pixels.file))
+    image.source = "FILE"
     return image
+
+
+def _alpha_mode(original: bpy.types.Image, is_float: bool) -> Literal["CHANNEL_PACKED", "PREMUL", "STRAIGHT"]:
+    """What the pixels are now, not what the original's file had: Blender keeps bytes straight, floats premultiplied."""
+    if original.alpha_mode == "CHANNEL_PACKED":
+        return "CHANNEL_PACKED"
+    return "PREMUL" if is_float else "STRAIGHT"
 
 
 def _name(base: str, suffix: str) -> str:
     """Cut so that the suffix survives, with room for the .001 that Blender may add."""
     room = MAX_NAME - len(suffix.encode()) - 4
     return base.encode()[: max(room, 0)].decode("utf-8", "ignore") + suffix
-
-
-def _fill_bytes(image: bpy.types.Image, png: bytes, original: bpy.types.Image) -> None:
-    """Everything that makes Blender load the pixels again is set before they are there."""
-    image.colorspace_settings.name = original.colorspace_settings.name
-    # The bytes are straight, as Blender keeps them; only "packed" has a meaning of its own beyond the file.
-    image.alpha_mode = "CHANNEL_PACKED" if original.alpha_mode == "CHANNEL_PACKED" else "STRAIGHT"
-    image.pack(data=png, data_len=len(png))
-    image.source = "FILE"
-
-
-def _fill_floats(image: bpy.types.Image, floats: NDArray[np.float32], original: bpy.types.Image) -> None:
-    """A float image keeps the scene-linear colour space of its buffer: packed as sRGB it would be read back darker."""
-    image.alpha_mode = "CHANNEL_PACKED" if original.alpha_mode == "CHANNEL_PACKED" else "PREMUL"
-    image.pixels.foreach_set(floats)
-    image.update()
-    image.pack()
 
 
 def _describe(added: dict[str, bpy.types.Image], event: protocol.Stylized) -> None:

@@ -110,7 +110,7 @@ def run_blender(blender: str, folder: Path, environment: dict[str, str], setting
     command += [*map(str, SIZE), "-P", str(INSIDE), "--", json.dumps(settings)]
     more = {**environment, **places, "LIBGL_ALWAYS_SOFTWARE": "1"}
     done = subprocess.run(command, env=more, timeout=300, capture_output=True, text=True, check=False)
-    said = [line for line in done.stdout.splitlines() if line.startswith(("SHOWN", "CHECKED"))]
+    said = [line for line in done.stdout.splitlines() if line.startswith(("SHOWN", "CHECKED","STEP", "   took"))]
     print("\n".join(said))
     if "CHECKED all" in said:
         return 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -67,6 +68,7 @@ def steps() -> Generator[Step, None, None]:
     assert len(before - set(bpy.data.images.keys())) == 3, "one undo takes the result and its overlays away"
     yield 1.0
 
+    yield from lose_the_worker(addon, area, "Still Life")
     properties = next(area for area in bpy.context.screen.areas if area.type == "PROPERTIES")
     properties.spaces.active.context = "RENDER"
     yield from open_render_panel(addon.panels.RenderPanel, properties)
@@ -85,6 +87,32 @@ def steps() -> Generator[Step, None, None]:
     bpy.ops.preferences.addon_disable(module="pentimento")
     yield 0.5
     print("CHECKED all", flush=True)
+
+
+def lose_the_worker(addon: Any, area: Any, name: str) -> Generator[Step, None, None]:
+    """Killed from outside in the middle of a job: said within two seconds, and the panel shows what to do."""
+    area.spaces.active.image = bpy.data.images[name]
+    yield 5.0
+    import functools
+    jobs=addon.jobs; orig=jobs._step; last=[time.monotonic()]
+    def st(*a,**k):
+        t=time.monotonic(); print('STEP gap %.2f'%(t-last[0]),flush=True); r=orig(*a,**k); last[0]=time.monotonic(); print('   took %.3f'%(last[0]-t),flush=True); return r
+    jobs._step=st
+    W=addon.engine_client.Worker; od=W._death
+    def death(self):
+        print('STEP EOF %.2f'%time.monotonic(),flush=True); r=od(self); print('STEP DEATH %.2f'%time.monotonic(),flush=True); return r
+    W._death=death
+    press(area)
+    yield lambda: addon.jobs.current().fraction > 0
+    os.kill(addon.engine_client.worker_pid(), signal.SIGKILL)
+    start = time.monotonic()
+    print('STEP KILL %.2f'%start,flush=True)
+    yield lambda: addon.jobs.current() is None
+    print(f"SHOWN the killed worker was reported after {time.monotonic() - start:.2f} s")
+    assert time.monotonic() - start < 2, "reported too late"
+    assert addon.jobs.last_report().level == "ERROR"
+    yield 1.0
+    shoot("panel_error.png", area)
 
 
 def open_render_panel(panel: Any, area: Any) -> Generator[Step, None, None]:

@@ -320,8 +320,8 @@ def _facts_text(facts: protocol.Json) -> str:
         "Receptive field": f"{field} x {field} pixels" if field else "the whole picture (tiles can differ)",
         "Size": f"fixed, {size[1]} x {size[0]}" if size else "any",
         "Inputs": ", ".join(f"{name} ({count} channels)" for name, count in facts["inputs"].items()),
-        "Controls": ", ".join(f"{name} {low:g}..{high:g}" for name, (low, high) in facts["controls"].items()),
-        "Recipe": json.dumps(facts["recipe"], sort_keys=True),
+        "Controls": ", ".join(f"{name} {low:.10g}..{high:.10g}" for name, (low, high) in facts["controls"].items()),
+        "Recipe": json.dumps(facts["recipe"], sort_keys=True, indent=2),
     }
     return "\n".join(f"{name + ':':20}{value}" for name, value in rows.items())
 

@@ -27,9 +27,10 @@ class GeneratorConfig:
     """Dilation of each block's first convolution: a wider view at no cost."""
     noise: int = 4
     """Noise channels on the inner grid: they choose among the strokes that would fit."""
-    half: int = 24
-    """Channels at half resolution."""
-    full: int = 12
+    half: int = 16
+    """Channels at half resolution. Multiples of 16 fill the blocks onnxruntime computes in on AVX-512:
+    24 and 12 cost a third more time than 16 and 16."""
+    full: int = 16
     """Channels at full resolution, where a channel costs sixteen times what it does inside."""
 
 
