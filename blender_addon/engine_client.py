@@ -86,6 +86,7 @@ class Worker:
         self.limits = Limits()
         self._process = _start(interpreter)
         self._heard: queue.SimpleQueue[protocol.Event] = queue.SimpleQueue()
+        self._progress: protocol.Progress | None = None
         self._last_words: deque[str] = deque(maxlen=200)
         self._lost = False
         self._talking = False
@@ -119,7 +120,8 @@ class Worker:
         try:
             event = self._heard.get(timeout=timeout) if timeout else self._heard.get_nowait()
         except queue.Empty:
-            return self._overdue()
+            progress, self._progress = self._progress, None
+            return self._overdue() or progress
         if isinstance(event, protocol.Failed) and not event.job:
             event = protocol.Failed(self._job, event.message, event.fix, event.report)
         return event
@@ -149,7 +151,10 @@ class Worker:
                     self._heard.put(protocol.Failed("", error.message, error.fix, "".join(self._last_words)))
                     return
                 self._talking = True
-                if not isinstance(event, protocol.Heartbeat):
+                if isinstance(event, protocol.Progress):
+                    # Only the latest counts: a window that draws slowly must not lag behind hundreds of old ones.
+                    self._progress = event
+                elif not isinstance(event, protocol.Heartbeat):
                     self._heard.put(event)
         self._heard.put(self._death())
 

@@ -158,7 +158,7 @@ def _findings(image: bpy.types.Image) -> list[dict[str, Any]]:
 def _draw_text(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, icon: str) -> None:
     """Text in as many lines as the width of the panel needs: labels do not wrap by themselves."""
     scale = context.preferences.system.ui_scale
-    characters = max(int((context.region.width / scale - 60) / 6.5), 16)
+    characters = max(int((context.region.width / scale - 62) / 7), 16)
     for number, line in enumerate(textwrap.wrap(text, characters)):
         layout.label(text=line, icon=icon if number == 0 else "BLANK1")
 

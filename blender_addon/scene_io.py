@@ -190,12 +190,11 @@ def add_layers(event: protocol.Event, image: str, material: str, style: str) -> 
 def _add_layers(event: protocol.Stylized, image: str, material: str, style: str) -> Work:
     added: dict[str, bpy.types.Image] = {}
     with ThreadPoolExecutor(max_workers=1) as thread:
-        for layer in event.layers:
-            pixels = thread.submit(_encoded, layer)
-            while not pixels.done():
+        files = [(layer, thread.submit(_encoded, layer)) for layer in event.layers]
+        for layer, file in files:
+            while not file.done():
                 yield
-            added[layer.name] = _new_image(layer, pixels.result(), find_image(image), style)
-            yield
+            added[layer.name] = _new_image(layer, file.result(), find_image(image), style)
     _describe(added, event)
     original, stylized = find_image(image), added["Stylized"]
     overlay = next((layer for layer in event.layers if layer.name in added and layer.name != "Stylized"), None)

@@ -1,6 +1,6 @@
 """Takes the pictures of the panels for the guide, in a real Blender window on a display of its own.
 
-    python docs/make_screenshots.py [--blender blender] [--styles FOLDER] [--output docs/images]
+    python docs/make_screenshots.py [--blender blender] [--styles FOLDER] [--style NAME] [--output docs/images]
 
 Needs Xvfb, openbox and a Blender that can run in a window (Debian's 3.4 does; the sources install there as a legacy
 add-on). It is also a test of what only a window can show: the button returns at once, a timer carries the job on,
@@ -85,6 +85,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Take the pictures of the panels.")
     parser.add_argument("--blender", default="blender")
     parser.add_argument("--styles", default="", help="folder of styles besides the shipped ones")
+    parser.add_argument("--style", default="Starry Night", help="the style to show, if it is installed")
     parser.add_argument("--output", type=Path, default=REPO / "docs" / "images")
     chosen = parser.parse_args()
     chosen.output.mkdir(parents=True, exist_ok=True)
@@ -94,6 +95,7 @@ def main() -> int:
             "addon": str(legacy_zip(folder)),
             "picture": str(folder / "Still Life.png"),
             "styles": chosen.styles,
+            "style": chosen.style,
             "output": str(chosen.output.resolve()),
             "size": SIZE,
         }
@@ -110,7 +112,7 @@ def run_blender(blender: str, folder: Path, environment: dict[str, str], setting
     command += [*map(str, SIZE), "-P", str(INSIDE), "--", json.dumps(settings)]
     more = {**environment, **places, "LIBGL_ALWAYS_SOFTWARE": "1"}
     done = subprocess.run(command, env=more, timeout=300, capture_output=True, text=True, check=False)
-    said = [line for line in done.stdout.splitlines() if line.startswith(("SHOWN", "CHECKED","STEP", "   took"))]
+    said = [line for line in done.stdout.splitlines() if line.startswith(("SHOWN", "CHECKED"))]
     print("\n".join(said))
     if "CHECKED all" in said:
         return 0

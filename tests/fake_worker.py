@@ -7,7 +7,7 @@ endless    answers a request with one long line that never ends
 dies       answers a request by ending with an error on stderr
 closes     answers a request by closing its output, and lives on
 slow       computes for ever, with heartbeats, and stops when asked to
-deaf       computes for ever, with heartbeats, and cannot be stopped
+deaf       computes for ever, with a flood of progress, and cannot be stopped
 """
 
 from __future__ import annotations
@@ -35,6 +35,12 @@ def beat(interval: float = 0.2) -> None:
         time.sleep(interval)
 
 
+def flood(job: str) -> None:
+    while True:
+        say(Progress(job, 0.25, "Painting"))
+        time.sleep(0.002)
+
+
 def answer(mode: str, request: protocol.Request) -> None:
     if isinstance(request, CancelRequest):
         if mode == "slow":
@@ -47,8 +53,10 @@ def answer(mode: str, request: protocol.Request) -> None:
         sys.exit("the library libstyle.so was not found")
     elif mode == "closes":
         os.close(1)
-    elif mode in ("slow", "deaf"):
+    elif mode == "slow":
         say(Progress(request.job, 0.25, "Painting"))
+    elif mode == "deaf":
+        threading.Thread(target=flood, args=(request.job,), daemon=True).start()
 
 
 def main(mode: str) -> None:

@@ -18,7 +18,7 @@ from engine.training.teacher import (
     patches,
 )
 
-QUICK = TeacherConfig(levels=(0.5, 1.0), rounds=(1, 2), keys=2000)
+QUICK = TeacherConfig(levels=(0.5, 1.0), rounds=(1, 2), keys=2000, jitter=0.0)
 
 
 def random_picture(height: int, width: int, seed: int = 0) -> torch.Tensor:

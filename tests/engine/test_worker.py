@@ -301,10 +301,13 @@ def test_an_unexpected_error_is_reported_once_and_ends_the_process(
 
 
 def test_a_job_this_python_cannot_do_says_what_is_missing(own_engine: Path, start: Callable[..., Talk]) -> None:
-    talk = start(own_engine / "boot.py")  # the copy has no training
+    (own_engine / "training").mkdir()
+    (own_engine / "training" / "__init__.py").touch()
+    (own_engine / "training" / "loop.py").write_text("import torch_that_nobody_has\n")
+    talk = start(own_engine / "boot.py")
     talk.send(TrainRequest("t", ("a.png",), "content", "out"))
     failed = talk.until(Failed)
-    assert failed.job == "t" and "training" in failed.message and failed.fix
+    assert failed.job == "t" and "torch_that_nobody_has" in failed.message and failed.fix
 
 
 def test_the_private_folder_is_seen_and_the_addon_beside_the_engine_is_not(
