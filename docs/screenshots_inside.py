@@ -34,14 +34,13 @@ def steps() -> Generator[Step, None, None]:
     give_to_cube(image)
     area = editors()
     area.spaces.active.image = image
-    bpy.ops.ed.undo_push(message="Ready")
-    yield 1.0
-    yield from click_tabs(area)
     settings = bpy.context.scene.pentimento
     if any(style.name == SETTINGS["style"] for style in addon.props.styles()):
         settings.style = SETTINGS["style"]
     settings.overlays = {"Scale", "Removal"}
+    bpy.ops.ed.undo_push(message="Ready")
     yield 1.0
+    yield from click_tabs(area)
     shoot("panel_image_editor.png", area)
 
     start = time.perf_counter()
@@ -73,6 +72,7 @@ def steps() -> Generator[Step, None, None]:
     yield from lose_the_worker(addon, area)
     properties = next(area for area in bpy.context.screen.areas if area.type == "PROPERTIES")
     properties.spaces.active.context = "RENDER"
+    addon.jobs._report = None
     yield from open_render_panel(addon.panels.RenderPanel, properties)
     shoot("panel_render.png", properties)
     bpy.context.scene.render.engine = "CYCLES"
