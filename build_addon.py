@@ -37,6 +37,9 @@ PACKAGES = ("numpy==2.4.6", "onnxruntime==1.32.0", "openexr==3.5.3", "pillow==13
 """All that the worker imports for pictures. onnxruntime asks for flatbuffers, packaging and protobuf too, but only its
 conversion tools import them, and those stay out."""
 
+LICENCES = {"openexr": "BSD-3-Clause"}
+"""Of packages whose metadata names none; the text is in their dist-info."""
+
 NEVER_IMPORTED = (
     "*/tests/*",
     "*.pyi",
@@ -208,7 +211,7 @@ def _describe(wheel: Path, folder: Path) -> str:
     metadata = email.parser.Parser().parsestr(
         (folder / f"{name}-{number}.dist-info" / "METADATA").read_text(encoding="utf-8"), headersonly=True
     )
-    licence = metadata["License-Expression"] or metadata["License"] or "see its dist-info"
+    licence = metadata["License-Expression"] or metadata["License"] or LICENCES[name]
     return f"{name} {number}, {licence}, {hashlib.sha256(wheel.read_bytes()).hexdigest()}"
 
 
