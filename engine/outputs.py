@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -57,13 +57,32 @@ def opened(
     folder = Path(request.folder)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as stack:
+    with _Placed() as placed, ExitStack() as stack:
         if request.deliver == "pixels":
-            yield _Blocks(stack, folder, request.job, source, reader)
+            yield _Blocks(placed, stack, folder, request.job, source, reader)
         elif reader.dtype.kind == "u":
-            yield _Png(stack, folder / f"{_stem(source)}_{slug(pack.name)}", reader, recipe)
+            yield _Png(placed, stack, folder / f"{_stem(source)}_{slug(pack.name)}", reader, recipe)
         else:
-            yield _Exr(folder / f"{_stem(source)}_{slug(pack.name)}", source, reader, recipe)
+            yield _Exr(placed, folder / f"{_stem(source)}_{slug(pack.name)}", source, reader, recipe)
+
+
+class _Placed:
+    """The files of one result that are complete. All of them stay or, when a later one fails, none does."""
+
+    def __init__(self) -> None:
+        self.paths: list[Path] = []
+
+    def __enter__(self) -> _Placed:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        for path in self.paths if kind else ():
+            with suppress(OSError):  # the error that brought us here is the one to tell
+                path.unlink(missing_ok=True)
+
+    def add(self, path: Path) -> None:
+        """`path` was written just now."""
+        self.paths.append(path)
 
 
 def _stem(source: PictureSource) -> str:
@@ -99,8 +118,10 @@ class _Blocks:
 
     path = ""
 
-    def __init__(self, stack: ExitStack, folder: Path, job: str, source: PictureSource, reader: PictureReader) -> None:
-        self.reader = reader
+    def __init__(
+        self, placed: _Placed, stack: ExitStack, folder: Path, job: str, source: PictureSource, reader: PictureReader
+    ) -> None:
+        self.placed, self.reader = placed, reader
         self.base = folder / re.sub(r"[^A-Za-z0-9_-]", "_", f"{job}_{_stem(source)}")[:100]
         self.stack = stack
         self.file = unique_path(self.base.with_name(f"{self.base.name}_{STYLIZED}.raw"))
@@ -112,6 +133,7 @@ class _Blocks:
     def finish(self, overlays: Sequence[Overlay]) -> tuple[Layer, ...]:
         blocks = [self._written(overlay) for overlay in overlays]
         self.stack.close()
+        self.placed.add(self.file)
         shape = (self.reader.height, self.reader.width, result_channels(self.reader.channels))
         block = PixelBlock(str(self.file), shape, str(self.reader.dtype))
         layers = [_overlay_layer(overlay, pixels=pixels) for overlay, pixels in zip(overlays, blocks, strict=True)]
@@ -122,6 +144,7 @@ class _Blocks:
         pixels = np.ascontiguousarray(overlay.pixels, np.float32)
         with NewFile(path) as new:
             new.file.write(_bytes(pixels))
+        self.placed.add(path)
         height, width, channels = pixels.shape
         return PixelBlock(str(path), (height, width, channels), "float32")
 
@@ -137,8 +160,8 @@ def _bytes(pixels: Array) -> memoryview:
 class _Png:
     """A PNG of the source's bit depth, written row by row; overlays as raw floats beside it, and to look at."""
 
-    def __init__(self, stack: ExitStack, base: Path, reader: PictureReader, recipe: Json) -> None:
-        self.reader, self.recipe, self.stack = reader, recipe, stack
+    def __init__(self, placed: _Placed, stack: ExitStack, base: Path, reader: PictureReader, recipe: Json) -> None:
+        self.placed, self.reader, self.recipe, self.stack = placed, reader, recipe, stack
         self.file = unique_path(base.with_name(base.name + ".png"))
         self.path = str(self.file)
         channels = result_channels(reader.channels)
@@ -166,27 +189,28 @@ class _Png:
         if self.waiting:
             self.png.write_rows(self.slice[: self.waiting])
         self.stack.close()
+        self.placed.add(self.file)
         stylized = _described(self.reader, path=self.path)
         if not overlays:
             return (stylized,)
         path = unique_path(self.file.with_name(f"{self.file.stem}_layers.exr"))
         layers = [_exr_layer(overlay, "") for overlay in overlays]
         write_exr(path, layers, _header(self.recipe, overlays))
-        _write_looks(self.file, overlays)
+        self.placed.add(path)
+        _write_looks(self.placed, self.file, overlays)
         return (stylized, *(_overlay_layer(overlay, path=str(path)) for overlay in overlays))
 
 
-def _write_looks(beside: Path, overlays: Sequence[Overlay]) -> None:
+def _write_looks(placed: _Placed, beside: Path, overlays: Sequence[Overlay]) -> None:
     """One display picture per overlay: render_look_scale.png"""
     for overlay in overlays:
         name = overlay.name.rpartition(".")[2].lower()
-        _write_png(beside.with_name(f"{beside.stem}_{name}.png"), picture_of(overlay), {})
-
-
-def _write_png(path: Path, pixels: Array, text: dict[str, str]) -> None:
-    height, width, channels = pixels.shape
-    with create_png(unique_path(path), height, width, channels, pixels.dtype, text) as png:
-        png.write_rows(pixels)
+        path = unique_path(beside.with_name(f"{beside.stem}_{name}.png"))
+        pixels = picture_of(overlay)
+        height, width, channels = pixels.shape
+        with create_png(path, height, width, channels, pixels.dtype, {}) as png:
+            png.write_rows(pixels)
+        placed.add(path)
 
 
 # ---------------------------------------------------------------- float pictures
@@ -195,7 +219,8 @@ def _write_png(path: Path, pixels: Array, text: dict[str, str]) -> None:
 class _Exr:
     """A multilayer EXR: every layer of the source untouched, ours beside them; a PNG to look at."""
 
-    def __init__(self, base: Path, source: PictureSource, reader: PictureReader, recipe: Json) -> None:
+    def __init__(self, placed: _Placed, base: Path, source: PictureSource, reader: PictureReader, recipe: Json) -> None:
+        self.placed = placed
         self.source, self.reader, self.recipe = source, reader, recipe
         self.file = unique_path(base.with_name(base.name + ".exr"))
         self.path = str(self.file)
@@ -214,8 +239,9 @@ class _Exr:
         header = {**(original.header if original else {}), **_header(self.recipe, overlays)}
         theirs = list(original.layers.values()) if original else []
         write_exr(self.file, [*theirs, *_renamed(ours, original)], header)
+        self.placed.add(self.file)
         self._write_preview()
-        _write_looks(self.file, overlays)
+        _write_looks(self.placed, self.file, overlays)
         stylized = _described(self.reader, path=self.path)
         return (stylized, *(_overlay_layer(overlay, path=self.path) for overlay in overlays))
 
@@ -226,6 +252,7 @@ class _Exr:
             for top in range(0, height, _ROWS):
                 display = to_display(self.pixels[top : top + _ROWS], self.reader.encoding, self.reader.alpha)
                 png.write_rows(np.rint(np.clip(display, 0, 1) * 255).astype(np.uint8))
+        self.placed.add(path)
 
 
 def _exr_layer(overlay: Overlay, view_layer: str) -> ExrLayer:

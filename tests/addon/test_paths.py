@@ -112,14 +112,16 @@ def test_a_full_disk_for_temporary_files(
     assert (pixels_of(stone) == before).all()
 
 
-def test_a_full_disk_for_results(addon: Any, styles: Any, small_disk: Path, tmp_path: Path) -> None:
-    """The render fits, the result does not: an error with a fix, and nothing half-written."""
+@pytest.mark.parametrize("fits", ["nothing", "the layers without their preview"])
+def test_a_full_disk_for_results(addon: Any, styles: Any, small_disk: Path, tmp_path: Path, fits: str) -> None:
+    """The render fits, the result does not, or not all of it: an error with a fix, and nothing half-written."""
     new_scene(size=(100, 100))
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
     assert bpy.ops.pentimento.stylize_render() == {"FINISHED"}
-    (given,) = (path for path in (tmp_path / "pentimento").glob("*.exr") if "dentity" not in path.name)
+    given, result = sorted((tmp_path / "pentimento").glob("*.exr"), key=lambda path: "dentity" in path.name)
     bpy.ops.wm.save_as_mainfile(filepath=str(small_disk / "shot.blend"), compress=True)
-    (small_disk / "fill").write_bytes(b"x" * max(0, os.statvfs(small_disk).f_bavail * 4096 - 4096))
+    room = 1 if fits == "nothing" else 1 + -(-result.stat().st_size // 4096)  # one block for the folder
+    (small_disk / "fill").write_bytes(b"x" * max(0, (os.statvfs(small_disk).f_bavail - room) * 4096))
     with pytest.raises(RuntimeError):
         bpy.ops.pentimento.stylize_render(filepath=str(given))
     assert addon.jobs.last_report().fix

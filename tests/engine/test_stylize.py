@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -325,6 +326,28 @@ def test_stopping_half_way_leaves_nothing(styles: dict[str, str], tmp_path: Path
     assert list((tmp_path / "out").iterdir())  # something is on its way
     job.close()  # type: ignore[attr-defined]
     assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize(("suffix", "deliver"), [(".exr", "files"), (".png", "files"), (".png", "pixels")])
+def test_a_result_is_whole_or_not_there_whichever_file_the_disk_is_too_small_for(
+    styles: dict[str, str], tmp_path: Path, small_disk: Path, suffix: str, deliver: str
+) -> None:
+    source = tmp_path / f"noise{suffix}"
+    if suffix == ".exr":
+        write_exr(source, [ExrLayer.of("", pixels(100, 100, dtype="float16"), ("R", "G", "B"))])
+    else:
+        write_png(source, pixels(100, 100))
+    choices: dict[str, Any] = {"deliver": deliver, "overlays": ("Scale",)}
+    result(request(styles["brush"], tmp_path / "out", source, **choices))
+    blocks = [-(-path.stat().st_size // 4096) for path in (tmp_path / "out").iterdir()]
+    assert len(blocks) >= 2
+    for room in range(sum(blocks)):  # every amount of room that is too little
+        fill = small_disk / "fill"
+        fill.write_bytes(b"x" * (os.statvfs(small_disk).f_bavail * 4096 - room * 4096))
+        with pytest.raises(EngineError, match="space"):
+            run(request(styles["brush"], small_disk, source, **choices))
+        assert [path.name for path in small_disk.iterdir()] == ["fill"]
+        fill.unlink()
 
 
 def test_a_damaged_row_deep_in_a_file_leaves_nothing(
