@@ -55,7 +55,7 @@ class PictureCanvas:
 
         def convert(row: int) -> None:
             part = stored[row : row + ROWS]
-            display = to_display(part, self.reader.encoding, alpha_of(part, self.reader.alpha))
+            display = to_display(part, self.reader.encoding, alpha_of(part, self.reader.alpha), self.reader.view)
             np.clip(display.transpose(2, 0, 1), 0, 1, out=planes[:, row : row + ROWS])
 
         by_rows(height, convert)

@@ -25,6 +25,7 @@ import OpenEXR
 from .atomic import NewFile, StrPath, reading, shown
 from .errors import EngineError
 from .picture import Alpha, Array, Encoding, check_window
+from .view import View
 
 MAGIC = b"\x76\x2f\x31\x01"
 
@@ -147,6 +148,7 @@ class PlanesPicture:
     encoding: Encoding
     alpha: Alpha
     name: str
+    view: View | None = None
 
     @property
     def height(self) -> int:

@@ -22,11 +22,12 @@ from .atomic import NewFile, StrPath, explain, reading, shown, unique_path, writ
 from .errors import EngineError
 from .exr import MAGIC as EXR
 from .exr import ExrFile, ExrLayer, ExrPart, blender_name, main_layer, picture_in, read_exr, write_exr
-from .picture import Alpha, Array, Encoding, PictureReader, check_meaning, check_window, from_block, has_alpha
+from .picture import Alpha, Array, Encoding, PictureReader, check_meaning, check_window, from_block, has_alpha, whole
 from .png import SIGNATURE as PNG
 from .png import PngWriter, create_png, read_index
 from .png_reader import can_stream, open_streamed
-from .protocol import PictureSource
+from .protocol import PictureSource, ViewTable
+from .view import MAX_VALUES, View
 
 __all__ = [
     "ExrFile",
@@ -41,6 +42,7 @@ __all__ = [
     "main_layer",
     "open_picture",
     "open_source",
+    "open_view",
     "picture_in",
     "read_exr",
     "reading",
@@ -110,16 +112,36 @@ def open_picture(path: StrPath) -> PictureReader:
     raise EngineError(f"{shown(path)} is not a PNG, JPEG or OpenEXR picture.", "Save it in one of these formats.")
 
 
-def open_source(source: PictureSource) -> PictureReader:
-    """The picture of a request: a file or pixels beside the message, with the encoding and alpha the request says."""
-    if source.pixels is not None:
-        return from_block(source)
+def open_source(source: PictureSource, view: View | None = None) -> PictureReader:
+    """The picture of a request: a file or pixels beside the message, with the encoding and alpha the request says.
+
+    view: what it is seen through when it turns out to be scene-linear.
+    """
+    found = from_block(source) if source.pixels is not None else _open_file(source)
+    if view is None or found.encoding != "linear":
+        return found
+    return cast(PictureReader, replace(cast(Any, found), view=view))
+
+
+def _open_file(source: PictureSource) -> PictureReader:
     found = open_picture(source.path)
     encoding = found.encoding if source.encoding == "auto" else source.encoding
     alpha = found.alpha if source.alpha == "auto" or not has_alpha(found.channels) else source.alpha
     check_meaning(encoding, alpha)
     meaning = {"encoding": cast(Encoding, encoding), "alpha": cast(Alpha, alpha)}
     return cast(PictureReader, replace(cast(Any, found), **meaning, name=source.name or found.name))
+
+
+def open_view(table: ViewTable) -> View:
+    """The view transform of a request. Raises EngineError where file and values are no table."""
+    reader, count = open_picture(table.path), len(table.values)
+    fits = (reader.height, reader.width, reader.channels, reader.dtype) == (count, count**2, 3, np.uint16)
+    if not fits or count > MAX_VALUES:
+        raise EngineError(
+            f"{shown(table.path)} is no table of a view transform.",
+            "Choose Colours: Scene, or install the add-on again.",
+        )
+    return View(whole(reader).reshape(count, count, count, 3), table.values, table.name)
 
 
 def _check_size(path: StrPath, width: int, height: int) -> None:
@@ -146,6 +168,7 @@ class Picture8:
     encoding: Encoding
     alpha: Alpha
     name: str
+    view: View | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property

@@ -250,7 +250,8 @@ class _Exr:
         path = unique_path(self.file.with_suffix(".png"))
         with create_png(path, height, width, 3, np.uint8, {RECIPE: json.dumps(self.recipe)}) as png:
             for top in range(0, height, _ROWS):
-                display = to_display(self.pixels[top : top + _ROWS], self.reader.encoding, self.reader.alpha)
+                rows = self.pixels[top : top + _ROWS]
+                display = to_display(rows, self.reader.encoding, self.reader.alpha, self.reader.view)
                 png.write_rows(np.rint(np.clip(display, 0, 1) * 255).astype(np.uint8))
         self.placed.add(path)
 

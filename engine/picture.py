@@ -5,7 +5,8 @@ A model sees display-referred sRGB clamped to 0..1. So every picture goes
     stored pixels -> to_display -> split -> (inside) the model, (beyond) kept -> sum -> from_display -> stored pixels
 
 and an identity model gives the picture back: exactly for bytes, within 1e-3 relative or 1e-4 absolute for floats.
-Row 0 is the top row everywhere. Nothing here converts through a view transform: that is Blender's, afterwards, once.
+Row 0 is the top row everywhere. A scene-linear picture goes on a curve of our own, whatever view transform Blender
+applies afterwards, or, when it has a `View`, through that view transform and back.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 
 from .errors import EngineError
 from .protocol import PictureSource, PixelBlock
+from .view import View
 
 Encoding = Literal["srgb", "linear", "data"]
 """srgb: display-referred as stored. linear: scene-linear Rec.709. data: numbers, never converted (normals)."""
@@ -64,6 +66,10 @@ class PictureReader(Protocol):
     def encoding(self) -> Encoding: ...
     @property
     def alpha(self) -> Alpha: ...
+    @property
+    def view(self) -> View | None:
+        """What a scene-linear picture is seen through; None: a curve of our own."""
+        ...
 
     def read(self, top: int, left: int, height: int, width: int) -> Array:
         """The window as (height, width, channels) of the stored dtype. It must lie inside the picture."""
@@ -79,6 +85,7 @@ class Picture:
     encoding: Encoding
     alpha: Alpha = "none"
     name: str = ""
+    view: View | None = None
 
     def __post_init__(self) -> None:
         check_meaning(self.encoding, self.alpha)
@@ -173,21 +180,20 @@ def _block_alpha(source: PictureSource, block: PixelBlock) -> Alpha:
 # ---------------------------------------------------------------- colour: there and back
 
 
-def to_display(pixels: Array, encoding: Encoding, alpha: Alpha) -> Floats:
+def to_display(pixels: Array, encoding: Encoding, alpha: Alpha, view: View | None = None) -> Floats:
     """Stored pixels (h, w, 1..4) as display-referred RGB, float32 (h, w, 3), not clamped.
 
     srgb and data: the stored values (integers divided by their maximum). linear: the sRGB curve below 1, a log
-    shoulder above, odd-symmetric below 0. Premultiplied colour is divided by its coverage first.
-    NaN becomes 0 and infinity the largest half float, so that a model never meets them.
+    shoulder above, odd-symmetric below 0; with a view what that shows, 0..1. Premultiplied colour is divided by its
+    coverage first. NaN becomes 0 and infinity the largest half float, so that a model never meets them.
     """
-    uncovered = _uncovered(pixels, alpha)
-    if encoding == "linear" and pixels.dtype == np.float16 and not uncovered:
+    if encoding != "linear":
+        return _true_colour(pixels, alpha)
+    if view is not None:
+        return view.encode(_true_colour(pixels, alpha))
+    if pixels.dtype == np.float16 and not _uncovered(pixels, alpha):
         return _half_table()[_colour(pixels).view(np.uint16)]
-    colour = _finite(_unit(_colour(pixels)))
-    if uncovered:
-        cover = coverage(pixels)
-        colour = np.divide(colour, cover, out=np.zeros_like(colour), where=cover >= _COVERAGE_MIN)
-    return encode(colour) if encoding == "linear" else colour
+    return encode(_true_colour(pixels, alpha))
 
 
 def split(display: Floats) -> tuple[Floats, Floats]:
@@ -196,13 +202,15 @@ def split(display: Floats) -> tuple[Floats, Floats]:
     return inside, display - inside
 
 
-def from_display(display: Floats, like: Array, encoding: Encoding, alpha: Alpha) -> Array:
+def from_display(display: Floats, like: Array, encoding: Encoding, alpha: Alpha, view: View | None = None) -> Array:
     """Display-referred RGB (h, w, 3) back into the encoding, alpha and dtype of the pixels `like` it came from.
 
     like: (h, w, 1..4). Returns (h, w, 3), or (h, w, 4) when `like` has alpha, whose bits are copied untouched.
-    A colour value that was NaN or infinite in `like` stays what it was.
+    A colour value that was NaN or infinite in `like` stays what it was. view: what `to_display` got.
     """
-    colour = decode(display) if encoding == "linear" else display
+    colour = display
+    if encoding == "linear":
+        colour = decode(display) if view is None else view.decode(display, _true_colour(like, alpha))
     if _uncovered(like, alpha):
         cover = coverage(like)
         colour = colour * np.where(cover >= _COVERAGE_MIN, cover, 0)
@@ -243,6 +251,15 @@ def coverage(pixels: Array) -> Floats:
     alpha = np.clip(_finite(_unit(pixels[..., -1:])), 0.0, 1.0)
     light = np.abs(_finite(_unit(pixels[..., :-1]))).max(axis=2, keepdims=True)
     return np.maximum(alpha, np.minimum(light, np.float32(1)))
+
+
+def _true_colour(pixels: Array, alpha: Alpha) -> Floats:
+    """Finite colour, float32 (h, w, 3), premultiplied colour divided by its coverage; integers as 0..1."""
+    colour = _finite(_unit(_colour(pixels)))
+    if not _uncovered(pixels, alpha):
+        return colour
+    cover = coverage(pixels)
+    return np.divide(colour, cover, out=np.zeros_like(colour), where=cover >= _COVERAGE_MIN)
 
 
 def _uncovered(pixels: Array, alpha: Alpha) -> bool:

@@ -22,6 +22,7 @@ from .atomic import StrPath, reading, shown
 from .errors import EngineError
 from .picture import Alpha, Array, Encoding, check_window, has_alpha
 from .png import AVERAGE, PAETH, PALETTE, SUB, UP, Bytes, PngIndex, damaged
+from .view import View
 
 # One decoded band of rows, and how many of them stay in memory for the tiles beside and below.
 _BAND_BYTES = 1 << 25
@@ -41,6 +42,7 @@ class StreamedPng:
     encoding: Encoding
     alpha: Alpha
     name: str
+    view: View | None = None
 
     @property
     def height(self) -> int:

@@ -34,6 +34,19 @@ class PixelBlock:
 
 
 @dataclass(frozen=True)
+class ViewTable:
+    """What a scene's view transform shows for a cube of scene-linear colours."""
+
+    name: str
+    """What the artist chose: "AgX, look AgX - Punchy"; goes into the recipe."""
+    path: str
+    """16-bit RGB PNG of n rows and n * n columns: the red of a colour by row from the top, in each row its green by
+    groups of n columns, its blue by column within a group."""
+    values: tuple[float, ...]
+    """The n scene-linear values of each axis, rising from 0."""
+
+
+@dataclass(frozen=True)
 class PictureSource:
     """A picture a job reads: a file, or the pixels of a Blender datablock."""
 
@@ -126,6 +139,9 @@ class StylizeRequest:
     """Where results go: files with names of their own (deliver=files) or raw pixels (deliver=pixels)."""
     deliver: str = "files"
     """files | pixels"""
+    view: ViewTable | None = None
+    """Match display: scene-linear pictures are painted as this view transform shows them. None: on a curve of our own,
+    whatever the view transform."""
 
 
 @dataclass(frozen=True)

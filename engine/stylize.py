@@ -16,7 +16,7 @@ from . import machine, outputs, style_pack
 from .canvas import ROWS, Canvas, PictureCanvas, alpha_of, by_rows, is_plain
 from .errors import EngineError
 from .explain.overlay import Overlay
-from .files import open_source, shown
+from .files import open_source, open_view, shown
 from .picture import Array, Floats, PictureReader, from_display, has_alpha, result_channels, split, to_display
 from .protocol import (
     Done,
@@ -32,6 +32,7 @@ from .protocol import (
 from .resample import Resampled
 from .runtime import Local, Paint, Session, painted, tiles
 from .style_pack import StylePack
+from .view import View
 
 OVERLAYS = ("Scale", "Removal")
 OVERLAY_PIXELS = 16_000_000
@@ -45,9 +46,10 @@ def stylize(request: StylizeRequest) -> Iterator[Event]:
     yield Progress(request.job, 0.0, "Opening the style")
     pack = style_pack.find(request.settings.style)
     session = Session(pack, request.settings.device, notes.append)
+    view = open_view(request.view) if request.view else None
     done = 0
     for number, source in enumerate(request.sources):
-        work = _Work(request, session, source, number, notes)
+        work = _Work(request, session, source, view, number, notes)
         try:
             yield from work.run()
             done += 1
@@ -92,6 +94,7 @@ class _Work:
     request: StylizeRequest
     session: Session
     source: PictureSource
+    view: View | None
     number: int
     notes: list[str]
     """Messages of the runtime, passed on as progress"""
@@ -115,7 +118,7 @@ class _Work:
         """Open, paint, explain, deliver."""
         yield self._progress(0.0, "Reading")
         with _Clock(self.seconds, "read"):
-            reader = open_source(self.source)
+            reader = open_source(self.source, self.view)
             self._check_overlays(reader)
             reader.read(0, 0, 1, 1)  # decoders work at the first read: its time is not the network's
         recipe = self._recipe(reader)
@@ -172,12 +175,13 @@ class _Work:
             count = min(ROWS, height - row)
             stored = reader.read(top + row, left, count, width)
             alpha = alpha_of(stored, reader.alpha)
-            inside, beyond = split(to_display(stored, reader.encoding, alpha))
+            inside, beyond = split(to_display(stored, reader.encoding, alpha, reader.view))
             result = _mixed(inside, style[:, row : row + count].transpose(1, 2, 0), self.settings.strength)
             if seen is not None:
                 seen.keep(top + row, left, inside, result)
             result += beyond
-            band[row : row + count, left : left + width] = from_display(result, stored, reader.encoding, alpha)
+            back = from_display(result, stored, reader.encoding, alpha, reader.view)
+            band[row : row + count, left : left + width] = back
 
         by_rows(height, compose)
 
@@ -275,6 +279,8 @@ class _Work:
                 if name in ("engine", "numpy", "onnxruntime", "onnxruntime-gpu")
             },
         }
+        if reader.view is not None:
+            recipe["view"] = {"name": shown(reader.view.name), "hash": reader.view.hash}
         if self.settings.overlays:
             height, width = overlay_size(reader)
             recipe["overlay_size"] = [width, height]

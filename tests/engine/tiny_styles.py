@@ -4,6 +4,7 @@ Each maker writes a verified pack into `folder` and returns its path:
 
     identity(folder)            output = input, receptive radius 0
     brush(folder)               noise on the grid of 4, strided, dilated and resize convolutions, activations
+    flat(folder, name, colour)  one colour everywhere: where that ends up shows what becomes of a painted colour
     blur(folder)                a fixed linear 5x5 average: known answers for overlays
     spotlight(folder)           divides by the brightest pixel of the frame: statistics, declared (radius None)
     spotlight(folder, lie=True) the same, but style.json claims a receptive radius of 8
@@ -31,6 +32,18 @@ BRUSH_RADIUS = 36
 def identity(folder: Path, name: str = "Identity") -> Path:
     nodes = [helper.make_node("Identity", ["image"], ["stylized"])]
     return _pack(folder, name, nodes, [], ModelSpec({"image": ModelInput(3)}, receptive_radius=0))
+
+
+def flat(folder: Path, name: str, colour: Sequence[float]) -> Path:
+    nodes = [
+        helper.make_node("Mul", ["image", "zero"], ["black"]),
+        helper.make_node("Add", ["black", "colour"], ["stylized"]),
+    ]
+    weights = [
+        numpy_helper.from_array(np.float32(0), "zero"),
+        numpy_helper.from_array(np.array(colour, np.float32).reshape(1, 3, 1, 1), "colour"),
+    ]
+    return _pack(folder, name, nodes, weights, ModelSpec({"image": ModelInput(3)}, receptive_radius=0))
 
 
 def blur(folder: Path, name: str = "Blur") -> Path:
