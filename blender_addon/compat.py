@@ -93,7 +93,17 @@ def write_multilayer(settings: bpy.types.ImageFormatSettings) -> None:
     settings.file_format = "OPEN_EXR_MULTILAYER"
 
 
+def write_view(settings: bpy.types.ImageFormatSettings) -> None:
+    """Chooses 16-bit RGB PNG as the scene's own view transform shows it, whatever files are given otherwise."""
+    if hasattr(settings, "media_type"):
+        settings.media_type = "IMAGE"
+    settings.file_format = "PNG"
+    settings.color_mode, settings.color_depth, settings.compression = "RGB", "16", 15
+    if hasattr(settings, "color_management"):
+        settings.color_management = "FOLLOW_SCENE"
+
+
 def format_fields(settings: bpy.types.ImageFormatSettings) -> tuple[str, ...]:
-    """What `write_multilayer` may change, in the order in which it has to be put back."""
-    first = ("media_type",) if hasattr(settings, "media_type") else ()
-    return (*first, "file_format", "color_mode", "color_depth", "exr_codec")
+    """What the two above may change, in the order in which it has to be put back."""
+    fields = ("media_type", "file_format", "color_mode", "color_depth", "exr_codec", "compression", "color_management")
+    return tuple(name for name in fields if hasattr(settings, name))

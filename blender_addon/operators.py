@@ -88,7 +88,7 @@ def image_job(context: bpy.types.Context, name: str, blocking: bool) -> jobs.Job
     scene_io.check(image)
     chosen = props.settings(context)
     style = props.chosen_style(chosen).name
-    requests = _image_requests(image.name, props.stylize_settings(chosen, chosen.tileable))
+    requests = _image_requests(image.name, _view_scene(context), props.stylize_settings(chosen, chosen.tileable))
     material = scene_io.active_material(context)
     apply = functools.partial(scene_io.add_layers, image=image.name, material=material, style=style)
     return _job(f"Stylize {image.name}", requests, apply, blocking)
@@ -99,8 +99,14 @@ def render_job(context: bpy.types.Context, filepath: str, blocking: bool) -> job
     chosen, scene = props.settings(context), context.scene.name
     style = props.chosen_style(chosen).name
     given = Path(bpy.path.abspath(filepath)) if filepath else None
-    requests = _render_requests(scene, given, props.stylize_settings(chosen, tileable=False), blocking)
+    how = props.stylize_settings(chosen, tileable=False)
+    requests = _render_requests(scene, given, _view_scene(context), how, blocking)
     return _job("Stylize Render", requests, functools.partial(scene_io.add_render, scene=scene, style=style), blocking)
+
+
+def _view_scene(context: bpy.types.Context) -> str:
+    """The scene whose view transform the painting is to match; none when it is to paint the scene's own light."""
+    return context.scene.name if props.settings(context).colours == "DISPLAY" else ""
 
 
 def _job(title: str, requests: jobs.Requests, apply: Callable[[Any], jobs.Work | None], blocking: bool) -> jobs.Job:
@@ -115,13 +121,20 @@ def _remember(title: str, report: jobs.Report) -> None:
             bpy.ops.ed.undo_push(message=title)
 
 
-def _image_requests(image: str, how: protocol.StylizeSettings) -> jobs.Requests:
+def _image_requests(image: str, view_of: str, how: protocol.StylizeSettings) -> jobs.Requests:
     with _scratch() as folder:
         source = scene_io.gather(scene_io.find_image(image), folder)
-        yield props.stylize_request(source, how, folder, "pixels")
+        view = _view(view_of, folder) if source.encoding == "linear" else None
+        yield props.stylize_request(source, how, folder, "pixels", view)
 
 
-def _render_requests(scene: str, given: Path | None, how: protocol.StylizeSettings, blocking: bool) -> jobs.Requests:
+def _view(scene: str, folder: str) -> protocol.ViewTable | None:
+    return scene_io.gather_view(bpy.data.scenes[scene], folder) if scene else None
+
+
+def _render_requests(
+    scene: str, given: Path | None, view_of: str, how: protocol.StylizeSettings, blocking: bool
+) -> jobs.Requests:
     path = scene_io.render_path(bpy.data.scenes[scene])
     if given is None:
         for _ in scene_io.render(scene, path, blocking):
@@ -130,7 +143,8 @@ def _render_requests(scene: str, given: Path | None, how: protocol.StylizeSettin
         raise EngineError(f"There is no file {given}.", "Choose an EXR that Blender has rendered.")
     render = given or path
     source = protocol.PictureSource(render.stem, path=str(render))
-    yield props.stylize_request(source, how, str(path.parent), "files")
+    with _scratch() as folder:
+        yield props.stylize_request(source, how, str(path.parent), "files", _view(view_of, folder))
 
 
 def _scratch() -> tempfile.TemporaryDirectory[str]:

@@ -104,10 +104,20 @@ def _draw_controls(layout: bpy.types.UILayout, context: bpy.types.Context, paint
     column.prop(chosen, "strength")
     column.prop(chosen, "stroke")
     column.prop(chosen, "seed")
+    if paints_renders or _paints_light(context):
+        column.prop(chosen, "colours")
     if not paints_renders:
         column.prop(chosen, "tileable")
     column.prop(chosen, "overlays")
     column.prop(chosen, "device")
+
+
+def _paints_light(context: bpy.types.Context) -> bool:
+    """Is the image in view scene-linear? Bytes and data are painted as they are, without a view transform."""
+    image = scene_io.image_in_view(context)
+    if image is None or image.type in scene_io.RENDERS:
+        return image is not None
+    return scene_io.is_linear(scene_io.original_of(image))
 
 
 def _draw_progress(layout: bpy.types.UILayout) -> None:

@@ -25,6 +25,19 @@ OVERLAYS = (
     ),
 )
 
+COLOURS = (
+    (
+        "SCENE",
+        "Scene",
+        "Paint the scene's own light and keep how bright lamps are (HDR environments); the view transform tones the rest",
+    ),
+    (
+        "DISPLAY",
+        "Match Display",
+        "Paint what the view transform shows: the painting's colours show as they were painted, or as near as it can",
+    ),
+)
+
 
 # ---------------------------------------------------------------- styles
 
@@ -160,6 +173,14 @@ class PentimentoSettings(bpy.types.PropertyGroup):
         step=5,
     )
     seed: bpy.props.IntProperty(name="Seed", description="Another seed paints with other strokes", default=0, min=0)
+    # Match Display, by looking at the three styles: under AgX, Scene greys the palette and leaves what is bright
+    # unpainted; under Standard the two look alike.
+    colours: bpy.props.EnumProperty(
+        name="Colours",
+        description="How renders and float images come before the style; byte textures are painted as they are",
+        items=COLOURS,
+        default="DISPLAY",
+    )
     tileable: bpy.props.BoolProperty(
         name="Tileable",
         description="The texture repeats: paint across its borders so that no seam appears",
@@ -226,9 +247,13 @@ def stylize_settings(chosen: PentimentoSettings, tileable: bool) -> protocol.Sty
 
 
 def stylize_request(
-    source: protocol.PictureSource, how: protocol.StylizeSettings, folder: str, deliver: str
+    source: protocol.PictureSource,
+    how: protocol.StylizeSettings,
+    folder: str,
+    deliver: str,
+    view: protocol.ViewTable | None = None,
 ) -> protocol.StylizeRequest:
-    return protocol.StylizeRequest(new_job(), (source,), how, folder, deliver)
+    return protocol.StylizeRequest(new_job(), (source,), how, folder, deliver, view)
 
 
 # ---------------------------------------------------------------- registration

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -137,10 +137,15 @@ def gather(image: bpy.types.Image, folder: str) -> protocol.PictureSource:
     )
 
 
+def is_linear(image: bpy.types.Image) -> bool:
+    """Scene-linear light, which Blender shows through the view transform?"""
+    return image.is_float and not image.colorspace_settings.is_data
+
+
 def _encoding(image: bpy.types.Image) -> str:
     if image.colorspace_settings.is_data:
         return "data"
-    return "linear" if image.is_float else "srgb"
+    return "linear" if is_linear(image) else "srgb"
 
 
 def _alpha(image: bpy.types.Image) -> str:
@@ -168,6 +173,70 @@ def _artist_words(what: str) -> Iterator[None]:
         raise EngineError(
             f"{what} ({error.strerror or error}).", "Free space, or choose a place that can be written."
         ) from error
+
+
+# ---------------------------------------------------------------- gather: the scene's view transform
+
+VIEW_VALUES = (
+    0.0,
+    *(2 ** (stop / 2) for stop in range(-20, -10)),
+    *(2 ** (stop / 6) for stop in range(-30, 25)),
+    *(2 ** (stop / 2) for stop in range(9, 15)),
+)
+"""Scene-linear values along each axis of the table at exposure 0: from a thousandth to what every view transform shows
+as white, closest where most of a picture is. One of them is 1, where Standard and Raw have their corner."""
+
+
+def gather_view(scene: bpy.types.Scene, folder: str) -> protocol.ViewTable:
+    """What the scene's view transform, with its look, exposure, gamma and curves, makes of a cube of colours."""
+    # Exposure moves everything that a view transform does: the table moves with it.
+    values = tuple(value * 2.0**-scene.view_settings.exposure for value in VIEW_VALUES)
+    path, cube = Path(folder, "view.png"), _new_cube(values)
+    try:
+        with _kept_format(scene.render.image_settings) as settings:
+            compat.write_view(settings)
+            cube.save_render(str(path), scene=scene)
+    except RuntimeError as error:
+        raise EngineError(
+            f"The view transform could not be written to {_shown(Path(folder))}.",
+            "Free space there, or choose Colours: Scene.",
+        ) from error
+    finally:
+        bpy.data.images.remove(cube)
+    return protocol.ViewTable(_view_name(scene.view_settings), str(path), values)
+
+
+@contextmanager
+def _kept_format(settings: bpy.types.ImageFormatSettings) -> Iterator[bpy.types.ImageFormatSettings]:
+    kept = _values(settings, compat.format_fields(settings))
+    try:
+        yield settings
+    finally:
+        _set_all(settings, kept)
+
+
+def _new_cube(values: tuple[float, ...]) -> bpy.types.Image:
+    """Red by row from the top, green by groups of columns, blue by column within a group."""
+    count = len(values)
+    image = bpy.data.images.new("Pentimento View", count**2, count, float_buffer=True)
+    pixels = np.ones((count, count, count, 4), np.float32)
+    for axis in range(3):
+        pixels[..., axis] = np.array(values, np.float32).reshape([-1 if place == axis else 1 for place in range(3)])
+    image.pixels.foreach_set(pixels[::-1].ravel())
+    return image
+
+
+def _view_name(view: bpy.types.ColorManagedViewSettings) -> str:
+    """The scene's choices in words; which curves or white point they are only the table's hash tells."""
+    parts = {
+        view.view_transform: True,
+        f"look {view.look}": view.look not in ("", "None"),
+        f"exposure {view.exposure:.6g}": view.exposure != 0,
+        f"gamma {view.gamma:.6g}": view.gamma != 1,
+        "curves": view.use_curve_mapping,
+        "white balance": getattr(view, "use_white_balance", False),  # since 4.3
+    }
+    return ", ".join(name for name, said in parts.items() if said)
 
 
 # ---------------------------------------------------------------- apply: layers -> images
@@ -431,8 +500,8 @@ def multilayer_output(scene_name: str, path: Path) -> Iterator[None]:
     """The scene renders its passes, as they are before compositor and sequencer, into `path`; then all is as it was."""
     render = bpy.data.scenes[scene_name].render
     image = render.image_settings
-    kept = {name: getattr(render, name) for name in RENDER_SETTINGS}
-    kept_format = {name: getattr(image, name) for name in compat.format_fields(image)}
+    kept = _values(render, RENDER_SETTINGS)
+    kept_format = _values(image, compat.format_fields(image))
     try:
         compat.write_multilayer(image)
         image.color_depth, image.exr_codec = "16", "ZIP"
@@ -446,6 +515,10 @@ def multilayer_output(scene_name: str, path: Path) -> Iterator[None]:
         if scene := bpy.data.scenes.get(scene_name):
             _set_all(scene.render, kept)
             _set_all(scene.render.image_settings, kept_format)
+
+
+def _values(owner: Any, names: Iterable[str]) -> dict[str, Any]:
+    return {name: getattr(owner, name) for name in names}
 
 
 def _set_all(owner: Any, values: dict[str, Any]) -> None:

@@ -27,6 +27,7 @@ class Layout:
             assert set(named) <= set(function.parameters.keys()), (name, named)
             if name in ("prop", "template_icon_view"):
                 assert values[1] in values[0].bl_rna.properties, values
+                self.said.append(values[1])
             if name == "operator":
                 module, _, operator = values[0].partition(".")
                 assert getattr(getattr(bpy.ops, module), operator).get_rna_type(), values
@@ -77,6 +78,16 @@ def test_the_button_names_what_it_paints(addon: Any, styles: Any) -> None:
     assert "Stylize Stone" in draw(addon, "ViewportPanel")
     render = types.SimpleNamespace(type="RENDER_RESULT")
     assert "pentimento.stylize_render" in draw(addon, "ImageEditorPanel", render)
+
+
+def test_colours_are_asked_for_where_there_is_light(addon: Any, styles: Any) -> None:
+    """Bytes and data are painted as they are: there the setting would do nothing."""
+    assert "colours" in draw(addon, "RenderPanel")
+    assert "colours" in draw(addon, "ImageEditorPanel", types.SimpleNamespace(type="RENDER_RESULT"))
+    assert "colours" not in draw(addon, "ViewportPanel")
+    for is_float, is_data in ((False, False), (True, True), (True, False)):
+        image = new_image(f"{is_float} {is_data}", is_float=is_float, is_data=is_data)
+        assert ("colours" in draw(addon, "ImageEditorPanel", image)) == (is_float and not is_data)
 
 
 @pytest.mark.parametrize("panel", PANELS)
