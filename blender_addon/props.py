@@ -29,7 +29,7 @@ COLOURS = (
     (
         "SCENE",
         "Scene",
-        "Paint the scene's own light and keep how bright lamps are (HDR environments); the view transform tones the rest",
+        "Paint the scene's own light, lamps as bright as they are; the view transform tones the painting afterwards",
     ),
     (
         "DISPLAY",
