@@ -13,10 +13,12 @@ import json
 import shutil
 import statistics
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from engine import style_pack
 from engine.contact_sheet import Cell, Look, contact_sheet, save_jpeg
@@ -52,10 +54,12 @@ def main() -> int:
     parser.add_argument("--sheet", type=Path)
     arguments = parser.parse_args()
     content = practice_content(arguments.shared / "content", arguments.work / "content")
+    painting = load_picture(arguments.shared / "styles" / STYLE.picture, STYLE.side)
+    wanted = references(arguments.shared, painting)
     rows, pictures = [], {}
     for name in arguments.only:
         seconds = _train(name, content, arguments)
-        numbers, pictures[name] = _measure(name, arguments)
+        numbers, pictures[name] = _measure(name, arguments, painting, wanted)
         rows.append({"candidate": name, "steps": arguments.steps, "seconds": round(seconds), **numbers})
         print(json.dumps(rows[-1]), flush=True)
     print(machine.write("candidates", {"painting": STYLE.name, "rows": rows}))
@@ -83,30 +87,50 @@ def _train(name: str, content: Path, arguments: argparse.Namespace) -> float:
     return time.monotonic() - started
 
 
-def _measure(name: str, arguments: argparse.Namespace) -> tuple[dict[str, Any], list[Any]]:
-    pack = style_pack.load(_folder(name, arguments))
-    session, config = Session(pack, "cpu"), TeacherConfig()
-    painting = load_picture(arguments.shared / "styles" / STYLE.picture, STYLE.side)
-    known = [load_picture(p, 128) for p in sorted((arguments.shared / "content").rglob("*.jpg")) if not held_out(p)]
+@dataclass(frozen=True)
+class Reference:
+    """A picture never trained on, and the patch distances between which a candidate is placed."""
+
+    content: Tensor
+    colour_transfer: float
+    teacher: float
+
+
+def references(shared: Path, painting: Tensor) -> list[Reference]:
+    known = [load_picture(p, 128) for p in sorted((shared / "content").rglob("*.jpg")) if not held_out(p)]
+    config = TeacherConfig()
     guide = Guide(known, painting, config)
-    closed, pictures = [], []
+    found = []
     for file in INPUTS:
-        content = square(arguments.shared / "content" / file)
-        made = {
-            "ours": torch.from_numpy(stylized(session, content)),
-            "colour transfer": colour_transfer(content, painting),
-            "teacher": paint(content, painting, guide, config, torch.Generator().manual_seed(1)).picture,
-        }
-        distances = {k: sum(bidirectional_patch_distance(p, painting)) / 2 for k, p in made.items()}
-        closed.append(way_closed(distances))
-        pictures.append(to_bytes(made["ours"]).permute(1, 2, 0).numpy())
+        content = square(shared / "content" / file)
+        taught = paint(content, painting, guide, config, torch.Generator().manual_seed(1)).picture
+        found.append(
+            Reference(content, _distance(colour_transfer(content, painting), painting), _distance(taught, painting))
+        )
+    return found
+
+
+def _distance(picture: Tensor, painting: Tensor) -> float:
+    return sum(bidirectional_patch_distance(picture, painting)) / 2
+
+
+def _measure(
+    name: str, arguments: argparse.Namespace, painting: Tensor, wanted: list[Reference]
+) -> tuple[dict[str, Any], list[Any]]:
+    pack = style_pack.load(_folder(name, arguments))
+    session = Session(pack, "cpu")
+    made = [torch.from_numpy(stylized(session, reference.content)) for reference in wanted]
+    closed = [
+        way_closed({"ours": _distance(m, painting), "colour transfer": r.colour_transfer, "teacher": r.teacher})
+        for m, r in zip(made, wanted, strict=True)
+    ]
     numbers = {
         "median_way_closed": round(statistics.median(closed), 3),
         "worst_way_closed": round(min(closed), 3),
         "parameters": pack.model.parameters,
         "gmac_1080p": round(pack.model.macs_per_pixel * 1920 * 1080 / 1e9, 1),
     }
-    return numbers, pictures
+    return numbers, [to_bytes(m).permute(1, 2, 0).numpy() for m in made]
 
 
 def _folder(name: str, arguments: argparse.Namespace) -> Path:

@@ -60,7 +60,7 @@ def measure(ours: Path, folder: Path, rounds: int) -> dict[str, list[float]]:
     for name in peers.PEERS:
         sessions[name] = Session(_peer_pack(name, folder), "cpu")
     picture = np.random.default_rng(0).random((1, 3, HEIGHT, WIDTH), dtype=np.float32)
-    noise = noise_for(sessions["ours"].spec, Paint(), (0, 0, HEIGHT, WIDTH), (HEIGHT, WIDTH))
+    noise = noise_for(sessions["ours"], Paint(), (0, 0, HEIGHT, WIDTH), (HEIGHT, WIDTH))
     seconds: dict[str, list[float]] = {name: [] for name in sessions}
     for number in range(rounds + 1):
         for name, session in sessions.items():
@@ -140,10 +140,11 @@ def _our_style(name: str, folder: Path) -> Path:
 def _random_style(folder: Path) -> Path:
     """The generator that ships, untrained, exported as training exports it."""
     from engine.training.export import model_spec, onnx_bytes
-    from engine.training.networks import Generator, GeneratorConfig
+    from engine.training.networks import STRIDE, Generator, GeneratorConfig
 
     generator = Generator(GeneratorConfig()).eval()
-    pack = new_pack("Random weights", model_spec(generator))
+    noise = ModelInput(generator.config.noise, scale=STRIDE)
+    pack = new_pack("Random weights", model_spec(generator, noise))
     return write_pack(folder, pack, {GENERATOR: onnx_bytes(generator)}).source
 
 

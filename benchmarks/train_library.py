@@ -36,9 +36,9 @@ class LibraryStyle:
 
 
 LIBRARY = (
-    LibraryStyle("Starry Night", "starry_night.jpg", 640, "after Vincent van Gogh, The Starry Night, 1889"),
-    LibraryStyle("Night Cafe", "vg_la_cafe.jpg", 640, "after Vincent van Gogh, The Night Cafe, 1888"),
-    LibraryStyle("Mondrian 1913", "mondrian.jpg", 560, "after Piet Mondrian, a Composition of about 1913"),
+    LibraryStyle("Starry Night", "starry_night.jpg", 1024, "after Vincent van Gogh, The Starry Night, 1889"),
+    LibraryStyle("Wheat Field", "vg_wheat_field.jpg", 1024, "after Vincent van Gogh, Wheat Field with Cypresses, 1889"),
+    LibraryStyle("Metzinger", "delaunay_1906_portrait.jpg", 900, "after Robert Delaunay, Portrait of Metzinger, 1906"),
 )
 
 

@@ -1,7 +1,8 @@
 """The noise a style paints with: a function of the place and the seed, never of the tile.
 
-Counter-based: every value is a hash of (row, column, channel, seed), so any window can be made alone, in any order,
-and it wraps where the picture wraps.
+Any window can be made alone, in any order, and it wraps where the picture wraps. Plain noise is counter-based: every
+value is a hash of (row, column, channel, seed). A stroke field is a table that a style brings: noise in which the
+strokes of its painting run; the seed says where on the table a picture begins.
 """
 
 from __future__ import annotations
@@ -37,6 +38,22 @@ def normal(
         place = _mix(down[:, None] + across[None, :])
         np.take(table, place >> np.uint32(32 - 14), out=result[channel])
     return result
+
+
+def strokes(
+    field: Floats, seed: int, top: int, left: int, height: int, width: int, period: tuple[int, int] | None
+) -> Floats:
+    """A window (channels, height, width) of a stroke field (channels, rows, columns), which repeats without a seam.
+
+    Arguments as those of `normal`.
+    """
+    rows = np.arange(top, top + height, dtype=np.int64)
+    columns = np.arange(left, left + width, dtype=np.int64)
+    if period:
+        rows, columns = rows % period[0], columns % period[1]
+    down, across = (int(_mix(np.array([(seed ^ axis) & 0xFFFFFFFF], np.uint32))[0]) for axis in (0, 0x5BD1E995))
+    rows, columns = (rows + down) % field.shape[1], (columns + across) % field.shape[2]
+    return np.ascontiguousarray(field[:, rows[:, None], columns])
 
 
 @cache

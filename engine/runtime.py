@@ -68,6 +68,7 @@ class Session:
         self.bytes_per_pixel = (
             60 + 4 * TENSORS_ALIVE * onnx_growth.measure(onnx_graph.inspect(data), scales(pack.model)).elements
         )
+        self.strokes = _strokes(pack)
         self._tensors = {key: item.tensor or key for key, item in self.spec.inputs.items()}
 
     def run(self, image: Floats, noise_map: Floats | None = None) -> Floats:
@@ -97,6 +98,17 @@ class Session:
         """0 when the style takes no noise"""
         item = self.spec.inputs.get("noise")
         return item.channels if item else 0
+
+
+def _strokes(pack: StylePack) -> Floats | None:
+    """The style's stroke field (channels, rows, columns), where it has one."""
+    item = pack.model.inputs.get("noise")
+    if item is None or item.strokes is None:
+        return None
+    stored = np.frombuffer(pack.read(item.strokes.file), np.uint8)
+    low, high = item.range
+    values = (low + stored.astype(np.float32) * np.float32((high - low) / 255)).astype(np.float32)
+    return values.reshape(item.channels, item.strokes.rows, item.strokes.columns)
 
 
 def _check_inputs(pack: StylePack) -> None:
@@ -365,16 +377,20 @@ class Local:
 
     def noise(self, top: int, left: int, height: int, width: int) -> Floats | None:
         """The noise map (1, C, h/scale, w/scale) of a window of the model."""
-        return noise_for(self.session.spec, self.paint, (top, left, height, width), (self.height, self.width))
+        return noise_for(self.session, self.paint, (top, left, height, width), (self.height, self.width))
 
 
-def noise_for(spec: ModelSpec, paint: Paint, window: tuple[int, int, int, int], size: tuple[int, int]) -> Floats | None:
+def noise_for(
+    session: Session, paint: Paint, window: tuple[int, int, int, int], size: tuple[int, int]
+) -> Floats | None:
     """The noise map (1, C, h/scale, w/scale) for a window (top, left, height, width), or None without noise input."""
-    item = spec.inputs.get("noise")
+    item = session.spec.inputs.get("noise")
     if item is None:
         return None
     top, left, height, width = (value // item.scale for value in window)
     period = (max(1, size[0] // item.scale), max(1, size[1] // item.scale)) if paint.wrap else None
+    if session.strokes is not None:
+        return noise.strokes(session.strokes, paint.seed, top, left, height, width, period)[None]
     return noise.normal(paint.seed, item.channels, top, left, height, width, period)[None]
 
 
@@ -437,7 +453,7 @@ class Blended:
     def _tile(self, top: int, left: int) -> Floats:
         if (top, left) not in self._tiles:
             window = (top, left, *self.tile)
-            noise_map = noise_for(self.session.spec, self.paint, window, (self.height, self.width))
+            noise_map = noise_for(self.session, self.paint, window, (self.height, self.width))
             try:
                 self._tiles[top, left] = self.session.run(self.source.read(*window)[None], noise_map)[0]
             except OutOfMemoryError as error:

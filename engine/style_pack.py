@@ -17,7 +17,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,19 @@ _FIX = "Get the style pack again from its author, or export it again."
 _MAX_STRIDE = 64
 _MAX_RADIUS = 1024
 _MAX_EDGE = 8192
+_MAX_FIELD = 1024
+
+
+@dataclass(frozen=True)
+class StrokeField:
+    """Noise in which the strokes of a painting run: a table (channels, rows, columns) of bytes in a file of the pack.
+
+    It repeats without a seam. Bytes 0 and 255 stand for the ends of the input's range.
+    """
+
+    file: str
+    rows: int
+    columns: int
 
 
 @dataclass(frozen=True)
@@ -52,6 +65,8 @@ class ModelInput:
     """The input is this many times smaller than the picture: 4 for noise on the inner grid"""
     tensor: str = ""
     """The name in the ONNX file where it is not the key in style.json"""
+    strokes: StrokeField | None = None
+    """Where noise is not plain normal noise"""
 
 
 @dataclass(frozen=True)
@@ -104,7 +119,8 @@ class StylePack:
     @property
     def hash(self) -> str:
         """What the look depends on, for recipes: the network and how it is fed. Renaming a style does not change it."""
-        essence = json.dumps([model_json(self.model), self.files[self.model.file]], sort_keys=True)
+        fed = [self.files[item.strokes.file] for item in self.model.inputs.values() if item.strokes]
+        essence = json.dumps([model_json(self.model), self.files[self.model.file], *fed], sort_keys=True)
         return hashlib.sha256(essence.encode()).hexdigest()
 
     @property
@@ -333,17 +349,7 @@ def model_json(model: ModelSpec) -> Json:
     """The `model` part of style.json."""
     return {
         "file": model.file,
-        "inputs": {
-            key: {
-                "channels": item.channels,
-                "order": item.order,
-                "layout": item.layout,
-                "range": list(item.range),
-                "scale": item.scale,
-                "tensor": item.tensor or key,
-            }
-            for key, item in model.inputs.items()
-        },
+        "inputs": {key: _input_json(key, item) for key, item in model.inputs.items()},
         "output": model.output,
         "order": model.order,
         "layout": model.layout,
@@ -354,6 +360,18 @@ def model_json(model: ModelSpec) -> Json:
         "parameters": model.parameters,
         "macs_per_pixel": model.macs_per_pixel,
     }
+
+
+def _input_json(key: str, item: ModelInput) -> Json:
+    data: Json = {
+        "channels": item.channels,
+        "order": item.order,
+        "layout": item.layout,
+        "range": list(item.range),
+        "scale": item.scale,
+        "tensor": item.tensor or key,
+    }
+    return data | ({"strokes": asdict(item.strokes)} if item.strokes else {})
 
 
 def manifest_bytes(pack: StylePack) -> bytes:
@@ -397,6 +415,9 @@ def parse(data: Json, source: Path, root: str = "") -> StylePack:
     reader.nothing_else()
     if pack.model.file not in pack.files:
         raise reader.wrong("model.file", "it is not listed under files")
+    for key, item in pack.model.inputs.items():
+        if item.strokes and (key != "noise" or item.strokes.file not in pack.files):
+            raise reader.wrong(f"model.inputs.{key}.strokes", "only noise has strokes, in a file listed under files")
     return pack
 
 
@@ -433,9 +454,18 @@ def _parse_input(reader: _Fields) -> ModelInput:
         range=reader.span("range", (0.0, 1.0)),
         scale=reader.whole("scale", 1, _MAX_STRIDE, 1),
         tensor=reader.text("tensor", 0, 200, ""),
+        strokes=_parse_strokes(reader.sub("strokes")) if "strokes" in reader.data else None,
     )
     reader.nothing_else()
     return item
+
+
+def _parse_strokes(reader: _Fields) -> StrokeField:
+    field = StrokeField(
+        reader.text("file", 1, 64), reader.whole("rows", 1, _MAX_FIELD), reader.whole("columns", 1, _MAX_FIELD)
+    )
+    reader.nothing_else()
+    return field
 
 
 def _parse_files(reader: _Fields) -> dict[str, str]:
@@ -552,10 +582,21 @@ def _verify_files(pack: StylePack, names: list[str]) -> None:
         if hashlib.sha256(data).hexdigest() != digest:
             raise EngineError(f"{name!r} of the style {pack.name!r} was damaged or changed.", _FIX)
         pack_files.check_kind(name, data)
+        _verify_strokes(pack, name, data)
         if name.endswith(".onnx"):
             graph = onnx_graph.inspect(data)
             if name == pack.model.file:
                 _verify_generator(pack, graph)
+
+
+def _verify_strokes(pack: StylePack, name: str, data: bytes) -> None:
+    """The file of a stroke field holds as many bytes as style.json says."""
+    for item in pack.model.inputs.values():
+        field = item.strokes
+        if field and field.file == name and len(data) != item.channels * field.rows * field.columns:
+            raise EngineError(
+                f"The stroke field {name!r} of {pack.name!r} has another size than style.json says.", _FIX
+            )
 
 
 def _verify_generator(pack: StylePack, graph: onnx_graph.GraphSummary) -> None:

@@ -232,6 +232,10 @@ def model_says(**changes: Any) -> Callable[[Path, Files], None]:
     return maker
 
 
+def strokes(file: str, edge: int) -> dict[str, Any]:
+    return {"channels": 1, "strokes": {"file": file, "rows": edge, "columns": edge}}
+
+
 def folder_symlink(path: Path, files: Files) -> None:
     write_folder(path, files)
     (path / "preview.png").unlink()
@@ -276,6 +280,8 @@ FOLDERS: dict[str, Callable[[Path, Files], None]] = {
     "json_huge_radius": model_says(receptive_radius=10**9),
     "json_huge_fixed_size": model_says(fixed_size=[10**6, 10**6]),
     "json_other_input": model_says(inputs={"image": {"channels": 3, "tensor": "nobody"}}),
+    "json_strokes_from_elsewhere": model_says(inputs={"image": {"channels": 3}, "noise": strokes("../../evil", 4)}),
+    "json_strokes_without_end": model_says(inputs={"image": {"channels": 3}, "noise": strokes("a.bytes", 1 << 40)}),
     "json_unknown_field": json_says(command="rm"),
     "preview_of_ten_gigapixels": lambda path, files: write_folder(
         path, with_file(files, "preview.png", huge_preview())

@@ -10,22 +10,19 @@ from torch import Tensor
 
 
 def augment(pictures: Tensor, random: torch.Generator, shift: float = 0.125, hole: float = 0.25) -> Tensor:
-    """(N, C, H, W) shifted by up to `shift` of its size (zeros come in) and with a hole of `hole` of its edge."""
-    return _cutout(_translate(pictures, random, shift), random, hole)
+    """(N, C, H, W) -> (N, C, H', W'): a window of 1 - `shift` of each picture, with a hole of `hole` of its edge.
+
+    Nothing is filled in: a frame of zeros around a shifted picture would tell the critic what is augmented.
+    """
+    return _cutout(_window(pictures, random, shift), random, hole)
 
 
-def _translate(pictures: Tensor, random: torch.Generator, share: float) -> Tensor:
-    count, _, height, width = pictures.shape
-    down = _integers(random, count, round(height * share), pictures.device)
-    right = _integers(random, count, round(width * share), pictures.device)
-    rows = torch.arange(height, device=pictures.device)[None] - down[:, None]
-    columns = torch.arange(width, device=pictures.device)[None] - right[:, None]
-    inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None, :]
-    which = torch.arange(count, device=pictures.device)[:, None, None]
-    moved = pictures.permute(0, 2, 3, 1)[
-        which, rows.clamp(0, height - 1)[:, :, None], columns.clamp(0, width - 1)[:, None]
-    ]
-    return (moved * inside[..., None]).permute(0, 3, 1, 2)
+def _window(pictures: Tensor, random: torch.Generator, share: float) -> Tensor:
+    room = [round(size * share) for size in pictures.shape[2:]]
+    tops, lefts = (torch.randint(0, r + 1, (len(pictures),), generator=random, device=pictures.device) for r in room)
+    height, width = (size - r for size, r in zip(pictures.shape[2:], room, strict=True))
+    cut = zip(pictures, tops.tolist(), lefts.tolist(), strict=True)
+    return torch.stack([picture[:, top : top + height, left : left + width] for picture, top, left in cut])
 
 
 def _cutout(pictures: Tensor, random: torch.Generator, share: float) -> Tensor:
@@ -37,7 +34,3 @@ def _cutout(pictures: Tensor, random: torch.Generator, share: float) -> Tensor:
     columns = torch.arange(width, device=pictures.device)[None]
     hole = ((rows >= top) & (rows < top + tall))[:, :, None] & ((columns >= left) & (columns < left + wide))[:, None, :]
     return pictures * ~hole[:, None]
-
-
-def _integers(random: torch.Generator, count: int, limit: int, device: torch.device) -> Tensor:
-    return torch.randint(-limit, limit + 1, (count,), generator=random, device=device)

@@ -22,20 +22,20 @@ class TrainConfig:
     author: str = ""
     licence: str = ""
     """Of the style picture: what others may do with the style."""
-    size: int = 256
+    size: int = 400
     """Edge in pixels of the pictures it practises on."""
-    style_side: int = 640
+    style_side: int = 1024
     """Long side of the style picture while training. Strokes in results are as many pixels wide as here."""
-    steps: int = 6000
-    """Steps of the generator. Palette after 200, first strokes after 600; more steps make them longer and calmer."""
+    steps: int = 5000
+    """Steps of the generator. Palette after 200, whole strokes after 1,200; more make them calmer, forms clearer."""
     budget: float = 0.0
     """Seconds for everything, export included; 0 has no limit. At its end there is a finished style."""
-    pairs: int = 96
+    pairs: int = 48
     """Pictures the teacher paints; a trial with nine repeated the dashes it had memorised."""
-    batch: int = 4
-    crop: int = 128
+    batch: int = 2
+    crop: int = 192
     """Edge of training crops: wide enough for the critic to see how strokes follow each other."""
-    learning_rate: float = 4e-4
+    learning_rate: float = 8e-4
     """Adam (.5, .99) for both networks; falls linearly over the last 40 % of the run."""
     critic_learning_rate: float = 4e-4
     r1: float = 0.02
@@ -50,6 +50,12 @@ class TrainConfig:
     """Weight of L1 on pictures averaged over `coarse_pixels`: colours and forms in their place, strokes left free."""
     coarse_pixels: int = 16
     """About two strokes wide. With 6 the term held strokes to the very place the teacher chose and blurred them."""
+    reconstruction: float = 15.0
+    """Weight of L1 to the teacher's own picture, on the half of a batch whose noise the encoder read off that picture
+    (cVAE-GAN: Zhu et al., "Toward Multimodal Image-to-Image Translation", 2017). Told which strokes are meant, the
+    generator learns to draw strokes by plain regression, long before the critic can teach it."""
+    code: float = 0.1
+    """Weight of the divergence of that noise from a standard normal: keeps its scale, lets it tell strokes only."""
     structure: float = 4.0
     """adversarial route: weight of luminance structure at 1/2 to 1/8 scale."""
     patches: float = 8.0
@@ -60,7 +66,7 @@ class TrainConfig:
     average: float = 0.998
     """Decay of the averaged generator, which is the one that is kept."""
     critic_width: int = 32
-    critic_scales: int = 2
+    critic_scales: int = 3
     preview_every: int = 250
     """Steps between preview pictures and checkpoints."""
     seed: int = 0

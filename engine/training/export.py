@@ -20,13 +20,15 @@ from ..errors import EngineError
 from ..runtime import Session, is_exact
 from ..style_pack import GENERATOR, PREVIEW, ModelInput, ModelSpec, StylePack, new_pack, write_pack
 from .config import TrainConfig, to_json
-from .data import Pair, to_bytes
-from .networks import STRIDE, Critic, Generator, macs_per_pixel, parameters, receptive_radius
+from .data import Pair, to_bytes, to_float
+from .networks import STRIDE, Critic, Encoder, Generator, macs_per_pixel, parameters, receptive_radius
+from .strokes import FILE as STROKES
+from .strokes import packed, stroke_field
 
 PARITY = 1e-4
 """Largest difference allowed between onnxruntime and torch, in display-referred values (1/255 is .004)."""
 PARITY_SIZES = ((64, 64), (100, 172), (36, 16))
-KEPT_PAIRS = 2
+KEPT_PAIRS = 1
 """Teacher pairs kept with their match field, as ground truth for provenance: more would not fit into 3 MB."""
 TRAINING = "training.safetensors"
 
@@ -34,6 +36,7 @@ TRAINING = "training.safetensors"
 def export(
     out: Path,
     generator: Generator,
+    encoder: Encoder,
     critic: Critic,
     pairs: Sequence[Pair],
     sample: Tensor,
@@ -42,16 +45,20 @@ def export(
 ) -> StylePack:
     """Write the style pack `out`; `sample` (3, H, W) 0..1 is the content its preview shows.
 
+    With pairs and a reconstruction term the encoder has learned to read strokes: the style gets a stroke field. Without
+    it paints with plain noise.
+
     Raises EngineError when onnxruntime and torch disagree.
     """
     generator = generator.cpu().eval()
     data = onnx_bytes(generator)
     worst = parity(generator, data)
-    files = {
-        GENERATOR: data,
-        PREVIEW: png(stylized(generator, sample)),
-        TRAINING: kept_for_explanations(generator, critic, pairs),
-    }
+    noise, field = ModelInput(generator.config.noise, scale=STRIDE), None
+    files = {GENERATOR: data, TRAINING: kept_for_explanations(generator, encoder, critic, pairs)}
+    if pairs and config.reconstruction:
+        field = stroke_field(encoder.cpu().eval(), pairs)
+        noise, files[STROKES] = packed(field)
+    files[PREVIEW] = png(stylized(generator, sample, field))
     recipe = {
         "training": to_json(config),
         "steps": steps,
@@ -59,7 +66,7 @@ def export(
         "versions": {"engine": __version__, "torch": torch.__version__.split("+")[0]},
     }
     pack = new_pack(
-        config.name, model_spec(generator), author=config.author, licence=config.licence,
+        config.name, model_spec(generator, noise), author=config.author, licence=config.licence,
         created=date.today().isoformat(), recipe=recipe,
     )  # fmt: skip
     written = write_pack(out, pack, files, replace_old=True)
@@ -71,10 +78,10 @@ def export(
     return written
 
 
-def model_spec(generator: Generator) -> ModelSpec:
+def model_spec(generator: Generator, noise: ModelInput) -> ModelSpec:
     config = generator.config
     return ModelSpec(
-        inputs={"image": ModelInput(3), "noise": ModelInput(config.noise, scale=STRIDE)},
+        inputs={"image": ModelInput(3), "noise": noise},
         stride=STRIDE,
         receptive_radius=receptive_radius(config),
         parameters=parameters(generator),
@@ -129,23 +136,28 @@ def parity(generator: Generator, data: bytes) -> float:
     return worst
 
 
-def kept_for_explanations(generator: nn.Module, critic: nn.Module, pairs: Sequence[Pair]) -> bytes:
-    """Networks as fp16, a few contents with the teacher's match field (int16) as they are. At most 3 MB."""
+def kept_for_explanations(generator: nn.Module, encoder: nn.Module, critic: nn.Module, pairs: Sequence[Pair]) -> bytes:
+    """Networks as fp16, a content (bytes of a PNG) with the teacher's match field (int16). At most 3 MB."""
     kept: dict[str, Tensor] = {}
-    for name, module in (("generator", generator), ("critic", critic)):
+    for name, module in (("generator", generator), ("encoder", encoder), ("critic", critic)):
         kept |= {f"{name}/{key}": value.detach().cpu().half() for key, value in module.state_dict().items()}
     for index, pair in enumerate(pairs[:KEPT_PAIRS]):
-        kept[f"content/{index}"] = pair.content
+        kept[f"content_png/{index}"] = torch.frombuffer(bytearray(png(to_float(pair.content))), dtype=torch.uint8)
         kept[f"match_field/{index}"] = pair.match_field
     return save({name: value.contiguous() for name, value in kept.items()})
 
 
-def stylized(generator: Generator, content: Tensor, seed: int = 0) -> Tensor:
-    """(3, H, W) 0..1 -> the same size, 0..1, whatever the size: borders are reflected up to the stride."""
+def stylized(generator: Generator, content: Tensor, field: Tensor | None = None) -> Tensor:
+    """(3, H, W) 0..1 -> the same size, 0..1, whatever the size: borders are reflected up to the stride.
+
+    field: the stroke field (channels, rows, columns); None: plain noise.
+    """
     _, height, width = content.shape
     padded = nn.functional.pad(content[None], (0, -width % STRIDE, 0, -height % STRIDE), mode="reflect")
-    shape = (1, generator.config.noise, padded.shape[2] // STRIDE, padded.shape[3] // STRIDE)
-    noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+    rows, columns = (torch.arange(size // STRIDE) for size in padded.shape[2:])
+    if field is None:
+        field = torch.randn(generator.config.noise, len(rows), len(columns), generator=torch.Generator().manual_seed(0))
+    noise = field[:, (rows % field.shape[1])[:, None], columns % field.shape[2]][None]
     with torch.no_grad():
         result: Tensor = generator(padded.cpu(), noise)
     return result[0, :, :height, :width].clamp(0, 1)

@@ -12,6 +12,11 @@ from torch import Tensor, nn
 STRIDE = 4
 """The generator's inner grid: sizes it sees are multiples of this, and so are tile positions."""
 
+LIMIT = 3.0
+"""Deviations a stroke may be away from the ordinary: without it single cells shouted and left spots everywhere."""
+SLOW = 9
+"""Cells over which strokes are told from forms: some four strokes wide."""
+
 
 @dataclass(frozen=True)
 class GeneratorConfig:
@@ -50,21 +55,20 @@ class Generator(nn.Module):
         self.stir = _conv(config.noise, config.width)
         self.inner = nn.ModuleList(block(config.width, dilation) for dilation in config.dilations[: config.blocks])
         self.to_half = _conv(config.width, config.half)
-        self.see_half = nn.Conv2d(3, config.full, 4, stride=2, padding=1)
-        self.refine = _conv(config.half + config.full, config.half)
+        # The picture itself is not shown again up here: with it in reach photographic detail came through unpainted.
+        self.refine = _conv(config.half, config.half)
         self.to_full = _conv(config.half, config.full)
-        self.leave = _conv(config.full + 3, 3)
+        self.leave = _conv(config.full, 3)
         nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]
 
     def forward(self, image: Tensor, noise: Tensor) -> Tensor:
-        centred = image * 2 - 1
-        x = _act(self.enter(centred) + self.stir(noise))
+        x = _act(self.enter(image * 2 - 1) + self.stir(noise))
         for block in self.inner:
             x = block(x)
         x = _act(self.to_half(_double(x)))
-        x = _act(self.refine(torch.cat([x, _act(self.see_half(centred))], 1)))
+        x = _act(self.refine(x))
         x = _act(self.to_full(_double(x)))
-        return self.leave(torch.cat([x, centred], 1)) * 0.5 + 0.5
+        return self.leave(x) * 0.5 + 0.5
 
 
 class DenseBlock(nn.Module):
@@ -96,6 +100,28 @@ class SeparableBlock(nn.Module):
         return x + self.narrow(_act(self.widen(self.spread(x))))
 
 
+class Encoder(nn.Module):
+    """Reads off a painted picture the noise with which the generator would paint it: its strokes. Training only.
+
+    Content and painted picture (N, 3, H, W) 0..1 -> mean and log variance of the noise, each (N, noise, H/4, W/4).
+    """
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__()
+        self.channels = config.noise
+        self.enter = nn.Conv2d(6, config.width, 2 * STRIDE, stride=STRIDE, padding=STRIDE // 2)
+        self.inner = nn.Sequential(DenseBlock(config.width, 1), DenseBlock(config.width, 2))
+        self.out = nn.Conv2d(config.width, 2 * config.noise, 1)
+
+    def forward(self, content: Tensor, painted: Tensor) -> tuple[Tensor, Tensor]:
+        x = _act(self.enter(torch.cat([content, painted], 1) * 2 - 1))
+        mean, spread = self.out(self.inner(x)).chunk(2, 1)
+        mean = LIMIT * torch.tanh(mean / LIMIT)
+        # Without what changes slowly: colours and forms are the content's to tell, and would haunt another content.
+        slow = F.avg_pool2d(F.pad(mean, (SLOW // 2,) * 4, mode="reflect"), SLOW, stride=1)
+        return mean - slow, (spread - 1).clamp(-8, 2)  # begins a little narrower than the prior
+
+
 class Critic(nn.Module):
     """Patch discriminator at several scales (Isola et al. 2017; Wang et al. 2018). Returns logits and features.
 
@@ -122,8 +148,9 @@ class PatchCritic(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         widths = (3, width, 2 * width, 4 * width)
-        self.down = nn.ModuleList(nn.Conv2d(a, b, 4, stride=2, padding=1) for a, b in pairwise(widths))
-        self.wide = nn.Conv2d(4 * width, 4 * width, 3, padding=1)
+        # No padding: borders would be a feature that only crops have.
+        self.down = nn.ModuleList(nn.Conv2d(a, b, 4, stride=2) for a, b in pairwise(widths))
+        self.wide = nn.Conv2d(4 * width, 4 * width, 3)
         self.out = nn.Conv2d(4 * width, 1, 1)
         for layer in (*self.down, self.wide, self.out):
             nn.init.kaiming_normal_(layer.weight, 0.2)

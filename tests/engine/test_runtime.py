@@ -26,7 +26,7 @@ QUICK = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCh
 @pytest.fixture(scope="module")
 def styles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Session]:
     folder = tmp_path_factory.mktemp("styles")
-    makers = (tiny_styles.identity, tiny_styles.blur, tiny_styles.brush, tiny_styles.spotlight)
+    makers = (tiny_styles.identity, tiny_styles.blur, tiny_styles.brush, tiny_styles.strokes, tiny_styles.spotlight)
     packs = {maker.__name__: style_pack.load(maker(folder / maker.__name__)) for maker in makers}
     packs["lie"] = style_pack.load(tiny_styles.spotlight(folder / "lie", lie=True))
     path = tiny_styles.bgr_255(folder / "other.onnx", metadata=True)
@@ -160,9 +160,38 @@ def test_noise_depends_on_the_place_alone() -> None:
     np.testing.assert_array_equal(around[:, :16], around[:, 16:])
 
 
-def test_the_seed_changes_the_strokes(styles: dict[str, Session]) -> None:
+def test_strokes_depend_on_the_place_alone() -> None:
+    field = np.random.default_rng(0).random((2, 9, 11), dtype=np.float32)
+    whole = noise.strokes(field, 1, -20, -20, 64, 64, None)
+    np.testing.assert_array_equal(noise.strokes(field, 1, -9, 10, 9, 21, None), whole[:, 11:20, 30:51])
+    np.testing.assert_array_equal(whole[:, :9, :11], whole[:, 9:18, 11:22])  # it repeats
+    around = noise.strokes(field, 1, -16, 16, 32, 16, (16, 16))
+    np.testing.assert_array_equal(around[:, :16], around[:, 16:])
+
+
+def test_every_seed_begins_somewhere_else_on_the_stroke_field() -> None:
+    field = np.arange(60 * 60, dtype=np.float32).reshape(1, 60, 60)
+    first = {float(noise.strokes(field, seed, 0, 0, 1, 1, None)[0, 0, 0]) for seed in range(100)}
+    assert len(first) > 90
+
+
+def test_a_stroke_field_is_read_as_its_range_says(styles: dict[str, Session]) -> None:
+    session = styles["strokes"]
+    assert session.strokes is not None and session.strokes.shape == (2, 5, 7)
+    stored = np.frombuffer(session.pack.read("strokes.bytes"), np.uint8).reshape(2, 5, 7)
+    np.testing.assert_allclose(session.strokes, stored / 255.0 * 4 - 2, atol=1e-6)
+
+
+def test_tiles_of_a_style_with_strokes_are_exact(styles: dict[str, Session]) -> None:
+    for wrap in (False, True):
+        canvas = painted(styles["strokes"], ArrayCanvas(picture(150, 131), wrap), Paint(3, wrap=wrap))
+        np.testing.assert_array_equal(tiled(canvas, 64), canvas.read(0, 0, 150, 131))
+
+
+@pytest.mark.parametrize("style", ["brush", "strokes"])
+def test_the_seed_changes_the_strokes(styles: dict[str, Session], style: str) -> None:
     source = ArrayCanvas(picture(64, 64))
-    results = [painted(styles["brush"], source, Paint(seed)).read(0, 0, 64, 64) for seed in (0, 0, 1)]
+    results = [painted(styles[style], source, Paint(seed)).read(0, 0, 64, 64) for seed in (0, 0, 1)]
     np.testing.assert_array_equal(results[0], results[1])
     assert not np.array_equal(results[0], results[2])
 

@@ -111,6 +111,49 @@ def test_a_wrong_model_entry_is_refused(folder: Path, key: str, value: object) -
     refused(pack)
 
 
+@pytest.mark.parametrize(
+    "strokes",
+    [
+        {"file": "strokes.bytes", "rows": 5, "columns": 8},
+        {"file": "strokes.bytes", "rows": 0, "columns": 7},
+        {"file": "strokes.bytes", "rows": 10**6, "columns": 7},
+        {"file": "elsewhere.bytes", "rows": 5, "columns": 7},
+        {"file": "strokes.bytes", "rows": 5, "columns": 7, "more": 1},
+        {"rows": 5, "columns": 7},
+        [5, 7],
+        None,
+    ],
+)
+def test_a_wrong_stroke_field_is_refused(folder: Path, strokes: object) -> None:
+    pack = tiny_styles.strokes(folder / "a")
+    model = json.loads((pack / MANIFEST).read_text())["model"]
+    model["inputs"]["noise"]["strokes"] = strokes
+    edit(pack, model=model)
+    refused(pack)
+
+
+def test_only_noise_has_strokes(folder: Path) -> None:
+    pack = tiny_styles.strokes(folder / "a")
+    model = json.loads((pack / MANIFEST).read_text())["model"]
+    model["inputs"]["image"]["strokes"] = model["inputs"]["noise"].pop("strokes")
+    edit(pack, model=model)
+    refused(pack, "only noise")
+
+
+def test_another_stroke_field_is_another_look(folder: Path) -> None:
+    one, two = (style_pack.load(tiny_styles.strokes(folder / name)) for name in "ab")
+    assert one.hash == two.hash
+    files = {name: two.read(name) for name in two.files}
+    files["strokes.bytes"] = bytes(70)
+    assert style_pack.write_pack(folder / "c", two, files).hash != one.hash
+
+
+def test_a_stroke_field_travels_with_its_style(folder: Path, tmp_path: Path) -> None:
+    pack = style_pack.load(tiny_styles.strokes(folder / "a"))
+    again = style_pack.import_style(style_pack.export_style(pack, tmp_path / "a.zip"), tmp_path / "other")
+    assert again.hash == pack.hash and again.read("strokes.bytes") == pack.read("strokes.bytes")
+
+
 def test_files_are_what_the_manifest_says(folder: Path) -> None:
     pack = tiny_styles.identity(folder / "changed")
     (pack / "preview.png").write_bytes(tiny_styles.preview_png(17))

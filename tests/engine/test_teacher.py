@@ -12,10 +12,12 @@ from engine.training.teacher import (
     TeacherConfig,
     average,
     blur,
+    lay,
     nearest_both_ways,
     nearest_patches,
     paint,
     patches,
+    positions,
 )
 
 QUICK = TeacherConfig(levels=(0.5, 1.0), rounds=(1, 2), keys=2000, jitter=0.0)
@@ -29,7 +31,9 @@ def random_picture(height: int, width: int, seed: int = 0) -> torch.Tensor:
 @settings(max_examples=20, deadline=None)
 def test_average_of_a_pictures_own_patches_is_the_picture(height: int, width: int, stride: int) -> None:
     picture = random_picture(height, width)
-    again = average(patches(picture, 7, stride), (height, width), 7, stride)
+    again = average(
+        patches(picture, 7, stride), (height, width), 7, *(positions(s, 7, stride) for s in picture.shape[1:])
+    )
     torch.testing.assert_close(again, picture)
 
 
@@ -72,6 +76,30 @@ def test_the_match_field_tells_where_each_patch_came_from() -> None:
     third = columns.shape[1] // 3
     assert (columns[:, :third] < 40).all()
     assert (columns[:, -third:] >= 34).all()
+
+
+@given(st.integers(40, 70), st.integers(40, 70), st.sampled_from([0.5, 0.625, 1.0]), st.integers(1, 3))
+@settings(max_examples=20, deadline=None)
+def test_patches_taken_where_they_lie_make_the_painting_itself(
+    height: int, width: int, scale: float, stride: int
+) -> None:
+    """A field that sends every patch to its own place gives back the style, at full scale, sharp."""
+    style = random_picture(height, width)
+    config = TeacherConfig(levels=(scale,), rounds=(1,), stride=stride)
+    starts = [(positions(max(7, round(s * scale)), 7, stride) / scale).round() for s in (height, width)]
+    for start, length in zip(starts, (height, width), strict=True):
+        start[-1] = length - round(7 / scale)
+    field = torch.stack(torch.meshgrid(*starts, indexing="ij")).to(torch.int16)
+    torch.testing.assert_close(lay(field, style, (height, width), config), style)
+
+
+def test_the_search_ends_below_full_scale_and_the_patches_are_sharp() -> None:
+    style = random_picture(64, 72)
+    config = TeacherConfig(levels=(0.5,), rounds=(2,), keys=2000, jitter=0.0)
+    painting = paint(style, style, Guide([style], style, config), config, torch.Generator().manual_seed(0))
+    assert painting.picture.shape == style.shape
+    detail = (style[:, 1:] - style[:, :-1]).std()
+    assert float((painting.picture[:, 1:] - painting.picture[:, :-1]).std()) > 0.5 * float(detail)
 
 
 def test_the_guide_is_one_fixed_curve() -> None:

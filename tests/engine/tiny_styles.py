@@ -4,6 +4,7 @@ Each maker writes a verified pack into `folder` and returns its path:
 
     identity(folder)            output = input, receptive radius 0
     brush(folder)               noise on the grid of 4, strided, dilated and resize convolutions, activations
+    strokes(folder)             the same network, its noise from a stroke field of 5x7 cells
     flat(folder, name, colour)  one colour everywhere: where that ends up shows what becomes of a painted colour
     blur(folder)                a fixed linear 5x5 average: known answers for overlays
     spotlight(folder)           divides by the brightest pixel of the frame: statistics, declared (radius None)
@@ -14,7 +15,7 @@ Each maker writes a verified pack into `folder` and returns its path:
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from engine.style_pack import GENERATOR, PREVIEW, ModelInput, ModelSpec, new_pack, write_pack
+from engine.style_pack import GENERATOR, PREVIEW, ModelInput, ModelSpec, StrokeField, new_pack, write_pack
 
 OPSET = 17
 BRUSH_RADIUS = 36
@@ -54,12 +55,27 @@ def blur(folder: Path, name: str = "Blur") -> Path:
     return _pack(folder, name, nodes, weights, ModelSpec({"image": ModelInput(3)}, receptive_radius=2))
 
 
-def brush(folder: Path, name: str = "Brush", channels: int = 8, seed: int = 0, noise: int = 2) -> Path:
+def strokes(folder: Path, name: str = "Strokes") -> Path:
+    field = StrokeField("strokes.bytes", 5, 7)
+    item = ModelInput(2, scale=4, range=(-2.0, 2.0), strokes=field)
+    stored = np.random.default_rng(4).integers(0, 256, 2 * 5 * 7, np.uint8).tobytes()
+    return brush(folder, name, noise=item, files={field.file: stored})
+
+
+def brush(
+    folder: Path,
+    name: str = "Brush",
+    channels: int = 8,
+    seed: int = 0,
+    noise: ModelInput | None = None,
+    files: Mapping[str, bytes] | None = None,
+) -> Path:
     """Everything a local generator is made of: stride 4, dilation, noise, nearest and linear upsampling."""
+    noise = noise or ModelInput(2, scale=4)
     net = _Net(seed)
     net.conv("image", 3, channels, "a", kernel=4, stride=2, pad=1)
     net.conv("a", channels, channels, "b", kernel=4, stride=2, pad=1)
-    net.conv("noise", noise, channels, "n", kernel=1, act="")
+    net.conv("noise", noise.channels, channels, "n", kernel=1, act="")
     net.node("Add", ["b", "n"], "c")
     net.conv("c", channels, channels, "d", dilation=2)
     net.conv("d", channels, channels, "e", act="Tanh")
@@ -68,9 +84,8 @@ def brush(folder: Path, name: str = "Brush", channels: int = 8, seed: int = 0, n
     net.double("g", "h", "linear")
     net.conv("h", channels, 3, "i", act="Tanh")
     net.node("Add", ["i", "image"], "stylized")
-    inputs = {"image": ModelInput(3), "noise": ModelInput(noise, scale=4)}
-    spec = ModelSpec(inputs, stride=4, receptive_radius=BRUSH_RADIUS)
-    return _pack(folder, name, net.nodes, net.weights, spec)
+    spec = ModelSpec({"image": ModelInput(3), "noise": noise}, stride=4, receptive_radius=BRUSH_RADIUS)
+    return _pack(folder, name, net.nodes, net.weights, spec, files)
 
 
 def spotlight(folder: Path, name: str = "Spotlight", lie: bool = False) -> Path:
@@ -189,12 +204,17 @@ class _Net:
 
 
 def _pack(
-    folder: Path, name: str, nodes: Sequence[onnx.NodeProto], weights: Sequence[onnx.TensorProto], spec: ModelSpec
+    folder: Path,
+    name: str,
+    nodes: Sequence[onnx.NodeProto],
+    weights: Sequence[onnx.TensorProto],
+    spec: ModelSpec,
+    files: Mapping[str, bytes] | None = None,
 ) -> Path:
     inputs: list[tuple[str, list[int | str]]] = []
     for key, item in spec.inputs.items():
         inputs.append((key, [1, item.channels, f"{key}_height", f"{key}_width"]))
     data = model_bytes(nodes, weights, inputs, (spec.output, [1, 3, "height", "width"]))
     pack = new_pack(name, spec, author="tests", licence="GPL-3.0-or-later", recipe={"made": "by tiny_styles"})
-    write_pack(folder, pack, {GENERATOR: data, PREVIEW: preview_png()})
+    write_pack(folder, pack, {GENERATOR: data, PREVIEW: preview_png(), **(files or {})})
     return folder
