@@ -11,9 +11,12 @@ from functools import cache
 from statistics import NormalDist
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .picture import Floats
 
+FADE = 16
+"""Cells over which strokes change where a tileable picture begins again: two strokes long."""
 _LEVELS = 1 << 14
 """Distinct values of the normal distribution: a table, so that every machine gives the same bits."""
 
@@ -45,15 +48,30 @@ def strokes(
 ) -> Floats:
     """A window (channels, height, width) of a stroke field (channels, rows, columns), which repeats without a seam.
 
-    Arguments as those of `normal`.
+    Arguments as those of `normal`. Where a picture tiles, strokes go on over its border: the last cells fade into what
+    lies before the first ones.
     """
+    down, across = (int(_mix(np.array([(seed ^ axis) & 0xFFFFFFFF], np.uint32))[0]) for axis in (0, 0x5BD1E995))
     rows = np.arange(top, top + height, dtype=np.int64)
     columns = np.arange(left, left + width, dtype=np.int64)
-    if period:
-        rows, columns = rows % period[0], columns % period[1]
-    down, across = (int(_mix(np.array([(seed ^ axis) & 0xFFFFFFFF], np.uint32))[0]) for axis in (0, 0x5BD1E995))
-    rows, columns = (rows + down) % field.shape[1], (columns + across) % field.shape[2]
-    return np.ascontiguousarray(field[:, rows[:, None], columns])
+    result = np.zeros((field.shape[0], height, width), np.float32)
+    for row, share_down in _places(rows, period and period[0], down, field.shape[1]):
+        for column, share_across in _places(columns, period and period[1], across, field.shape[2]):
+            result += field[:, row[:, None], column] * (share_down[:, None] * share_across)
+    return result
+
+
+def _places(
+    indices: NDArray[np.int64], period: int | None, offset: int, size: int
+) -> list[tuple[NDArray[np.int64], Floats]]:
+    """Where on the field these rows or columns lie, and with which weights (the squares add up to 1)."""
+    if not period or period % size == 0:
+        return [((indices + offset) % size, np.ones(len(indices), np.float32))]
+    inside = indices % period
+    fade = min(FADE, period // 2)
+    share = np.clip((inside - (period - fade) + 0.5) / max(1, fade), 0, 1) * np.pi / 2
+    ends = ((inside, np.cos(share)), (inside - period, np.sin(share)))
+    return [((place + offset) % size, weight.astype(np.float32)) for place, weight in ends]
 
 
 @cache

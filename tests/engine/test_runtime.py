@@ -169,6 +169,16 @@ def test_strokes_depend_on_the_place_alone() -> None:
     np.testing.assert_array_equal(around[:, :16], around[:, 16:])
 
 
+def test_strokes_go_on_over_the_border_of_a_tileable_picture() -> None:
+    smooth = np.sin(np.arange(40) * 2 * np.pi / 40)
+    field = (smooth[:, None] + smooth)[None].astype(np.float32)  # no seam of its own
+    whole = noise.strokes(field, 3, 0, 0, 57, 61, (57, 61))
+    for axis in (1, 2):
+        steps = np.abs(np.roll(whole, -1, axis) - whole).mean(axis=(0, 3 - axis))
+        assert steps[-1] < 1.5 * steps.mean()
+    assert np.abs(whole).max() < 2 * np.abs(field).max()
+
+
 def test_every_seed_begins_somewhere_else_on_the_stroke_field() -> None:
     field = np.arange(60 * 60, dtype=np.float32).reshape(1, 60, 60)
     first = {float(noise.strokes(field, seed, 0, 0, 1, 1, None)[0, 0, 0]) for seed in range(100)}
