@@ -10,7 +10,7 @@ from .teacher import nearest_both_ways, patches
 PATCH = 9
 
 
-def bidirectional_patch_distance(result: Tensor, painting: Tensor, asking: int = 1500) -> tuple[float, float]:
+def bidirectional_patch_distance(result: Tensor, painting: Tensor, asking: int = 800) -> tuple[float, float]:
     """Mean distance of each 9x9 RGB patch of the result to its nearest in the painting, and back.
 
     Both (3, H, W), display-referred sRGB 0..1, both at the scale of training. Smaller is closer to the hand

@@ -24,6 +24,9 @@ from .networks import SLOW, STRIDE, Encoder
 FILE = "strokes.bytes"
 EDGE = 256
 """Cells to each side, about: 1024 pixels until strokes repeat, 256 KB in the pack."""
+LOUD = 0.92
+"""Share of values that are kept as they are. Cut back, the loudest are no longer seen as spots in calm places; the
+strokes stay."""
 PIECE = 64
 """Cells to each side of a piece: several strokes long, small enough to find calm places."""
 
@@ -81,7 +84,7 @@ def read_strokes(encoder: Encoder, pair: Pair) -> Tensor:
 
 def packed(field: Tensor) -> tuple[ModelInput, bytes]:
     """The field as a noise input of a style, and its bytes."""
-    limit = float(field.abs().quantile(0.9995)) or 1.0
+    limit = float(field.abs().quantile(LOUD)) or 1.0
     stored: NDArray[np.uint8] = ((field / limit + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).numpy()
     table = StrokeField(FILE, field.shape[1], field.shape[2])
     return ModelInput(field.shape[0], scale=STRIDE, range=(-limit, limit), strokes=table), stored.tobytes()
