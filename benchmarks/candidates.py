@@ -26,11 +26,11 @@ from engine.protocol import TrainRequest
 from engine.runtime import Session
 from engine.training.data import load_picture, to_bytes
 from engine.training.loop import train
-from engine.training.metrics import bidirectional_patch_distance, colour_transfer
+from engine.training.metrics import colour_transfer
 from engine.training.teacher import Guide, TeacherConfig, paint
 
 from . import machine
-from .quality import INPUTS, square, stylized, way_closed
+from .quality import INPUTS, distance, square, stylized, way_closed
 from .train_library import LIBRARY, held_out, practice_content
 
 CANDIDATES: dict[str, dict[str, Any]] = {
@@ -105,13 +105,9 @@ def references(shared: Path, painting: Tensor) -> list[Reference]:
         content = square(shared / "content" / file)
         taught = paint(content, painting, guide, config, torch.Generator().manual_seed(1)).picture
         found.append(
-            Reference(content, _distance(colour_transfer(content, painting), painting), _distance(taught, painting))
+            Reference(content, distance(colour_transfer(content, painting), painting), distance(taught, painting))
         )
     return found
-
-
-def _distance(picture: Tensor, painting: Tensor) -> float:
-    return sum(bidirectional_patch_distance(picture, painting)) / 2
 
 
 def _measure(
@@ -121,7 +117,7 @@ def _measure(
     session = Session(pack, "cpu")
     made = [torch.from_numpy(stylized(session, reference.content)) for reference in wanted]
     closed = [
-        way_closed({"ours": _distance(m, painting), "colour transfer": r.colour_transfer, "teacher": r.teacher})
+        way_closed({"ours": distance(m, painting), "colour transfer": r.colour_transfer, "teacher": r.teacher})
         for m, r in zip(made, wanted, strict=True)
     ]
     numbers = {
