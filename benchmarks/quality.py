@@ -107,8 +107,8 @@ def distance(picture: Tensor, painting: Tensor) -> float:
     """Patch distance, mean of both ways, at the scale of the teacher's search: a stroke is some four pixels wide there,
     and a 9x9 patch holds one. At full scale smooth pictures come out ahead even of the teacher."""
     scale = TeacherConfig().levels[-1]
-    small = [resize(p, tuple(round(s * scale) for s in p.shape[1:])) for p in (picture, painting)]
-    return sum(bidirectional_patch_distance(*small)) / 2
+    small, wanted = (resize(p, tuple(round(s * scale) for s in p.shape[1:])) for p in (picture, painting))
+    return sum(bidirectional_patch_distance(small, wanted)) / 2
 
 
 def way_closed(distances: dict[str, float]) -> float:

@@ -28,13 +28,13 @@ LOUD = 0.92
 """Share of values that are kept as they are. Cut back, the loudest are no longer seen as spots in calm places; the
 strokes stay."""
 PIECE = 64
-"""Cells to each side of a piece: several strokes long, small enough to find calm places."""
+"""Cells to each side of a piece: several strokes long, small enough to find even places."""
 
 
 def stroke_field(encoder: Encoder, pairs: Sequence[Pair], seed: int = 0) -> Tensor:
     """(channels, E, E): pieces of the pictures' strokes side by side, joined without a seam, across the borders too."""
     choose = random.Random(seed)
-    pieces = calm_pieces(encoder, pairs)
+    pieces = even_pieces(encoder, pairs)
     piece = pieces[0].shape[1]
     overlap = piece // 4
     count = max(1, round(EDGE / (piece - overlap)))
@@ -48,29 +48,32 @@ def stroke_field(encoder: Encoder, pairs: Sequence[Pair], seed: int = 0) -> Tens
     return field
 
 
-def calm_pieces(encoder: Encoder, pairs: Sequence[Pair]) -> list[Tensor]:
-    """Strokes (channels, P, P) from where the pictures show least: there they are the painter's own. Windows and leaves
-    would leave their outlines in every picture."""
-    found: list[tuple[float, Tensor]] = []
-    edge = min(min(p.content.shape[1:]) for p in pairs) // STRIDE
-    margin = SLOW // 2  # near a picture's border the encoder sees nothing beyond
-    piece = max(4, min(PIECE, edge - 2 * margin))
-    starts = sorted({min(margin, edge - piece), max(0, edge - margin - piece)})
+def even_pieces(encoder: Encoder, pairs: Sequence[Pair]) -> list[Tensor]:
+    """Strokes (channels, P, P) from where they are lively and even.
+
+    A loud spot is an outline of the picture it was read from, a window or a leaf, and would show in every picture to
+    come; silence is a place without strokes.
+    """
+    found: list[tuple[float, float, Tensor]] = []
     for pair in pairs:
-        strokes, shown = read_strokes(encoder, pair), detail(pair)
-        for top, left in product(starts, starts):
-            window = slice(top, top + piece), slice(left, left + piece)
-            found.append((float(shown[window].mean()), strokes[:, window[0], window[1]]))
-    found.sort(key=lambda entry: entry[0])
-    return [strokes for _, strokes in found[: max(1, len(found) // 4)]]
+        strokes = read_strokes(encoder, pair)
+        loudness = F.avg_pool2d(strokes.abs().mean(0, keepdim=True), SLOW, 1, SLOW // 2)[0]
+        for rows, columns in _windows(min(strokes.shape[1:])):
+            here = loudness[rows, columns]
+            usual = float(here.median())
+            found.append((usual, float(here.max()) / max(usual, 1e-6), strokes[:, rows, columns]))
+    lively = sorted(found, key=lambda entry: -entry[0])[: max(1, 2 * len(found) // 3)]
+    even = sorted(lively, key=lambda entry: entry[1])[: max(1, len(found) // 8)]
+    return [strokes for _, _, strokes in even]
 
 
-def detail(pair: Pair) -> Tensor:
-    """(h/4, w/4): mean step between neighbouring pixels of the content."""
-    content = to_float(pair.content)
-    down = F.pad((content[:, 1:] - content[:, :-1]).abs(), (0, 0, 0, 1))
-    across = F.pad((content[:, :, 1:] - content[:, :, :-1]).abs(), (0, 1))
-    return F.avg_pool2d((down + across).mean(0, keepdim=True), STRIDE)[0]
+def _windows(edge: int) -> list[tuple[slice, slice]]:
+    """Where pieces are taken from pictures of `edge` cells: near a border the encoder sees nothing beyond."""
+    margin = SLOW // 2
+    piece = max(4, min(PIECE, edge - 2 * margin))
+    room = max(0, edge - piece - 2 * margin)
+    starts = sorted({min(margin, edge - piece) + room * third // 2 for third in range(3)})
+    return [(slice(top, top + piece), slice(left, left + piece)) for top, left in product(starts, starts)]
 
 
 def read_strokes(encoder: Encoder, pair: Pair) -> Tensor:
