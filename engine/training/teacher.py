@@ -3,7 +3,8 @@
 Coarse to fine, every patch of the current estimate (with the content's luminance beside it) looks for its nearest
 patch in the style picture; the found patches are averaged where they overlap. Dividing each distance by how well the
 style patch is already served makes the whole painting get used (Granot et al., "Drop the GAN", CVPR 2022, eq. 2);
-the luminance guide keeps the content readable (Hertzmann et al., "Image Analogies", SIGGRAPH 2001).
+the luminance guide keeps the content readable, and neighbours that take neighbouring patches keep strokes whole (both
+Hertzmann et al., "Image Analogies", SIGGRAPH 2001).
 The teacher is slow and global; the generator learns from its pairs to do the same at once and locally.
 """
 
@@ -49,6 +50,11 @@ class TeacherConfig:
     in two thirds of the time."""
     keys: int = 20000
     """Style patches looked at per round, drawn anew each round."""
+    coherence: float = 1.5
+    """How much farther, as a share of its distance, a patch may be when it lies beside its neighbours' patches in the
+    style picture too. Strokes come over whole; at 0 they are pieced together from patches of many and blur."""
+    spread: int = 4
+    """Turns in which neighbours offer each other the patches beside their own."""
     components: int = 40
     """Principal components kept of a patch: they hold > 97 % of its variance and make the search five times faster."""
 
@@ -110,8 +116,25 @@ def paint(content: Tensor, style: Tensor, guide: Guide, config: TeacherConfig, r
             estimate = resize(estimate, size)
         for _ in range(rounds):
             estimate, field = _round(estimate, level_guide, level_style, level_style_guide, config, random)
-        field = (field.float() / scale).to(torch.int16)
+    field = _at_full_scale(field, content, style, config)
     return Painting(lay(field, style, (content.shape[1], content.shape[2]), config).clamp(0, 1), field)
+
+
+def _at_full_scale(field: Tensor, content: Tensor, style: Tensor, config: TeacherConfig) -> Tensor:
+    """The match field of the last level, int16, in pixels of the whole style picture.
+
+    Shifts are scaled, not places: patches that lay side by side do so again, to the pixel, and what they show together
+    stays sharp.
+    """
+    scale = config.levels[-1]
+    size, edge = _scaled(content, scale, config), round(config.patch / scale)
+    places = torch.stack(torch.meshgrid(*(positions(s, config.patch, config.stride) for s in size), indexing="ij"))
+    full = torch.stack(
+        torch.meshgrid(*(_full_positions(length, edge, config) for length in content.shape[1:]), indexing="ij")
+    )
+    shift = ((field - places.to(field.device)) / scale).round().long()
+    last = torch.tensor(style.shape[1:], device=field.device)[:, None, None] - edge
+    return (full.to(field.device) + shift).clamp_min(0).minimum(last).to(torch.int16)
 
 
 def lay(field: Tensor, style: Tensor, size: tuple[int, int], config: TeacherConfig) -> Tensor:
@@ -119,10 +142,7 @@ def lay(field: Tensor, style: Tensor, size: tuple[int, int], config: TeacherConf
     scale = config.levels[-1]
     edge = round(config.patch / scale)
     rows, columns = (_full_positions(length, edge, config).to(field.device) for length in size)
-    take = torch.arange(edge, device=field.device)
-    y, x = (f.flatten().long().clamp(max=n - edge)[:, None] + take for f, n in zip(field, style.shape[1:], strict=True))
-    found = style[:, y[:, :, None], x[:, None, :]].transpose(0, 1).flatten(1)
-    return average(found, size, edge, rows, columns)
+    return average(cut(style, edge, field.flatten(1)), size, edge, rows, columns)
 
 
 def luminance(picture: Tensor) -> Tensor:
@@ -188,22 +208,96 @@ def _round(
 ) -> tuple[Tensor, Tensor]:
     """One search-and-average round. Before the first estimate only the guides are compared."""
     p = config.patch
-    across = style.shape[2] - p + 1
-    chosen = torch.randperm((style.shape[1] - p + 1) * across, generator=random, device=style.device)[: config.keys]
-    colour = patches(style, p, 1)[chosen]
-    keys = [patches(blur(style_guide, config.guide_blur), p, 1)[chosen]]
-    queries = [patches(blur(guide, config.guide_blur), p, config.stride)]
-    if estimate is not None:
-        keys.append(colour)
-        queries.append(patches(estimate, p, config.stride))
-    wanted = torch.cat(queries, 1)
-    wanted = wanted + config.jitter * torch.randn(wanted.shape, generator=random, device=wanted.device)
-    nearest = nearest_patches(wanted, torch.cat(keys, 1), config.completeness, config.components)
+    known = _features(style_guide, None if estimate is None else style, config)
+    asked = _features(guide, estimate, config)
+    chosen = torch.randperm((style.shape[1] - p + 1) * (style.shape[2] - p + 1), generator=random, device=style.device)
+    chosen = chosen[: config.keys]
     rows, columns = (positions(s, p, config.stride).to(style.device) for s in guide.shape[1:])
-    picture = average(colour[nearest], (guide.shape[1], guide.shape[2]), p, rows, columns)
-    place = chosen[nearest]
-    field = torch.stack([place // across, place % across]).view(2, rows.numel(), columns.numel())
-    return picture, field
+
+    space = PatchSpace(known, p, _places(chosen, style.shape[2] - p + 1), config.components)
+    keys = space.project(known)
+    queries = space.project(asked)[:, rows][:, :, columns]
+    queries = queries + config.jitter * torch.randn(queries.shape, generator=random, device=style.device)
+    nearest = nearest_patches(queries.flatten(1).T, keys.flatten(1)[:, chosen].T, config.completeness)
+    field = _places(chosen[nearest], keys.shape[2]).view(2, *queries.shape[1:])
+    field = coherent(field, torch.stack(torch.meshgrid(rows, columns, indexing="ij")), queries, keys, config)
+    found = cut(style, p, field.flatten(1))
+    return average(found, (guide.shape[1], guide.shape[2]), p, rows, columns), field
+
+
+def _features(guide: Tensor, colour: Tensor | None, config: TeacherConfig) -> Tensor:
+    """(3 or 6, H, W): what patches are compared by."""
+    blurred = blur(guide, config.guide_blur)
+    return blurred if colour is None else torch.cat([blurred, colour])
+
+
+def _places(index: Tensor, across: int) -> Tensor:
+    """Index (N,) into the patches of a picture with `across` of them side by side -> row and column (2, N)."""
+    return torch.stack([index // across, index % across])
+
+
+class PatchSpace:
+    """Patches as points: the principal components of some of them, in which distances are those of the patches."""
+
+    def __init__(self, picture: Tensor, patch: int, places: Tensor, components: int) -> None:
+        """Fitted on the patches of `picture` (C, H, W) at `places` (2, N)."""
+        some = cut(picture, patch, places)
+        self.mean = some.mean(0)
+        # The covariance of a few thousand patches tells the same axes as all of them.
+        _, axes = torch.linalg.eigh((some - self.mean).T @ (some - self.mean))
+        self.axes = axes[:, -components:]
+        self.patch = patch
+
+    def project(self, picture: Tensor) -> Tensor:
+        """(C, H, W) -> (components, H - patch + 1, W - patch + 1): each patch of the picture as a point."""
+        kernels = self.axes.T.reshape(-1, picture.shape[0], self.patch, self.patch)
+        return F.conv2d(picture[None], kernels)[0] - (self.mean @ self.axes)[:, None, None]
+
+
+def coherent(field: Tensor, places: Tensor, queries: Tensor, keys: Tensor, config: TeacherConfig) -> Tensor:
+    """A match field in which neighbours take neighbouring patches where those fit nearly as well.
+
+    field: (2, h, w), the style patch that each query took; places: (2, h, w), where the queries lie; queries:
+    (K, h, w) and keys: (K, H, W), their patches as points. A patch costs its squared distance, times
+    1 + coherence * (share of the four neighbours whose patches do not lie beside it): Image Analogies' coherence term
+    (section 3.2), settled by offers between neighbours (Barnes et al., "PatchMatch", SIGGRAPH 2009, section 3.2).
+    """
+    shift = field - places  # constant where patches lie side by side
+    even = places.new_tensor([[row + column for column in range(shift.shape[2])] for row in range(shift.shape[1])]) % 2
+    for turn in range(2 * config.spread):
+        around = _around(shift)
+        cost = _cost(shift, around, places, queries, keys, config)
+        for offer in around:
+            offered = _cost(offer, around, places, queries, keys, config)
+            better = (even == turn % 2) & (offered < cost)
+            shift, cost = torch.where(better, offer, shift), torch.where(better, offered, cost)
+    return shift + places
+
+
+def _around(shift: Tensor) -> Tensor:
+    """The four neighbours' (4, 2, h, w); beyond the border a query is its own neighbour."""
+    up, left = torch.cat([shift[:, :1], shift[:, :-1]], 1), torch.cat([shift[..., :1], shift[..., :-1]], 2)
+    down, right = torch.cat([shift[:, 1:], shift[:, -1:]], 1), torch.cat([shift[..., 1:], shift[..., -1:]], 2)
+    return torch.stack([up, down, left, right])
+
+
+def _cost(
+    shift: Tensor, around: Tensor, places: Tensor, queries: Tensor, keys: Tensor, config: TeacherConfig
+) -> Tensor:
+    """(h, w), infinite where the patch would lie outside the style picture."""
+    (row, column), (height, width) = shift + places, keys.shape[1:]
+    inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+    found = keys[:, row.clamp(0, height - 1), column.clamp(0, width - 1)]
+    strangers = (around != shift).any(1).float().mean(0)
+    distance = (queries - found).square().sum(0) * (1 + config.coherence * strangers)
+    return torch.where(inside, distance, torch.inf)
+
+
+def cut(picture: Tensor, patch: int, places: Tensor) -> Tensor:
+    """The patches (N, C * patch * patch) of a picture (C, H, W) at `places` (2, N), their upper left corners."""
+    take = torch.arange(patch, device=picture.device)
+    y, x = (p.long()[:, None] + take for p in places)
+    return picture[:, y[:, :, None], x[:, None, :]].transpose(0, 1).flatten(1)
 
 
 def positions(length: int, patch: int, stride: int) -> Tensor:
@@ -252,19 +346,12 @@ def average(found: Tensor, size: tuple[int, int], patch: int, rows: Tensor, colu
     return total / weight
 
 
-def nearest_patches(queries: Tensor, keys: Tensor, completeness: float, components: int) -> Tensor:
-    """Index (N,) of the key each query takes. Squared distances in the keys' principal components.
+def nearest_patches(queries: Tensor, keys: Tensor, completeness: float) -> Tensor:
+    """Index (N,) of the key each query (N, K) takes.
 
-    d(q, k) / (completeness * median + min_q' d(q', k)): a key that some query already fits well must be fitted
-    really well by others to be taken again (Granot et al. 2022, eq. 2).
+    Squared distances d(q, k) / (completeness * median + min_q' d(q', k)): a key that some query already fits well must
+    be fitted really well by others to be taken again (Granot et al. 2022, eq. 2).
     """
-    mean = keys.mean(0)
-    keys, queries = keys - mean, queries - mean
-    if keys.shape[1] > components:
-        # covariance of a few thousand keys tells the same axes as all of them
-        _, axes = torch.linalg.eigh(keys.T @ keys)
-        axes = axes[:, -components:]
-        keys, queries = keys @ axes, queries @ axes
     best, served = nearest_both_ways(queries, keys)
     need = 1 / (completeness * best.median().clamp_min(1e-6) + served)
     return _nearest_weighted(queries, keys, need)

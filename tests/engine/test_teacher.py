@@ -47,7 +47,7 @@ def test_block_search_equals_brute_force(queries: int, keys: int) -> None:
     torch.testing.assert_close(best, brute.amin(1), atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(served, brute.amin(0), atol=1e-4, rtol=1e-4)
     weighted = brute / (0.3 * brute.amin(1).median() + brute.amin(0))
-    taken = weighted.gather(1, nearest_patches(q, k, 0.3, 12)[:, None])[:, 0]
+    taken = weighted.gather(1, nearest_patches(q, k, 0.3)[:, None])[:, 0]
     torch.testing.assert_close(taken, weighted.amin(1), atol=1e-3, rtol=1e-3)
 
 
@@ -56,7 +56,7 @@ def test_low_completeness_uses_more_of_the_style() -> None:
     random = torch.Generator().manual_seed(0)
     keys = torch.rand(200, 8, generator=random)
     queries = keys[:1] + 0.3 * torch.rand(400, 8, generator=random)
-    used = {c: nearest_patches(queries, keys, c, 8).unique().numel() for c in (0.01, 100.0)}
+    used = {c: nearest_patches(queries, keys, c).unique().numel() for c in (0.01, 100.0)}
     assert used[0.01] > used[100.0]
 
 
