@@ -9,9 +9,12 @@ from hypothesis import strategies as st
 
 from engine.training.teacher import (
     Guide,
+    PatchSpace,
     TeacherConfig,
     average,
     blur,
+    coherent,
+    cut,
     lay,
     nearest_both_ways,
     nearest_patches,
@@ -91,6 +94,58 @@ def test_patches_taken_where_they_lie_make_the_painting_itself(
         start[-1] = length - round(7 / scale)
     field = torch.stack(torch.meshgrid(*starts, indexing="ij")).to(torch.int16)
     torch.testing.assert_close(lay(field, style, (height, width), config), style)
+
+
+def places(rows: int, columns: int, step: int) -> torch.Tensor:
+    return torch.stack(torch.meshgrid(step * torch.arange(rows), step * torch.arange(columns), indexing="ij"))
+
+
+def test_all_components_keep_the_distances_of_patches() -> None:
+    picture, other = random_picture(20, 24, 1), random_picture(20, 24, 2)
+    known = places(14, 18, 1).flatten(1)
+    space = PatchSpace(picture, 7, known, 3 * 7 * 7)
+    points, others = (space.project(p).flatten(1).T for p in (picture, other))
+    cuts, other_cuts = (cut(p, 7, known) for p in (picture, other))
+    torch.testing.assert_close(
+        (points - others).square().sum(1), (cuts - other_cuts).square().sum(1), rtol=1e-3, atol=0
+    )
+
+
+def test_one_right_patch_spreads_over_all_that_it_fits() -> None:
+    """The queries are a piece of the style, and one of them knows from where."""
+    keys = random_picture(40, 50)
+    wanted = places(6, 8, 2)
+    queries = keys[:, wanted[0] + 20, wanted[1] + 30]
+    field = torch.zeros_like(wanted)
+    field[:, 3, 3] = torch.tensor([20 + 6, 30 + 6])
+    config = TeacherConfig(coherence=1.0, spread=8)
+    found = coherent(field, wanted, queries, keys, config)
+    torch.testing.assert_close(found, wanted + torch.tensor([20, 30])[:, None, None])
+
+
+@given(st.integers(8, 30), st.integers(8, 30), st.integers(1, 3), st.floats(0, 10))
+@settings(max_examples=20, deadline=None)
+def test_neighbours_offer_nothing_outside_the_style(height: int, width: int, step: int, coherence: float) -> None:
+    keys, random = random_picture(height, width), torch.Generator().manual_seed(height)
+    asked = places(9, 7, step)
+    field = torch.stack([torch.randint(0, s, (9, 7), generator=random) for s in (height, width)])
+    found = coherent(field, asked, torch.rand(3, 9, 7, generator=random), keys, TeacherConfig(coherence=coherence))
+    assert (found >= 0).all()
+    assert (found[0] < height).all()
+    assert (found[1] < width).all()
+
+
+def test_coherence_lays_whole_pieces_of_the_style() -> None:
+    style, content = blur(random_picture(60, 80, 1), 1.0), blur(random_picture(48, 48, 2), 4.0)
+
+    def whole(coherence: float) -> float:
+        config = TeacherConfig(levels=(0.5, 1.0), rounds=(1, 2), keys=2000, stride=2, coherence=coherence)
+        field = paint(
+            content, style, Guide([content], style, config), config, torch.Generator().manual_seed(0)
+        ).match_field
+        return float(((field[1, :, 1:] - field[1, :, :-1]) == 2).float().mean())
+
+    assert whole(1.5) > whole(0.0) + 0.1
 
 
 def test_the_search_ends_below_full_scale_and_the_patches_are_sharp() -> None:
