@@ -51,9 +51,11 @@ class TrainConfig:
     coarse_pixels: int = 16
     """About two strokes wide. With 6 the term held strokes to the very place the teacher chose and blurred them."""
     reconstruction: float = 15.0
-    """Weight of L1 to the teacher's own picture, on the half of a batch whose noise the encoder read off that picture
-    (cVAE-GAN: Zhu et al., "Toward Multimodal Image-to-Image Translation", 2017). Told which strokes are meant, the
-    generator learns to draw strokes by plain regression, long before the critic can teach it."""
+    """Weight of L1 to the teacher's own picture where the encoder read the noise off that picture (cVAE-GAN: Zhu et
+    al., "Toward Multimodal Image-to-Image Translation", 2017). Told which strokes are meant, the generator learns to
+    draw strokes by plain regression, long before the critic can teach it."""
+    warm_up: float = 0.4
+    """Share of the run without the critic, at half the cost: it then starts from strokes, not from blur."""
     code: float = 0.1
     """Weight of the divergence of that noise from a standard normal: keeps its scale, lets it tell strokes only."""
     structure: float = 4.0
@@ -96,6 +98,7 @@ def check(config: TrainConfig) -> TrainConfig:
         "steps, pairs and batch must be at least 1": min(config.steps, config.pairs, config.batch) < 1,
         "route must be teacher or adversarial": config.route not in ("teacher", "adversarial"),
         "device must be auto, cpu or cuda": config.device not in ("auto", "cpu", "cuda"),
+        "warm_up must be between 0 and 1": not 0 <= config.warm_up <= 1,
         "budget and seed must not be negative": min(config.budget, config.seed) < 0,
     }
     for problem, present in problems.items():

@@ -198,26 +198,26 @@ class Trainer:
         """One step of both networks. `elapsed` seconds place it in a time budget. Returns the loss terms."""
         config = self.config
         self.steps_done += 1
-        self._set_learning_rate(self.progress(elapsed))
+        progress = self.progress(elapsed)
+        self._set_learning_rate(progress)
         random_ = torch.Generator(self.device).manual_seed(config.seed * 1_000_003 + self.steps_done)
         content, target, style = self.samples.batch(self.steps_done)
         noise = torch.randn(noise_shape(content, config), generator=random_, device=self.device)
         terms: dict[str, Tensor] = {}
 
-        # 0. Half of the batch is told, through its noise, which strokes the teacher chose. The other half gets the
-        #    strokes of those same pictures for contents of its own: so it will be in use, where strokes come from the
+        # 0. The encoder reads off the teacher's pictures which strokes it chose, and the generator repeats them. Then
+        #    it paints each content with the strokes of its neighbour: so it will be in use, where strokes come from the
         #    style's stroke field and have to fit any content.
-        told = len(content) // 2 if target is not None and config.reconstruction else 0
-        if target is not None and told:
-            mean, log_variance = self.encoder(content[:told], target[:told])
-            meant = mean + noise[:told] * (log_variance / 2).exp()
-            noise = torch.cat([meant, mean.detach()[torch.arange(len(content) - told) % told]])
+        if target is not None and config.reconstruction:
+            mean, log_variance = self.encoder(content, target)
+            repeated = self.generator(content, mean + noise * (log_variance / 2).exp())
+            terms["reconstruction"] = (repeated - target).abs().mean()
             terms["code"] = losses.code_divergence(mean, log_variance)
+            noise = mean.detach().roll(1, 0)
         result = self.generator(content, noise)
-        if target is not None and told:
-            terms["reconstruction"] = (result[:told] - target[:told]).abs().mean()
 
-        if config.adversarial or config.features:
+        warming_up = target is not None and progress < config.warm_up
+        if (config.adversarial or config.features) and not warming_up:
             # 1. The critic learns to tell the painter's hand from ours. Both sides are augmented alike, or it would
             #    learn the augmentation (Zhao et al., "Differentiable Augmentation", 2020).
             real = style if target is None else _mixed(target, style, config.style_share)
@@ -243,17 +243,16 @@ class Trainer:
             terms["features"] = losses.feature_statistics(verdicts, wanted)
             self.critic.requires_grad_(True)
 
-        # 3. What must stay in its place, where the generator had to choose its strokes itself.
-        chosen = result[told:]
-        if target is not None:
-            terms["coarse"] = losses.coarse_l1(chosen, target[told:], config.coarse_pixels)
-        else:
+        # 3. What must stay in its place where strokes are free.
+        if target is None:
             terms["structure"] = losses.structure(result, content)
+        else:
+            terms["coarse"] = losses.coarse_l1(result, target, config.coarse_pixels)
 
         # 4. Which patches there are, at three scales, wherever they lie.
         if config.patches:
-            wanted_patches = style if target is None else target[told:]
-            terms["patches"] = losses.sliced_wasserstein(chosen, wanted_patches, 7, 3, 48, random_)
+            wanted_patches = style if target is None else target
+            terms["patches"] = losses.sliced_wasserstein(result, wanted_patches, 7, 3, 48, random_)
 
         total = sum(getattr(config, name) * value for name, value in terms.items() if name != "critic")
         assert isinstance(total, Tensor)

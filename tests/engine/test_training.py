@@ -22,7 +22,7 @@ from engine.training.augment import augment
 from engine.training.config import TrainConfig, from_json
 from engine.training.data import Pair
 from engine.training.export import onnx_bytes, parity
-from engine.training.loop import train
+from engine.training.loop import Samples, Trainer, train
 from engine.training.metrics import bidirectional_patch_distance, colour_transfer
 from engine.training.networks import (
     SLOW,
@@ -125,6 +125,18 @@ def test_without_a_critic_only_the_coarse_term_is_left(pictures: Path) -> None:
     steps = [e for e in events if isinstance(e, TrainStep)]
     assert steps
     assert set(steps[-1].losses) == {"coarse"}
+
+
+def test_while_warming_up_the_critic_stands_by() -> None:
+    config = from_json({**QUICK, "warm_up": 0.5})
+    samples = Samples(config, pairs_with(0.5), [], [torch.rand(3, 100, 100)], torch.device("cpu"))
+    trainer = Trainer(config, samples, torch.device("cpu"))
+    fresh = [p.clone() for p in trainer.critic.parameters()]
+    without = {"code", "reconstruction", "coarse", "patches"}
+    assert set(trainer.step(0.0)) == without
+    assert all(torch.equal(a, b) for a, b in zip(fresh, trainer.critic.parameters(), strict=True))
+    assert set(trainer.step(0.0)) == without | {"critic", "adversarial", "features"}
+    assert not all(torch.equal(a, b) for a, b in zip(fresh, trainer.critic.parameters(), strict=True))
 
 
 def test_a_budget_ends_the_run(pictures: Path) -> None:
