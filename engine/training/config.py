@@ -26,18 +26,21 @@ class TrainConfig:
     """Edge in pixels of the pictures it practises on."""
     style_side: int = 1024
     """Long side of the style picture while training. Strokes in results are as many pixels wide as here."""
-    steps: int = 5000
-    """Steps of the generator. Palette after 200, whole strokes after 1,200; more make them calmer, forms clearer."""
+    steps: int = 6000
+    """Steps of the generator. Palette after 200, strokes after 1,000; more make them sharper, forms clearer."""
     budget: float = 0.0
     """Seconds for everything, export included; 0 has no limit. At its end there is a finished style."""
-    pairs: int = 48
+    pairs: int = 64
     """Pictures the teacher paints; a trial with nine repeated the dashes it had memorised."""
     batch: int = 2
     crop: int = 192
     """Edge of training crops: wide enough for the critic to see how strokes follow each other."""
     learning_rate: float = 8e-4
-    """Adam (.5, .99) for both networks; falls linearly over the last 40 % of the run."""
+    """Adam (.5, .99) for both networks"""
     critic_learning_rate: float = 4e-4
+    decay: float = 0.8
+    """Share of the run, at its end, over which the learning rates fall to a twentieth. Falling early gives sharper
+    strokes at the same number of steps than the usual long plateau."""
     r1: float = 0.02
     """Gamma of the R1 penalty on the critic; with no normalisation in it this is what keeps it smooth."""
     r1_every: int = 8
@@ -98,6 +101,7 @@ def check(config: TrainConfig) -> TrainConfig:
         "steps, pairs and batch must be at least 1": min(config.steps, config.pairs, config.batch) < 1,
         "route must be teacher or adversarial": config.route not in ("teacher", "adversarial"),
         "device must be auto, cpu or cuda": config.device not in ("auto", "cpu", "cuda"),
+        "decay must be between 0 and 1": not 0 <= config.decay <= 1,
         "warm_up must be between 0 and 1": not 0 <= config.warm_up <= 1,
         "budget and seed must not be negative": min(config.budget, config.seed) < 0,
     }

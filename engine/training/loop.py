@@ -76,9 +76,8 @@ def train(request: TrainRequest) -> Iterator[Event]:
 
     yield Progress(request.job, 0.97, "Exporting the style and checking it against the training network")
     sample = resize(load_picture(contents[0], 256), (256, 256))
-    pack = export(
-        Path(request.out), trainer.averaged, trainer.encoder, trainer.critic, pairs, sample, config, trainer.steps_done
-    )
+    networks = (trainer.averaged, trainer.averaged_encoder, trainer.critic)
+    pack = export(Path(request.out), *networks, pairs, sample, config, trainer.steps_done)
     yield StyleReady(request.job, pack.name, str(pack.folder))
     yield Done(request.job, {"style": pack.name, "steps": trainer.steps_done, "seconds": time.monotonic() - started})
 
@@ -186,6 +185,8 @@ class Trainer:
         self.averaged = copy.deepcopy(self.generator).requires_grad_(False)
         self.critic = Critic(config.critic_width, config.critic_scales).to(device)
         self.encoder = Encoder(config.generator).to(device)
+        # Averaged as well: an averaged generator does not understand what today's encoder says.
+        self.averaged_encoder = copy.deepcopy(self.encoder).requires_grad_(False)
         self.generator_optimiser = _adam(self.generator, config.learning_rate)
         self.encoder_optimiser = _adam(self.encoder, config.learning_rate)
         self.critic_optimiser = _adam(self.critic, config.critic_learning_rate)
@@ -304,6 +305,7 @@ class Trainer:
             "generator": self.generator,
             "averaged": self.averaged,
             "encoder": self.encoder,
+            "averaged_encoder": self.averaged_encoder,
             "critic": self.critic,
         }
 
@@ -315,8 +317,8 @@ class Trainer:
         }
 
     def _set_learning_rate(self, progress: float) -> None:
-        """Constant for 60 % of the run, then falling to a twentieth: the last steps only calm the strokes."""
-        factor = min(1.0, max(0.05, (1 - progress) / 0.4))
+        """Constant, then over the last `decay` of the run falling to a twentieth."""
+        factor = min(1.0, max(0.05, (1 - progress) / max(self.config.decay, 1e-9)))
         rates = (self.config.learning_rate, self.config.learning_rate, self.config.critic_learning_rate)
         for optimiser, rate in zip(self._optimisers().values(), rates, strict=True):
             for group in optimiser.param_groups:
@@ -325,8 +327,9 @@ class Trainer:
     @torch.no_grad()
     def _average(self) -> None:
         decay = min(self.config.average, 1 - 1 / (self.steps_done + 1))
-        for kept, now in zip(self.averaged.parameters(), self.generator.parameters(), strict=True):
-            kept.lerp_(now, 1 - decay)
+        for average, module in ((self.averaged, self.generator), (self.averaged_encoder, self.encoder)):
+            for kept, now in zip(average.parameters(), module.parameters(), strict=True):
+                kept.lerp_(now, 1 - decay)
 
 
 class Workspace:
@@ -381,7 +384,7 @@ class Workspace:
         noise = noise.to(content.device)
         with torch.no_grad():
             if target is not None and trainer.config.reconstruction:  # each with the strokes of its neighbour
-                noise = trainer.encoder(content, target)[0].roll(1, 0)
+                noise = trainer.averaged_encoder(content, target)[0].roll(1, 0)
             result = trainer.averaged(content, noise).clamp(0, 1)
         rows = {"content": content, "stylized": result} | ({} if target is None else {"teacher": target})
         cells = [[Cell(_pixels(p), label) for p in pictures] for label, pictures in rows.items()]
