@@ -151,7 +151,8 @@ def _settings(arguments: argparse.Namespace) -> protocol.StylizeSettings:
 
 def _config(arguments: argparse.Namespace) -> protocol.Json:
     """Only what was given: everything else keeps the default of training.config.TrainConfig."""
-    named = {name: getattr(arguments, name) for name in ("budget", "steps", "size", "seed", "device", "route")}
+    names = ("budget", "steps", "size", "seed", "device", "route", "objective", "r1")
+    named = {name: getattr(arguments, name) for name in names}
     return {**{name: value for name, value in named.items() if value is not None}, **dict(arguments.set)}
 
 
@@ -414,19 +415,24 @@ def _add_train(commands: Any) -> None:
         about,
         "--style-picture painting.jpg --content renders --out styles/mine",
         "--style-picture a.jpg b.jpg --content renders --out styles/mine --budget 2h --device cuda",
-        "--style-picture painting.jpg --content renders --out styles/mine --resume --set width=48",
+        "--style-picture painting.jpg --content renders --out styles/mine --objective wgan-gp",
+        "--style-picture painting.jpg --content renders --out styles/mine --resume --set steps=9000",
     )
     parser.add_argument("--style-picture", nargs="+", type=Path, required=True, metavar="IMG", help="whose hand it is")
     parser.add_argument("--content", type=Path, required=True, metavar="DIR", help="pictures to practise on")
     parser.add_argument("--out", type=Path, required=True, metavar="PACK", help="the style pack to write: a folder")
     parser.add_argument("--budget", type=_seconds, metavar="TIME", help="how long to train: 90s, 10m, 2h")
     parser.add_argument("--steps", type=_whole(1, 10**9), metavar="N", help="how many steps to train")
-    parser.add_argument(
-        "--size", type=_whole(32, 4096), metavar="PX", help="long side of the style picture in training"
-    )
+    parser.add_argument("--size", type=_whole(64, 4096), metavar="PX", help="edge of the pictures it practises on")
     parser.add_argument("--seed", type=_whole(0, 2**31 - 1), metavar="N", help="repeatable on one machine")
     parser.add_argument("--device", choices=DEVICES, help="what computes (default auto)")
     parser.add_argument("--route", choices=("teacher", "adversarial"), help="how the style is learned")
+    parser.add_argument(
+        "--objective",
+        choices=("bce", "lsgan", "wgan", "wgan-gp", "hinge"),
+        help="what critic and generator play for (default hinge); brings the settings published with it",
+    )
+    parser.add_argument("--r1", type=_number(0, 1000), metavar="G", help="gamma of the R1 penalty, with any objective")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint beside PACK")
     parser.add_argument(
         "--set", action="append", default=[], type=_assignment, metavar="FIELD=VALUE", help="any training setting"

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..errors import EngineError
 from .networks import GeneratorConfig
+from .objectives import OBJECTIVES
 from .teacher import TeacherConfig
 
 
@@ -35,18 +36,38 @@ class TrainConfig:
     batch: int = 2
     crop: int = 192
     """Edge of training crops: wide enough for the critic to see how strokes follow each other."""
+    objective: str = "hinge"
+    """bce | lsgan | wgan | wgan-gp | hinge: see objectives.py. Naming another one takes over what was published with
+    it (optimiser, learning rates, critic steps, clip, penalty, r1), unless they are given as well."""
+    optimiser: str = "adam"
+    """adam | rmsprop"""
     learning_rate: float = 8e-4
-    """Adam (.5, .99) for both networks"""
+    """Of generator and encoder"""
     critic_learning_rate: float = 4e-4
+    beta1: float = 0.5
+    """Adam's: with the usual .9 a generator overshoots what its critic has moved on from."""
+    beta2: float = 0.99
     decay: float = 0.8
     """Share of the run, at its end, over which the learning rates fall to a twentieth. Falling early gives sharper
     strokes at the same number of steps than the usual long plateau."""
+    critic_steps: int = 1
+    """Steps of the critic for one of the generator: Wasserstein objectives want it near its optimum."""
+    clip: float = 0.0
+    """Limit on the critic's weights after each of its steps (wgan); 0 sets none."""
+    penalty: float = 0.0
+    """Weight of the gradient penalty between reals and fakes (wgan-gp)"""
+    init: str = "layer"
+    """layer (each layer's own, He et al. 2015) | normal (deviation .02: Radford et al. 2016) | orthogonal (Saxe et al.
+    2014)"""
+    critic_norm: str = "none"
+    """none | batch | spectral. Spectral norm learned strokes several times more slowly; batch norm makes samples depend
+    on each other, so no penalty goes with it."""
     r1: float = 0.02
-    """Gamma of the R1 penalty on the critic; with no normalisation in it this is what keeps it smooth."""
+    """Gamma of the R1 penalty on the critic, with every objective; without normalisation this keeps it smooth."""
     r1_every: int = 8
     """Steps between penalties: lazy regularisation costs an eighth and does the same (Karras et al. 2020)."""
     adversarial: float = 1.0
-    """Weight of the critic's verdict (hinge). At 0 there is no critic and the strokes average away."""
+    """Weight of the critic's verdict. At 0 there is no critic and the strokes average away."""
     features: float = 3.0
     """Weight of matched means and deviations of the critic's features."""
     coarse: float = 8.0
@@ -67,7 +88,7 @@ class TrainConfig:
     """Weight of the sliced Wasserstein distance between 7x7 patches at three scales: brings strokes on their way long
     before the critic sees them, but alone repeats one dash everywhere."""
     style_share: float = 0.25
-    """Share of the critic's real pictures taken from the painting itself; the rest are the teacher's."""
+    """Chance of each of the critic's real pictures to be taken from the painting itself; the rest are the teacher's."""
     average: float = 0.998
     """Decay of the averaged generator, which is the one that is kept."""
     critic_width: int = 32
@@ -83,7 +104,9 @@ class TrainConfig:
 
 def from_json(changes: dict[str, Any]) -> TrainConfig:
     """Defaults with `changes`; nested configs are objects. Unknown names and wrong values raise EngineError."""
-    return check(_changed(TrainConfig(), changes))
+    objective = OBJECTIVES.get(changes.get("objective", ""))
+    published = objective.published if objective else {}
+    return check(_changed(TrainConfig(), {**published, **changes}))
 
 
 def to_json(config: TrainConfig) -> dict[str, Any]:
@@ -93,7 +116,17 @@ def to_json(config: TrainConfig) -> dict[str, Any]:
 
 def check(config: TrainConfig) -> TrainConfig:
     """The cheap checks, before anything is loaded."""
+    penalised = config.r1 > 0 or config.penalty > 0
     problems = {
+        f"objective must be one of {', '.join(OBJECTIVES)}": config.objective not in OBJECTIVES,
+        "optimiser must be adam or rmsprop": config.optimiser not in ("adam", "rmsprop"),
+        "init must be layer, normal or orthogonal": config.init not in ("layer", "normal", "orthogonal"),
+        "critic_norm must be none, batch or spectral": config.critic_norm not in ("none", "batch", "spectral"),
+        "critic_norm batch does not go with r1 or penalty": config.critic_norm == "batch" and penalised,
+        "critic_norm spectral does not go with clip": config.critic_norm == "spectral" and config.clip > 0,
+        "critic_steps must be at least 1": config.critic_steps < 1,
+        "clip, penalty and r1 must not be negative": min(config.clip, config.penalty, config.r1) < 0,
+        "decay must be between 0 and 1": not 0 <= config.decay <= 1,
         "size must be at least 64": config.size < 64,
         "crop must be a multiple of 4 between 32 and size": config.crop % 4 or not 32 <= config.crop <= config.size,
         "crop must be at least 72 on the adversarial route": config.route == "adversarial" and config.crop < 72,
@@ -101,7 +134,6 @@ def check(config: TrainConfig) -> TrainConfig:
         "steps, pairs and batch must be at least 1": min(config.steps, config.pairs, config.batch) < 1,
         "route must be teacher or adversarial": config.route not in ("teacher", "adversarial"),
         "device must be auto, cpu or cuda": config.device not in ("auto", "cpu", "cuda"),
-        "decay must be between 0 and 1": not 0 <= config.decay <= 1,
         "warm_up must be between 0 and 1": not 0 <= config.warm_up <= 1,
         "budget and seed must not be negative": min(config.budget, config.seed) < 0,
     }

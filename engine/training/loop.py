@@ -27,7 +27,8 @@ from .augment import augment
 from .config import TrainConfig, from_json, to_json
 from .data import Pair, find_content, load_pair, load_picture, make_pair, random_crop, save_pair, to_bytes, to_float
 from .export import export
-from .networks import STRIDE, Critic, Encoder, Generator
+from .networks import STRIDE, Critic, Encoder, Generator, initialise
+from .objectives import OBJECTIVES, gradient_penalty, r1_penalty
 from .teacher import Guide, resize
 
 PAIRS_SHARE = 0.35
@@ -143,9 +144,12 @@ class Samples:
     styles: list[Tensor]
     device: torch.device
 
-    def batch(self, step: int) -> tuple[Tensor, Tensor | None, Tensor]:
-        """(content, what the teacher made of it or None, crops of the style pictures), each (N, 3, S, S) 0..1."""
-        choose = random.Random(f"{self.config.seed}/batch/{step}")
+    def batch(self, step: int, turn: int = 0) -> tuple[Tensor, Tensor | None, Tensor]:
+        """(content, what the teacher made of it or None, crops of the style pictures), each (N, 3, S, S) 0..1.
+
+        turn: of the critic, where it takes several to a step.
+        """
+        choose = random.Random(f"{self.config.seed}/batch/{step}" + (f"/{turn}" if turn else ""))
         style = self._stack([_cut([choose.choice(self.styles)], self.config.crop, choose)[0] for _ in self._each()])
         if self.pairs:
             chosen = [self._pair(choose) for _ in self._each()]
@@ -182,14 +186,17 @@ class Trainer:
         torch.manual_seed(config.seed)
         self.config, self.samples, self.device = config, samples, device
         self.generator = Generator(config.generator).to(device)
+        initialise(self.generator, config.init)
         self.averaged = copy.deepcopy(self.generator).requires_grad_(False)
-        self.critic = Critic(config.critic_width, config.critic_scales).to(device)
+        self.critic = Critic(config.critic_width, config.critic_scales, config.critic_norm).to(device)
+        initialise(self.critic, config.init)
         self.encoder = Encoder(config.generator).to(device)
         # Averaged as well: an averaged generator does not understand what today's encoder says.
         self.averaged_encoder = copy.deepcopy(self.encoder).requires_grad_(False)
-        self.generator_optimiser = _adam(self.generator, config.learning_rate)
-        self.encoder_optimiser = _adam(self.encoder, config.learning_rate)
-        self.critic_optimiser = _adam(self.critic, config.critic_learning_rate)
+        self.objective = OBJECTIVES[config.objective]
+        self.generator_optimiser = _optimiser(self.generator, config.learning_rate, config)
+        self.encoder_optimiser = _optimiser(self.encoder, config.learning_rate, config)
+        self.critic_optimiser = _optimiser(self.critic, config.critic_learning_rate, config)
         # Torch's convolutions on a CPU take 1.6 times as long in the usual order (torch 2.13, AVX-512).
         for module in self._modules().values():
             module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # its stub forgot this one
@@ -219,18 +226,12 @@ class Trainer:
 
         warming_up = target is not None and progress < config.warm_up
         if (config.adversarial or config.features) and not warming_up:
-            # 1. The critic learns to tell the painter's hand from ours. Both sides are augmented alike, or it would
-            #    learn the augmentation (Zhao et al., "Differentiable Augmentation", 2020).
-            real = style if target is None else _mixed(target, style, config.style_share)
-            penalised = bool(config.r1) and self.steps_done % config.r1_every == 0
-            real = augment(real, random_).requires_grad_(penalised)
-            real_verdicts, fake_verdicts = self.critic(real), self.critic(augment(result.detach(), random_))
-            terms["critic"] = critic_loss = losses.critic_hinge(real_verdicts, fake_verdicts)
-            if penalised:
-                critic_loss = critic_loss + config.r1_every * config.r1 / 2 * losses.r1_penalty(real, real_verdicts)
-            self.critic_optimiser.zero_grad()
-            critic_loss.backward()
-            self.critic_optimiser.step()
+            # 1. The critic learns to tell the painter's hand from ours, on crops of its own where it takes more steps
+            #    than the generator.
+            for turn in range(1, config.critic_steps):
+                self._teach_critic(*self._more(turn, random_), random_)
+            real = style if target is None else _mixed(target, style, config.style_share, random_)
+            terms["critic"] = self._teach_critic(real, result.detach(), random_)
 
             # 2. The generator is judged by the critic, which stands still meanwhile, through the same augmentation:
             #    judged on whole pictures it would learn what the critic never sees, their borders.
@@ -240,7 +241,7 @@ class Trainer:
             random_.set_state(window)
             with torch.no_grad():
                 wanted = self.critic(augment(style if target is None else target, random_))
-            terms["adversarial"] = losses.generator_hinge(verdicts)
+            terms["adversarial"] = self.objective.generator_loss(verdicts)
             terms["features"] = losses.feature_statistics(verdicts, wanted)
             self.critic.requires_grad_(True)
 
@@ -264,6 +265,39 @@ class Trainer:
         self.encoder_optimiser.step()
         self._average()
         return {name: value.detach() for name, value in terms.items()}
+
+    def _teach_critic(self, real: Tensor, fake: Tensor, random_: torch.Generator) -> Tensor:
+        """One step of the critic. Both sides are augmented alike, or it would learn the augmentation (Zhao et al.,
+        "Differentiable Augmentation", 2020). Returns the objective's loss, without penalties."""
+        config = self.config
+        penalised = bool(config.r1) and self.steps_done % config.r1_every == 0
+        real = augment(real, random_).requires_grad_(penalised)
+        fake = augment(fake, random_)
+        real_verdicts = self.critic(real)
+        loss = total = self.objective.critic_loss(real_verdicts, self.critic(fake))
+        if penalised:
+            total = total + config.r1_every * config.r1 / 2 * r1_penalty(real, real_verdicts)
+        if config.penalty:
+            total = total + config.penalty * gradient_penalty(self.critic, real, fake, random_)
+        self.critic_optimiser.zero_grad()
+        total.backward()
+        self.critic_optimiser.step()
+        if config.clip:
+            with torch.no_grad():
+                for weight in self.critic.parameters():
+                    weight.clamp_(-config.clip, config.clip)
+        return loss.detach()
+
+    @torch.no_grad()
+    def _more(self, turn: int, random_: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Reals and fakes for another step of the critic, from crops of their own."""
+        content, target, style = self.samples.batch(self.steps_done, turn)
+        noise = torch.randn(noise_shape(content, self.config), generator=random_, device=self.device)
+        if target is None:
+            return style, self.generator(content, noise)
+        if self.config.reconstruction:
+            noise = self.encoder(content, target)[0].roll(1, 0)
+        return _mixed(target, style, self.config.style_share, random_), self.generator(content, noise)
 
     def progress(self, elapsed: float) -> float:
         """0..1: by steps, or by time where a budget runs out sooner."""
@@ -309,7 +343,7 @@ class Trainer:
             "critic": self.critic,
         }
 
-    def _optimisers(self) -> dict[str, torch.optim.Adam]:
+    def _optimisers(self) -> dict[str, torch.optim.Optimizer]:
         return {
             "generator_optimiser": self.generator_optimiser,
             "encoder_optimiser": self.encoder_optimiser,
@@ -398,14 +432,16 @@ def noise_shape(pictures: Tensor, config: TrainConfig) -> tuple[int, int, int, i
     return count, config.generator.noise, height // STRIDE, width // STRIDE
 
 
-def _adam(module: nn.Module, rate: float) -> torch.optim.Adam:
-    return torch.optim.Adam(module.parameters(), rate, betas=(0.5, 0.99))
+def _optimiser(module: nn.Module, rate: float, config: TrainConfig) -> torch.optim.Optimizer:
+    if config.optimiser == "rmsprop":
+        return torch.optim.RMSprop(module.parameters(), rate)
+    return torch.optim.Adam(module.parameters(), rate, betas=(config.beta1, config.beta2))
 
 
-def _mixed(target: Tensor, style: Tensor, share: float) -> Tensor:
-    """The teacher's pictures with a share of them replaced by crops of the painting itself."""
-    count = round(share * len(target))
-    return torch.cat([target[count:], style[:count]])
+def _mixed(target: Tensor, style: Tensor, share: float, random_: torch.Generator) -> Tensor:
+    """The teacher's pictures, each with a chance of `share` replaced by a crop of the painting itself."""
+    replaced = torch.rand(len(target), 1, 1, 1, generator=random_, device=target.device) < share
+    return torch.where(replaced, style, target)
 
 
 def _pixels(picture: Tensor) -> NDArray[np.uint8]:

@@ -6,31 +6,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812 (the name the field uses)
 from torch import Tensor
 
+from .objectives import Verdicts
 from .teacher import LUMA
-
-Verdicts = list[tuple[Tensor, list[Tensor]]]
-"""What `networks.Critic` returns: logits and features per scale."""
-
-
-def critic_hinge(real: Verdicts, fake: Verdicts) -> Tensor:
-    """E max(0, 1 - D(x)) + E max(0, 1 + D(G)), mean over scales (Lim and Ye 2017; Miyato et al. 2018)."""
-    return _mean([F.relu(1 - r).mean() + F.relu(1 + f).mean() for (r, _), (f, _) in zip(real, fake, strict=True)])
-
-
-def r1_penalty(real: Tensor, verdicts: Verdicts) -> Tensor:
-    """E |grad_x D(x)|^2 on reals, D being the mean logit summed over scales (Mescheder et al. 2018, eq. 9).
-
-    `real` must require grad and `verdicts` come from it. Multiply by gamma / 2.
-    """
-    # One number per sample first: a gradient of the batch's mean would shrink with the batch.
-    per_sample = sum((logits.mean((1, 2, 3)) for logits, _ in verdicts), torch.zeros(()))
-    (gradient,) = torch.autograd.grad(per_sample.sum(), real, create_graph=True)
-    return gradient.square().sum((1, 2, 3)).mean()
-
-
-def generator_hinge(fake: Verdicts) -> Tensor:
-    """-E D(G), mean over scales."""
-    return _mean([-logits.mean() for logits, _ in fake])
 
 
 def feature_statistics(fake: Verdicts, target: Verdicts) -> Tensor:

@@ -125,13 +125,13 @@ class Encoder(nn.Module):
 class Critic(nn.Module):
     """Patch discriminator at several scales (Isola et al. 2017; Wang et al. 2018). Returns logits and features.
 
-    (N, 3, H, W) 0..1 -> one (logits (N, 1, h, w), [features ...]) per scale, full scale first. No normalisation:
-    batch norm would break the gradient penalty, spectral norm learned strokes several times more slowly.
+    (N, 3, H, W) 0..1 -> one (logits (N, 1, h, w), [features ...]) per scale, full scale first.
     """
 
-    def __init__(self, width: int = 32, scales: int = 2) -> None:
+    def __init__(self, width: int = 32, scales: int = 2, norm: str = "none") -> None:
+        """norm: none | batch | spectral (Miyato et al. 2018)"""
         super().__init__()
-        self.scales = nn.ModuleList(PatchCritic(width) for _ in range(scales))
+        self.scales = nn.ModuleList(PatchCritic(width, norm) for _ in range(scales))
 
     def forward(self, picture: Tensor) -> list[tuple[Tensor, list[Tensor]]]:
         x = picture * 2 - 1
@@ -145,7 +145,7 @@ class Critic(nn.Module):
 class PatchCritic(nn.Module):
     """One scale: sees 38 pixels to a logit."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, norm: str = "none") -> None:
         super().__init__()
         widths = (3, width, 2 * width, 4 * width)
         # No padding: borders would be a feature that only crops have.
@@ -154,13 +154,30 @@ class PatchCritic(nn.Module):
         self.out = nn.Conv2d(4 * width, 1, 1)
         for layer in (*self.down, self.wide, self.out):
             nn.init.kaiming_normal_(layer.weight, 0.2)
+            if norm == "spectral":
+                nn.utils.parametrizations.spectral_norm(layer)
+        # Not on what sees the picture (Radford et al. 2016, section 3).
+        normalised = (*widths[2:], 4 * width) if norm == "batch" else ()
+        self.norms = nn.ModuleList([nn.Identity(), *(nn.BatchNorm2d(w) for w in normalised)])
 
     def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         features = []
-        for layer in (*self.down, self.wide):
-            x = _act(layer(x))
+        for index, layer in enumerate((*self.down, self.wide)):
+            x = layer(x)
+            x = _act(self.norms[index](x) if index < len(self.norms) else x)
             features.append(x)
         return self.out(x), features
+
+
+def initialise(module: nn.Module, how: str) -> None:
+    """Every convolution's weights anew: normal with deviation .02 (DCGAN: Radford et al. 2016, section 3) or orthogonal
+    (Saxe et al. 2014); `layer` leaves them as they are."""
+    if how == "layer":
+        return
+    for weight in module.parameters():
+        if weight.ndim == 4:  # only convolutions have such
+            with torch.no_grad():
+                nn.init.normal_(weight, 0, 0.02) if how == "normal" else nn.init.orthogonal_(weight)
 
 
 def receptive_radius(config: GeneratorConfig) -> int:

@@ -233,9 +233,11 @@ def test_train_sends_only_what_was_given(pentimento: Pentimento, monkeypatch: py
     code, out, _ = pentimento(
         *("train", "--style-picture", "a.jpg", "b.jpg", "--content", "renders", "--out", "out/mine", "--budget", "2m"),
         *("--route", "adversarial", "--resume", "--set", "batch=2", "--set", 'generator={"width": 48}'),
+        *("--objective", "bce", "--r1", "1"),
     )
     assert code == 0 and "Style 'Mine' is ready" in out
-    config = {"budget": 120.0, "route": "adversarial", "batch": 2, "generator": {"width": 48}}
+    config = {"budget": 120.0, "route": "adversarial", "objective": "bce", "r1": 1.0, "batch": 2}
+    config["generator"] = {"width": 48}
     assert sent == [protocol.TrainRequest("cli", ("a.jpg", "b.jpg"), "renders", "out/mine", config, resume=True)]
 
 

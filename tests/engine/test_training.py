@@ -99,14 +99,16 @@ def test_the_pack_keeps_what_explanations_need(pictures: Path) -> None:
     assert any(n.startswith("encoder/") for n in names)
 
 
-def test_a_resumed_run_equals_the_uninterrupted_one(pictures: Path) -> None:
-    list(train(request(pictures, "whole", steps=6)))
-    broken = train(request(pictures, "broken", steps=6))
+@pytest.mark.parametrize("settings", [{}, {"objective": "wgan"}, {"objective": "wgan-gp", "critic_norm": "spectral"}])
+def test_a_resumed_run_equals_the_uninterrupted_one(pictures: Path, settings: dict) -> None:
+    """Also with RMSprop's memory, a critic of several steps and the state of a spectral norm."""
+    list(train(request(pictures, "whole", steps=6, **settings)))
+    broken = train(request(pictures, "broken", steps=6, **settings))
     for event in broken:  # stopped by hand after the second checkpoint
         if isinstance(event, Preview) and event.caption == "Step 4":
             break
     broken.close()  # type: ignore[attr-defined]
-    list(train(request(pictures, "broken", resume=True, steps=6)))
+    list(train(request(pictures, "broken", resume=True, steps=6, **settings)))
     one, two = (style_pack.load(pictures / name) for name in ("whole", "broken"))
     assert one.files["generator.onnx"] == two.files["generator.onnx"]
 
@@ -299,23 +301,6 @@ def test_export_parity_and_its_alarm() -> None:
         generator.leave.bias += 0.01
     with pytest.raises(EngineError, match="differs"):
         parity(generator, data)
-
-
-def verdicts(*values: float) -> losses.Verdicts:
-    return [(torch.tensor(values).view(-1, 1, 1, 1), [])]
-
-
-def test_hinge_on_hand_computed_numbers() -> None:
-    # reals 2 and 0: max(0, 1 - 2) = 0, max(0, 1 - 0) = 1; fakes -3 and 1: 0 and 2
-    assert float(losses.critic_hinge(verdicts(2.0, 0.0), verdicts(-3.0, 1.0))) == pytest.approx(0.5 + 1.0)
-    assert float(losses.generator_hinge(verdicts(-3.0, 1.0))) == pytest.approx(1.0)
-
-
-def test_r1_of_a_linear_critic_is_the_square_of_its_weights() -> None:
-    weights = torch.tensor([1.0, -2.0, 0.5]).view(1, 3, 1, 1)
-    real = torch.rand(4, 3, 5, 5, requires_grad=True)
-    logits = (real * weights).sum((1, 2, 3), keepdim=True)
-    assert float(losses.r1_penalty(real, [(logits, [])]).detach()) == pytest.approx(25 * (1 + 4 + 0.25), rel=1e-5)
 
 
 def test_coarse_l1_is_blind_to_strokes_and_sees_colour() -> None:
