@@ -27,7 +27,7 @@ class TrainConfig:
     """Edge in pixels of the pictures it practises on."""
     style_side: int = 1024
     """Long side of the style picture while training. Strokes in results are as many pixels wide as here."""
-    steps: int = 6000
+    steps: int = 4500
     """Steps of the generator. Palette after 200, strokes after 1,000; more make them sharper, forms clearer."""
     budget: float = 0.0
     """Seconds for everything, export included; 0 has no limit. At its end there is a finished style."""
@@ -41,15 +41,15 @@ class TrainConfig:
     it (optimiser, learning rates, critic steps, clip, penalty, r1), unless they are given as well."""
     optimiser: str = "adam"
     """adam | rmsprop"""
-    learning_rate: float = 8e-4
+    learning_rate: float = 6e-4
     """Of generator and encoder"""
-    critic_learning_rate: float = 4e-4
+    critic_learning_rate: float = 3e-4
     beta1: float = 0.5
     """Adam's: with the usual .9 a generator overshoots what its critic has moved on from."""
     beta2: float = 0.99
-    decay: float = 0.8
-    """Share of the run, at its end, over which the learning rates fall to a twentieth. Falling early gives sharper
-    strokes at the same number of steps than the usual long plateau."""
+    decay: float = 1.0
+    """Share of the run, at its end, over which the learning rates fall to a twentieth. Falling from the first step
+    gives sharper strokes at the same number of steps than the usual long plateau."""
     critic_steps: int = 1
     """Steps of the critic for one of the generator: Wasserstein objectives want it near its optimum."""
     clip: float = 0.0
@@ -62,13 +62,14 @@ class TrainConfig:
     critic_norm: str = "none"
     """none | batch | spectral. Spectral norm learned strokes several times more slowly; batch norm makes samples depend
     on each other, so no penalty goes with it."""
-    r1: float = 0.02
+    r1: float = 0.2
     """Gamma of the R1 penalty on the critic, with every objective; without normalisation this keeps it smooth."""
     r1_every: int = 8
     """Steps between penalties: lazy regularisation costs an eighth and does the same (Karras et al. 2020)."""
-    adversarial: float = 1.0
-    """Weight of the critic's verdict. At 0 there is no critic and the strokes average away."""
-    features: float = 3.0
+    adversarial: float = 0.2
+    """Weight of the critic's verdict. At 0 (with `features`) there is no critic: strokes stay soft and forms melt. At 1
+    the generator answers a young critic with a ripple that takes thousands of steps to go."""
+    features: float = 2.0
     """Weight of matched means and deviations of the critic's features."""
     coarse: float = 8.0
     """Weight of L1 on pictures averaged over `coarse_pixels`: colours and forms in their place, strokes left free."""
@@ -78,13 +79,14 @@ class TrainConfig:
     """Weight of L1 to the teacher's own picture where the encoder read the noise off that picture (cVAE-GAN: Zhu et
     al., "Toward Multimodal Image-to-Image Translation", 2017). Told which strokes are meant, the generator learns to
     draw strokes by plain regression, long before the critic can teach it."""
-    warm_up: float = 0.4
-    """Share of the run without the critic, at half the cost: it then starts from strokes, not from blur."""
+    warm_up: float = 0.33
+    """Share of the run in which the generator repeats strokes and nothing else. It costs a third of a whole step and
+    teaches most of what there is to learn; the critic then refines strokes instead of growing a grain out of blur."""
     code: float = 0.1
     """Weight of the divergence of that noise from a standard normal: keeps its scale, lets it tell strokes only."""
     structure: float = 4.0
     """adversarial route: weight of luminance structure at 1/2 to 1/8 scale."""
-    patches: float = 8.0
+    patches: float = 4.0
     """Weight of the sliced Wasserstein distance between 7x7 patches at three scales: brings strokes on their way long
     before the critic sees them, but alone repeats one dash everywhere."""
     style_share: float = 0.25

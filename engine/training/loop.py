@@ -213,19 +213,38 @@ class Trainer:
         noise = torch.randn(noise_shape(content, config), generator=random_, device=self.device)
         terms: dict[str, Tensor] = {}
 
-        # 0. The encoder reads off the teacher's pictures which strokes it chose, and the generator repeats them. Then
-        #    it paints each content with the strokes of its neighbour: so it will be in use, where strokes come from the
-        #    style's stroke field and have to fit any content.
+        # The encoder reads off the teacher's pictures which strokes it chose, and the generator repeats them. Later it
+        # also paints each content with the strokes of its neighbour: so it will be in use, where strokes come from the
+        # style's stroke field and have to fit any content.
+        warming_up = False
         if target is not None and config.reconstruction:
             mean, log_variance = self.encoder(content, target)
             repeated = self.generator(content, mean + noise * (log_variance / 2).exp())
             terms["reconstruction"] = (repeated - target).abs().mean()
             terms["code"] = losses.code_divergence(mean, log_variance)
             noise = mean.detach().roll(1, 0)
-        result = self.generator(content, noise)
+            warming_up = progress < config.warm_up
+        if not warming_up:
+            terms |= self._judged(content, target, style, noise, random_)
 
-        warming_up = target is not None and progress < config.warm_up
-        if (config.adversarial or config.features) and not warming_up:
+        total = sum(getattr(config, name) * value for name, value in terms.items() if name != "critic")
+        assert isinstance(total, Tensor)
+        self.generator_optimiser.zero_grad()
+        self.encoder_optimiser.zero_grad()
+        total.backward()
+        self.generator_optimiser.step()
+        self.encoder_optimiser.step()
+        self._average()
+        return {name: value.detach() for name, value in terms.items()}
+
+    def _judged(
+        self, content: Tensor, target: Tensor | None, style: Tensor, noise: Tensor, random_: torch.Generator
+    ) -> dict[str, Tensor]:
+        """Loss terms of pictures painted with free strokes: nobody knows what they must look like, but the critic."""
+        config = self.config
+        terms: dict[str, Tensor] = {}
+        result = self.generator(content, noise)
+        if config.adversarial or config.features:
             # 1. The critic learns to tell the painter's hand from ours, on crops of its own where it takes more steps
             #    than the generator.
             for turn in range(1, config.critic_steps):
@@ -255,16 +274,7 @@ class Trainer:
         if config.patches:
             wanted_patches = style if target is None else target
             terms["patches"] = losses.sliced_wasserstein(result, wanted_patches, 7, 3, 48, random_)
-
-        total = sum(getattr(config, name) * value for name, value in terms.items() if name != "critic")
-        assert isinstance(total, Tensor)
-        self.generator_optimiser.zero_grad()
-        self.encoder_optimiser.zero_grad()
-        total.backward()
-        self.generator_optimiser.step()
-        self.encoder_optimiser.step()
-        self._average()
-        return {name: value.detach() for name, value in terms.items()}
+        return terms
 
     def _teach_critic(self, real: Tensor, fake: Tensor, random_: torch.Generator) -> Tensor:
         """One step of the critic. Both sides are augmented alike, or it would learn the augmentation (Zhao et al.,
