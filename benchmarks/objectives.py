@@ -65,7 +65,8 @@ def main() -> int:
             print(json.dumps({"objective": name, "seed": seed, **numbers}), flush=True)
     seconds = seconds_per_step(configs, painting, arguments)
     rows = [row(configs[name], closed[name], seconds[name]) for name in arguments.only]
-    print(machine.write("objectives", {"painting": STYLE.name, "steps": arguments.steps, "set": given, "rows": rows}))
+    result = {"painting": STYLE.name, "steps": arguments.steps, "set": given, "rows": rows}
+    print(machine.write("_".join(["objectives", *given]), result))  # beside the result as published, not over it
     if arguments.table:
         with NewFile(arguments.table) as new:
             new.file.write(table(rows, arguments.steps, given).encode())
