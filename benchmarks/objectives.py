@@ -42,7 +42,7 @@ def main() -> int:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--only", nargs="*", default=list(OBJECTIVES), choices=list(OBJECTIVES), metavar="NAME")
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
-    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--steps", type=int, default=TrainConfig().steps)
     parser.add_argument("--set", nargs="*", default=[], metavar="FIELD=JSON", help="fields of TrainConfig, for all")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--table", type=Path, help="Markdown to write")
