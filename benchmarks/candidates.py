@@ -58,8 +58,8 @@ def main() -> int:
     wanted = references(arguments.shared, painting)
     rows, pictures = [], {}
     for name in arguments.only:
-        seconds = _train(name, content, arguments)
-        numbers, pictures[name] = _measure(name, arguments, painting, wanted)
+        seconds = train_candidate(name, CANDIDATES[name], content, arguments)
+        numbers, pictures[name] = measure(name, arguments, painting, wanted)
         rows.append({"candidate": name, "steps": arguments.steps, "seconds": round(seconds), **numbers})
         print(json.dumps(rows[-1]), flush=True)
     print(machine.write("candidates", {"painting": STYLE.name, "rows": rows}))
@@ -69,10 +69,10 @@ def main() -> int:
     return 0
 
 
-def _train(name: str, content: Path, arguments: argparse.Namespace) -> float:
-    """Seconds the training took, the teacher's part left out where its pairs lay there already."""
+def train_candidate(name: str, changes: dict[str, Any], content: Path, arguments: argparse.Namespace) -> float:
+    """Trains with `changes` to the defaults. Seconds it took, without the teacher where its pairs lay there already."""
     out = _folder(name, arguments)
-    config = {"style_side": STYLE.side, "steps": arguments.steps, "device": arguments.device, **CANDIDATES[name]}
+    config = {"style_side": STYLE.side, "steps": arguments.steps, "device": arguments.device, **changes}
     pairs = arguments.work / "pairs"
     mine = out.with_name(out.name + ".training") / "pairs"
     if pairs.is_dir() and not mine.exists():
@@ -110,7 +110,7 @@ def references(shared: Path, painting: Tensor) -> list[Reference]:
     return found
 
 
-def _measure(
+def measure(
     name: str, arguments: argparse.Namespace, painting: Tensor, wanted: list[Reference]
 ) -> tuple[dict[str, Any], list[Any]]:
     pack = style_pack.load(_folder(name, arguments))

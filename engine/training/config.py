@@ -106,8 +106,8 @@ class TrainConfig:
 
 def from_json(changes: dict[str, Any]) -> TrainConfig:
     """Defaults with `changes`; nested configs are objects. Unknown names and wrong values raise EngineError."""
-    objective = OBJECTIVES.get(changes.get("objective", ""))
-    published = objective.published if objective else {}
+    name = changes.get("objective")
+    published = OBJECTIVES[name].published if isinstance(name, str) and name in OBJECTIVES else {}
     return check(_changed(TrainConfig(), {**published, **changes}))
 
 
@@ -119,14 +119,18 @@ def to_json(config: TrainConfig) -> dict[str, Any]:
 def check(config: TrainConfig) -> TrainConfig:
     """The cheap checks, before anything is loaded."""
     penalised = config.r1 > 0 or config.penalty > 0
+    rates = min(config.learning_rate, config.critic_learning_rate)
     problems = {
         f"objective must be one of {', '.join(OBJECTIVES)}": config.objective not in OBJECTIVES,
         "optimiser must be adam or rmsprop": config.optimiser not in ("adam", "rmsprop"),
         "init must be layer, normal or orthogonal": config.init not in ("layer", "normal", "orthogonal"),
         "critic_norm must be none, batch or spectral": config.critic_norm not in ("none", "batch", "spectral"),
         "critic_norm batch does not go with r1 or penalty": config.critic_norm == "batch" and penalised,
+        "batch norm of the critic needs a batch of at least 2": config.critic_norm == "batch" and config.batch < 2,
         "critic_norm spectral does not go with clip": config.critic_norm == "spectral" and config.clip > 0,
-        "critic_steps must be at least 1": config.critic_steps < 1,
+        "critic_steps and r1_every must be at least 1": min(config.critic_steps, config.r1_every) < 1,
+        "learning_rate and critic_learning_rate must be above 0": rates <= 0,
+        "beta1 and beta2 must be at least 0 and below 1": not all(0 <= b < 1 for b in (config.beta1, config.beta2)),
         "clip, penalty and r1 must not be negative": min(config.clip, config.penalty, config.r1) < 0,
         "decay must be between 0 and 1": not 0 <= config.decay <= 1,
         "size must be at least 64": config.size < 64,

@@ -94,11 +94,14 @@ def gradient_penalty(
 ) -> Tensor:
     """E (|grad D(x)| - 1)^2 between reals and fakes (Gulrajani et al. 2017, eq. 3). Multiply by lambda.
 
-    Each sample gets a place of its own on the way from fake to real, both (N, 3, H, W).
+    D is the mean logit over scales, as in the loss: its slope is what has to be 1. Each sample gets a place of its own
+    on the way from fake to real, both (N, 3, H, W).
     """
     share = torch.rand(len(real), 1, 1, 1, generator=random, device=real.device)
     between = (share * real.detach() + (1 - share) * fake.detach()).requires_grad_(True)
-    norm = _gradient(between, critic(between)).square().sum((1, 2, 3)).sqrt()
+    verdicts = critic(between)
+    # Not the root of a sum of squares: where a critic is flat its slope is infinite, and weights would be lost.
+    norm = torch.linalg.vector_norm(_gradient(between, verdicts) / len(verdicts), dim=(1, 2, 3))
     return (norm - 1).square().mean()
 
 

@@ -13,9 +13,12 @@ from torch import Tensor, nn
 
 from engine.errors import EngineError
 from engine.training.config import TrainConfig, from_json
+from engine.training.data import Pair
+from engine.training.loop import Samples, Trainer
 from engine.training.networks import Critic, Generator, GeneratorConfig, initialise
 from engine.training.objectives import OBJECTIVES, Objective, Verdicts, gradient_penalty, r1_penalty
 
+CPU = torch.device("cpu")
 SIGMOID = 1 / (1 + math.e**-1)
 
 
@@ -69,6 +72,26 @@ def test_the_gradient_penalty_of_a_linear_critic_is_known(length: float) -> None
     real, fake = torch.rand(4, 3, 5, 5), torch.rand(4, 3, 5, 5)
     penalty = gradient_penalty(linear(weights), real, fake, torch.Generator().manual_seed(0))
     assert float(penalty.detach()) == pytest.approx((length - 1) ** 2, abs=1e-5)
+
+
+def test_the_gradient_penalty_is_of_the_critic_the_loss_knows() -> None:
+    """The mean over scales: with their sum the published weight would count three times on three scales."""
+    weights = torch.randn(1, 3, 5, 5, generator=torch.Generator().manual_seed(0))
+    one = linear(2 * weights / weights.norm())
+    real, fake = torch.rand(4, 3, 5, 5), torch.rand(4, 3, 5, 5)
+    penalty = gradient_penalty(lambda x: 3 * one(x), real, fake, torch.Generator().manual_seed(0))
+    assert float(penalty.detach()) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_where_the_critic_is_flat_the_gradient_penalty_still_teaches_numbers() -> None:
+    """The root of nothing has no slope: one such sample would make every weight not a number."""
+    weights = torch.zeros(1, 3, 1, 1, requires_grad=True)
+    penalty = gradient_penalty(
+        linear(weights), torch.rand(2, 3, 5, 5), torch.rand(2, 3, 5, 5), torch.Generator().manual_seed(0)
+    )
+    penalty.backward()
+    assert float(penalty.detach()) == 1.0
+    assert weights.grad is not None and bool(weights.grad.isfinite().all())
 
 
 def test_the_gradient_penalty_looks_between_reals_and_fakes() -> None:
@@ -194,11 +217,77 @@ def test_the_default_objective_is_the_default() -> None:
         ({"init": "zeros"}, "init"),
         ({"critic_steps": 0}, "critic_steps"),
         ({"r1": -1.0}, "r1"),
+        ({"r1_every": 0}, "r1_every"),
+        ({"beta1": 1.0}, "beta1"),
+        ({"beta2": -0.1}, "beta2"),
+        ({"critic_learning_rate": 0.0}, "learning_rate"),
+        ({"objective": ["hinge"]}, "objective"),
+        ({"critic_norm": "batch", "r1": 0.0, "batch": 1}, "batch norm"),
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(EngineError, match=said):
         from_json(changes)
+
+
+# ---------------------------------------------------------------- in the trainer
+
+TINY = {
+    **{"size": 64, "style_side": 64, "crop": 48, "critic_scales": 1, "critic_width": 4, "device": "cpu"},
+    **{"warm_up": 0.0, "r1_every": 1, "generator": {"width": 8, "blocks": 1, "half": 4, "full": 4, "noise": 2}},
+}
+
+
+def trainer(**changes: object) -> Trainer:
+    """With random pictures, and the critic at play from the first step."""
+    config = from_json({**TINY, **changes})
+    random = torch.Generator().manual_seed(0)
+    content, painted = torch.randint(0, 256, (2, 3, 64, 64), generator=random, dtype=torch.uint8)
+    style = torch.rand(3, 64, 64, generator=random)
+    return Trainer(config, Samples(config, [Pair(content, painted, torch.zeros(2, 1, 1))], [], [style], CPU), CPU)
+
+
+def weights_of(critic: nn.Module) -> Tensor:
+    return torch.cat([weight.detach().flatten() for weight in critic.parameters()])
+
+
+def test_wgan_holds_every_weight_of_the_critic_within_its_limit() -> None:
+    training = trainer(objective="wgan")
+    assert float(weights_of(training.critic).abs().max()) > 0.1
+    training.step(0.0)
+    assert float(weights_of(training.critic).abs().max()) == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_r1_flattens_the_critic_with_every_objective(name: str) -> None:
+    """What it is for: the slope at real pictures, after some steps with and without it. Whatever else holds the slope
+    is left out."""
+    alone = {"clip": 0.0, "penalty": 0.0, "critic_steps": 1, "critic_learning_rate": 5e-3}
+
+    def slope(r1: float) -> float:
+        training = trainer(objective=name, r1=r1, **alone)
+        for _ in range(20):
+            training.step(0.0)
+        real = training.samples.batch(0)[2].requires_grad_(True)
+        return float(r1_penalty(real, training.critic(real)).detach())
+
+    assert slope(100.0) < 0.5 * slope(0.0)
+
+
+def test_every_step_of_the_critic_has_crops_of_its_own() -> None:
+    samples = trainer(objective="wgan").samples
+    seen = [torch.cat([part for part in samples.batch(1, turn) if part is not None]) for turn in range(5)]
+    assert all(not torch.equal(a, b) for i, a in enumerate(seen) for b in seen[:i])
+    again = torch.cat([part for part in samples.batch(1, 3) if part is not None])
+    assert torch.equal(again, seen[3])
+
+
+@pytest.mark.parametrize(("name", "steps"), [("hinge", 1), ("wgan", 5), ("wgan-gp", 5)])
+def test_the_critic_steps_as_often_as_published(name: str, steps: int) -> None:
+    training = trainer(objective=name)
+    training.step(0.0)
+    done = {name: max(int(state["step"]) for state in o.state.values()) for name, o in training._optimisers().items()}
+    assert done == {"generator_optimiser": 1, "encoder_optimiser": 1, "critic_optimiser": steps}
 
 
 # ---------------------------------------------------------------- networks

@@ -87,6 +87,14 @@ def test_training_ends_in_a_style_that_runs(pictures: Path) -> None:
     assert all(Path(e.path).exists() for e in events if isinstance(e, Preview))
 
 
+def test_the_recipe_holds_the_numbers_that_were_published(pictures: Path) -> None:
+    """Not only the objective's name: another version may know other numbers."""
+    list(train(request(pictures, objective="wgan", critic_steps=2)))
+    recipe = style_pack.load(pictures / "style").recipe["training"]
+    wanted = {"objective": "wgan", "optimiser": "rmsprop", "learning_rate": 5e-5, "clip": 0.01, "critic_steps": 2}
+    assert {name: recipe[name] for name in wanted} == wanted
+
+
 def test_the_pack_keeps_what_explanations_need(pictures: Path) -> None:
     list(train(request(pictures)))
     with safe_open(str(pictures / "style" / "training.safetensors"), "pt") as kept:

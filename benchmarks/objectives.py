@@ -1,0 +1,142 @@
+"""The adversarial objectives compared: the same painting, the teacher's same pairs, several seeds each.
+
+    python -m benchmarks.objectives --shared FOLDER --work FOLDER [--only NAME ...] [--seeds N ...] [--steps N]
+        [--set FIELD=JSON ...] [--table FILE] [--sheet FILE]
+
+Every objective is trained with what was published for it, and with `--set` on top. Records the way closed between
+colour transfer and teacher on eight pictures never trained on, for each seed, and the seconds of a step. A stopped run
+goes on where it was when it is started again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from engine.atomic import NewFile
+from engine.contact_sheet import Cell, Look, contact_sheet, save_jpeg
+from engine.training.config import TrainConfig, from_json
+from engine.training.data import load_pair, load_picture
+from engine.training.loop import Samples, Trainer, choose_device
+from engine.training.objectives import OBJECTIVES
+
+from . import machine
+from .candidates import STYLE, measure, references, train_candidate
+from .train_library import practice_content
+
+ROUNDS = 16
+"""Steps timed of each objective: twice `r1_every`, so that lazy R1 counts for what it costs."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shared", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--only", nargs="*", default=list(OBJECTIVES), choices=list(OBJECTIVES), metavar="NAME")
+    parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
+    parser.add_argument("--steps", type=int, default=TrainConfig().steps)
+    parser.add_argument("--set", nargs="*", default=[], metavar="FIELD=JSON", help="fields of TrainConfig, for all")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--table", type=Path, help="Markdown to write")
+    parser.add_argument("--sheet", type=Path, help="JPEG to write: the first seed's pictures of each objective")
+    arguments = parser.parse_args()
+    given = {field: json.loads(value) for field, _, value in (change.partition("=") for change in arguments.set)}
+    configs = {name: from_json({"objective": name, **given}) for name in arguments.only}  # wrong ones end it here
+    content = practice_content(arguments.shared / "content", arguments.work / "content")
+    painting = load_picture(arguments.shared / "styles" / STYLE.picture, STYLE.side)
+    wanted = references(arguments.shared, painting)
+    closed: dict[str, dict[int, Any]] = {name: {} for name in arguments.only}
+    pictures: dict[str, list[Any]] = {}
+    for seed in arguments.seeds:  # outermost, so that a run cut short has compared all objectives on some seeds
+        for name in arguments.only:
+            run = f"{name} seed {seed}"
+            train_candidate(run, {"objective": name, **given, "seed": seed}, content, arguments)
+            numbers, made = measure(run, arguments, painting, wanted)
+            closed[name][seed] = numbers["median_way_closed"]
+            pictures.setdefault(name, made)
+            print(json.dumps({"objective": name, "seed": seed, **numbers}), flush=True)
+    seconds = seconds_per_step(configs, painting, arguments)
+    rows = [row(configs[name], closed[name], seconds[name]) for name in arguments.only]
+    result = {"painting": STYLE.name, "steps": arguments.steps, "set": given, "rows": rows}
+    print(machine.write("_".join(["objectives", *given]), result))  # beside the result as published, not over it
+    if arguments.table:
+        with NewFile(arguments.table) as new:
+            new.file.write(table(rows, arguments.steps, given).encode())
+    if arguments.sheet:
+        cells = [[Cell(p, name) for p in made] for name, made in pictures.items()]
+        save_jpeg(contact_sheet(cells, STYLE.name, Look(width=256, height=256)), arguments.sheet)
+    return 0
+
+
+def seconds_per_step(
+    configs: dict[str, TrainConfig], painting: Tensor, arguments: argparse.Namespace
+) -> dict[str, float]:
+    """Mean of a step in which the critic plays. The objectives take turns: a busy moment is nobody's alone."""
+    device = choose_device(arguments.device)
+    pairs = [load_pair(path) for path in sorted((arguments.work / "pairs").glob("*.safetensors"))]
+    playing = {name: replace(config, warm_up=0.0) for name, config in configs.items()}
+    trainers = {name: Trainer(c, Samples(c, pairs, [], [painting], device), device) for name, c in playing.items()}
+    taken: dict[str, list[float]] = {name: [] for name in configs}
+    for _ in range(1 + ROUNDS):
+        for name, trainer in trainers.items():
+            started = time.perf_counter()
+            trainer.step(0.0)
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            taken[name].append(time.perf_counter() - started)
+    return {name: statistics.mean(times[1:]) for name, times in taken.items()}  # the first one warms up
+
+
+def row(config: TrainConfig, closed: dict[int, float], seconds: float) -> dict[str, Any]:
+    """What one objective came to over its seeds, beside the settings that it played with."""
+    settings = ("optimiser", "learning_rate", "critic_learning_rate", "critic_steps", "clip", "penalty", "r1")
+    return {
+        "objective": config.objective,
+        "median_way_closed": round(statistics.median(closed.values()), 3),
+        "spread": round(max(closed.values()) - min(closed.values()), 3),
+        "way_closed": closed,
+        "seconds_per_step": round(seconds, 3),
+        **{name: getattr(config, name) for name in settings},
+    }
+
+
+def table(rows: list[dict[str, Any]], steps: int, given: dict[str, Any]) -> str:
+    """The same as a page of the docs."""
+    here = machine.describe()
+    seeds = ", ".join(map(str, rows[0]["way_closed"]))
+    titles = (
+        *("objective", "R1", "optimiser", "learning rates", "critic steps"),
+        *("way closed, median of seeds", "each seed", "spread", "seconds per step"),
+    )
+    lines = [
+        "# Adversarial objectives",
+        "",
+        f"{STYLE.name}, {steps} steps, seeds {seeds}, each objective with what was published for it",
+        f"{f'and {json.dumps(given)} for all' if given else 'and nothing else'}.",
+        f"Measured by `benchmarks.objectives` on {here['graphics'] or here['processor']}, {here['date']}.",
+        "Way closed: share of the way from colour transfer (0) to teacher (1) in bidirectional patch distance,",
+        "median over eight pictures never trained on. Seconds: of a step in which the critic plays.",
+        "",
+        "| " + " | ".join(titles) + " |",
+        "|" + "---|" * len(titles),
+    ]
+    for r in rows:
+        cells = (
+            *(r["objective"], r["r1"], r["optimiser"], f"{r['learning_rate']:g}, {r['critic_learning_rate']:g}"),
+            *(r["critic_steps"], r["median_way_closed"], ", ".join(f"{c:g}" for c in r["way_closed"].values())),
+            *(r["spread"], r["seconds_per_step"]),
+        )
+        lines.append("| " + " | ".join(f"{cell}" for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
