@@ -50,11 +50,11 @@ def scale_of(recipe: Json) -> Scale:
         return Scale()
     teacher = training.get("teacher")
     levels = teacher.get("levels") if isinstance(teacher, dict) else None
-    last = levels[-1] if isinstance(levels, (list, tuple)) and levels else None
-    side, search = training.get("style_side"), last
+    search = levels[-1] if isinstance(levels, (list, tuple)) and levels else None
+    side = training.get("style_side")
     return Scale(
         side if isinstance(side, int) and SMALLEST <= side <= 16384 else Scale.style_side,
-        search if isinstance(search, float) and 0.05 <= search <= 1 else Scale.search,
+        search if isinstance(search, (int, float)) and 0.05 <= search <= 1 else Scale.search,
     )
 
 

@@ -102,6 +102,13 @@ def test_the_teacher_is_asked_only_by_name(studio: Path) -> None:
     assert teacher < plain and row["way_closed"] == pytest.approx((plain - ours) / (plain - teacher))
 
 
+def test_one_odd_picture_does_not_decide_the_way_closed() -> None:
+    rows = [
+        {"content": name, "way_closed": way, "structure": way} for name, way in (("a", 0.4), ("b", 0.6), ("c", 20.0))
+    ]
+    assert evaluate._typical(rows) == {"way_closed": 0.6, "structure": pytest.approx(7)}
+
+
 def test_finished_pictures_are_measured_like_a_style(studio: Path, tmp_path: Path) -> None:
     """As `stylize` leaves them: overlays beside results, an EXR beside its PNG."""
     for name in ("a", "b", "c"):
@@ -118,6 +125,12 @@ def test_finished_pictures_are_measured_like_a_style(studio: Path, tmp_path: Pat
     (tmp_path / "b_brush_scale.png").unlink()
     with pytest.raises(EngineError, match="no result made from b"):
         report(request)
+    twins = tmp_path / "twins"
+    for name in ("x/a.png", "y/a.png"):
+        (twins / name).parent.mkdir(parents=True)
+        Image.open(studio / "content" / "a.png").save(twins / name)
+    with pytest.raises(EngineError, match="Two contents are called a"):
+        report(replace(request, content=str(twins)))
 
 
 def test_features_from_a_file(studio: Path, tmp_path: Path) -> None:
