@@ -26,11 +26,11 @@ from engine.protocol import TrainRequest
 from engine.runtime import Session
 from engine.training.data import load_picture, to_bytes
 from engine.training.loop import train
-from engine.training.metrics import colour_transfer
+from engine.training.metrics import colour_transfer, way_closed
 from engine.training.teacher import Guide, TeacherConfig, paint
 
 from . import machine
-from .quality import INPUTS, distance, square, stylized, way_closed
+from .quality import INPUTS, distance, square, stylized
 from .train_library import LIBRARY, held_out, practice_content
 
 CANDIDATES: dict[str, dict[str, Any]] = {
@@ -117,8 +117,7 @@ def measure(
     session = Session(pack, "cpu")
     made = [torch.from_numpy(stylized(session, reference.content)) for reference in wanted]
     closed = [
-        way_closed({"ours": distance(m, painting), "colour transfer": r.colour_transfer, "teacher": r.teacher})
-        for m, r in zip(made, wanted, strict=True)
+        way_closed(distance(m, painting), r.colour_transfer, r.teacher) for m, r in zip(made, wanted, strict=True)
     ]
     numbers = {
         "median_way_closed": round(statistics.median(closed), 3),

@@ -79,10 +79,7 @@ def _train(arguments: argparse.Namespace) -> int:
     try:
         from .training.loop import train
     except ModuleNotFoundError as error:
-        raise EngineError(
-            f"Training needs the package {error.name}, which this Python does not have.",
-            "Install it: pip install -e '.[train]' in the folder of Pentimento.",
-        ) from error
+        raise _not_for_training("Training", error) from error
 
     request = protocol.TrainRequest(
         JOB,
@@ -93,6 +90,26 @@ def _train(arguments: argparse.Namespace) -> int:
         arguments.resume,
     )
     return _follow(train(request), arguments)
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    if arguments.votes:
+        from .blind import count_votes
+
+        votes = tuple(str(path) for path in arguments.votes)
+        return _follow(count_votes(protocol.VotesRequest(JOB, votes, _text(arguments.blind))), arguments)
+    try:
+        from .evaluate import evaluate
+    except ModuleNotFoundError as error:
+        raise _not_for_training("Evaluating", error) from error
+    return _follow(evaluate(_evaluation(arguments)), arguments)
+
+
+def _not_for_training(doing: str, error: ModuleNotFoundError) -> EngineError:
+    return EngineError(
+        f"{doing} needs the package {error.name}, which this Python does not have.",
+        "Install it: pip install -e '.[train]' in the folder of Pentimento.",
+    )
 
 
 def _import_style(arguments: argparse.Namespace) -> int:
@@ -154,6 +171,30 @@ def _config(arguments: argparse.Namespace) -> protocol.Json:
     names = ("budget", "steps", "size", "seed", "device", "route", "objective", "r1")
     named = {name: getattr(arguments, name) for name in names}
     return {**{name: value for name, value in named.items() if value is not None}, **dict(arguments.set)}
+
+
+def _evaluation(arguments: argparse.Namespace) -> protocol.EvaluateRequest:
+    return protocol.EvaluateRequest(
+        JOB,
+        styles=tuple(arguments.style),
+        pictures=tuple(str(folder) for folder in arguments.pictures),
+        style_picture=_text(arguments.style_picture),
+        content=_text(arguments.content),
+        sequence=_text(arguments.sequence),
+        metrics=tuple(dict.fromkeys(arguments.metric)),
+        count=arguments.count,
+        size=arguments.size,
+        seeds=arguments.seeds,
+        extractor=_text(arguments.extractor),
+        blind=_text(arguments.blind),
+        seed=arguments.seed,
+        device=arguments.device,
+    )
+
+
+def _text(path: Path | None) -> str:
+    """Empty where nothing was given: then `.` would stand for this folder."""
+    return "" if path is None else str(path)
 
 
 def _folder(path: Path) -> Path:
@@ -346,7 +387,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="pentimento", description="Painted looks for renders and textures.")
     parser.add_argument("--version", action="version", version=f"pentimento {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for add in (_add_demo, _add_styles, _add_stylize, _add_train, _add_import, _add_export, _add_info):
+    for add in (_add_demo, _add_styles, _add_stylize, _add_train, _add_evaluate, _add_import, _add_export, _add_info):
         add(commands)
     return parser
 
@@ -439,6 +480,60 @@ def _add_train(commands: Any) -> None:
     )
 
 
+def _add_evaluate(commands: Any) -> None:
+    about = "Measure a style's results, compare two, or let eyes judge them blind."
+    parser = _command(
+        commands,
+        "evaluate",
+        _evaluate,
+        about,
+        "--style 'Starry Night' --style-picture starry_night.jpg --content renders",
+        "--style mine --style 'Starry Night' --style-picture starry_night.jpg --content renders --blind page",
+        "--blind page --votes votes.json",
+        "--style mine --sequence shot --metric warp",
+        "--pictures theirs --pictures ours --style-picture a.jpg --content photos --extractor inception.onnx",
+    )
+    subjects = parser.add_argument_group("what is judged (one or more)")
+    subjects.add_argument(
+        "--style", action="append", default=[], metavar="NAME", help="an installed style, or the path of a style pack"
+    )
+    subjects.add_argument(
+        "--pictures",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="DIR",
+        help="a folder of finished pictures, each named after its content",
+    )
+    against = parser.add_argument_group("what it is judged by")
+    against.add_argument("--style-picture", type=Path, metavar="IMG", help="the painting whose hand is wanted")
+    against.add_argument("--content", type=Path, metavar="DIR", help="pictures that were not trained on")
+    against.add_argument("--count", type=_whole(1, 64), default=8, metavar="N", help="how many of them (default 8)")
+    against.add_argument(
+        "--size", type=_whole(72, 4096), default=512, metavar="PX", help="long side they get (default 512)"
+    )
+    against.add_argument(
+        "--seeds", type=_whole(1, 32), default=3, metavar="N", help="results per picture, for diversity (default 3)"
+    )
+    against.add_argument("--sequence", type=Path, metavar="DIR", help="EXR frames of a shot with the pass Vector")
+    against.add_argument("--extractor", type=Path, metavar="FILE", help="ONNX feature network for FID, KID and IS")
+    against.add_argument(
+        "--metric",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME",
+        help="only these: patches, wasserstein, structure, diversity, warp, fid, kid, is; teacher (slow) only so",
+    )
+    _add_device(against)
+    eyes = parser.add_argument_group("eyes")
+    eyes.add_argument("--blind", type=Path, metavar="FOLDER", help="write a page to judge two without knowing whose")
+    eyes.add_argument(
+        "--votes", nargs="+", default=[], type=Path, metavar="FILE", help="count what the page in FOLDER saved"
+    )
+    eyes.add_argument("--seed", type=_whole(0, 2**31 - 1), default=0, metavar="N", help="order and sides of the page")
+
+
 def _add_import(commands: Any) -> None:
     about = "Bring in a style pack (.zip or folder) or another project's ONNX style model."
     parser = _command(
@@ -474,7 +569,7 @@ def _add_info(commands: Any) -> None:
     _add_folder(parser)
 
 
-def _add_device(parser: argparse.ArgumentParser) -> None:
+def _add_device(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--device", choices=DEVICES, default="auto", help="what computes (default auto)")
 
 

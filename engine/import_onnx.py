@@ -159,7 +159,7 @@ class _Trial:
         image = self.spec.inputs["image"]
         planes = trial_picture(self.height, self.width)[None]
         feed = runtime.to_model(planes, replace(image, range=value_range))
-        result = runtime.run_untrusted(self.session, {image.tensor: feed}, self.spec.output)
+        (result,) = runtime.run_untrusted(self.session, {image.tensor: feed}, [self.spec.output])
         planar = result.transpose(0, 3, 1, 2) if result.ndim == 4 and self.spec.layout == "NHWC" else result
         if planar.shape != planes.shape:
             raise EngineError(f"The model returned {result.shape} for a picture of {planes.shape}.", _FIX)

@@ -158,6 +158,51 @@ class TrainRequest:
 
 
 @dataclass(frozen=True)
+class EvaluateRequest:
+    """Measure styles, or pictures from anywhere, against a painting; or make the page on which eyes judge two."""
+
+    job: str
+    styles: tuple[str, ...] = ()
+    """Names of installed styles, or paths of style packs."""
+    pictures: tuple[str, ...] = ()
+    """Folders of finished pictures, measured like a style. A result is named after its content: what its name begins
+    with, as `stylize` names its results."""
+    style_picture: str = ""
+    """The painting whose hand is wanted."""
+    content: str = ""
+    """Folder (searched to the bottom) with pictures that were not trained on."""
+    sequence: str = ""
+    """Folder with the EXR frames of one shot, with their passes."""
+    metrics: tuple[str, ...] = ()
+    """Names in evaluate.METRICS; empty: every quick one for which the request has what it needs."""
+    count: int = 8
+    """How many pictures are taken from `content`, evenly over the folder."""
+    size: int = 512
+    """Long side in pixels of the pictures compared: large enough for strokes to show."""
+    seeds: int = 3
+    """Results per picture where their variety is measured."""
+    extractor: str = ""
+    """ONNX file that turns pictures into features, for FID, KID and IS (docs/evaluate.md)."""
+    blind: str = ""
+    """Folder for the page on which two styles are judged by eye."""
+    seed: int = 0
+    """Chooses the page's order and sides."""
+    device: str = "auto"
+    """auto | cpu | cuda: what runs the styles"""
+
+
+@dataclass(frozen=True)
+class VotesRequest:
+    """Count the votes given on a blind page."""
+
+    job: str
+    votes: tuple[str, ...]
+    """Files that the page saved, one per person."""
+    folder: str
+    """Where the page and its key lie."""
+
+
+@dataclass(frozen=True)
 class StylesRequest:
     """List the styles that ship and those in `folders`."""
 
@@ -188,7 +233,16 @@ class CancelRequest:
     job: str
 
 
-Request = StylizeRequest | TrainRequest | StylesRequest | ImportStyleRequest | CheckRequest | CancelRequest
+Request = (
+    StylizeRequest
+    | TrainRequest
+    | EvaluateRequest
+    | VotesRequest
+    | StylesRequest
+    | ImportStyleRequest
+    | CheckRequest
+    | CancelRequest
+)
 
 
 # ---------------------------------------------------------------- events

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -233,13 +233,13 @@ def open_untrusted(data: bytes) -> ort.InferenceSession:
         raise _unusable(error) from error
 
 
-def run_untrusted(session: ort.InferenceSession, feeds: dict[str, Floats], output: str) -> Floats:
+def run_untrusted(session: ort.InferenceSession, feeds: dict[str, Floats], outputs: Sequence[str]) -> list[Floats]:
     """One run of at most TRIAL_SECONDS."""
     run_options = ort.RunOptions()
     timer = threading.Timer(TRIAL_SECONDS, setattr, (run_options, "terminate", True))
     timer.start()
     try:
-        return session.run([output], feeds, run_options)[0]
+        return session.run(list(outputs), feeds, run_options)
     except (*_FAIL, MemoryError) as error:
         raise _unusable(error) from error
     finally:

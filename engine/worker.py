@@ -31,6 +31,7 @@ from .protocol import (
     CancelRequest,
     CheckRequest,
     Done,
+    EvaluateRequest,
     Event,
     Failed,
     Heartbeat,
@@ -39,6 +40,7 @@ from .protocol import (
     StylesRequest,
     StylizeRequest,
     TrainRequest,
+    VotesRequest,
     from_line,
     to_line,
 )
@@ -46,6 +48,8 @@ from .protocol import (
 JOBS: dict[type, tuple[str, str]] = {
     StylizeRequest: (".stylize", "stylize"),
     TrainRequest: (".training.loop", "train"),
+    EvaluateRequest: (".evaluate", "evaluate"),
+    VotesRequest: (".blind", "count_votes"),
     StylesRequest: (".style_jobs", "styles"),
     ImportStyleRequest: (".style_jobs", "import_style"),
     CheckRequest: (".checkup", "check"),

@@ -19,7 +19,11 @@ STDLIB = set(sys.stdlib_module_names)
 
 INFERENCE = {"numpy", "onnxruntime", "OpenEXR", "PIL"}
 """What travels in the zip's private packages."""
-BY_ROOM = {"training": {"torch", "onnx", "onnxscript", "safetensors", "rich"}, "cli": {"rich"}, "demo": {"rich"}}
+BY_ROOM = {
+    "training": {"torch", "torchmetrics", "onnx", "onnxscript", "safetensors", "rich"},
+    "cli": {"rich"},
+    "demo": {"rich"},
+}
 """What some rooms may import besides."""
 STANDARD_LIBRARY_ONLY = {"protocol", "errors", "boot", "worker"}
 """`worker` imports each job's module on its first request; before that it needs nothing."""

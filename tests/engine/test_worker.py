@@ -26,6 +26,7 @@ from engine.protocol import (
     Checked,
     CheckRequest,
     Done,
+    EvaluateRequest,
     Event,
     Failed,
     Heartbeat,
@@ -41,6 +42,7 @@ from engine.protocol import (
     StylizeRequest,
     StylizeSettings,
     TrainRequest,
+    VotesRequest,
     from_line,
     to_line,
 )
@@ -308,6 +310,18 @@ def test_a_job_this_python_cannot_do_says_what_is_missing(own_engine: Path, star
     talk.send(TrainRequest("t", ("a.png",), "content", "out"))
     failed = talk.until(Failed)
     assert failed.job == "t" and "torch_that_nobody_has" in failed.message and failed.fix
+
+
+def test_a_style_is_evaluated(tmp_path: Path, start: Callable[..., Talk]) -> None:
+    (tmp_path / "content").mkdir()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (96, 80, 3), np.uint8)).save(tmp_path / "content/a.png")
+    style = str(tiny_styles.identity(tmp_path / "identity"))
+    talk = start()
+    talk.send(EvaluateRequest("e", (style,), content=str(tmp_path / "content"), metrics=("structure",), device="cpu"))
+    (subject,) = talk.until(Done).report["subjects"]
+    assert subject["numbers"] == {"structure": pytest.approx(1)}
+    talk.send(VotesRequest("v", ("votes.json",), str(tmp_path)))
+    assert "key.json" in talk.until(Failed).message
 
 
 def test_the_private_folder_is_seen_and_the_addon_beside_the_engine_is_not(
