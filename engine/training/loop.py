@@ -206,8 +206,8 @@ class Trainer:
         """One step of both networks. `elapsed` seconds place it in a time budget. Returns the loss terms."""
         config = self.config
         self.steps_done += 1
-        progress = self.progress(elapsed)
-        self._set_learning_rate(progress)
+        warming_up, part = self._part(self.progress(elapsed))
+        self._set_learning_rate(part)
         random_ = torch.Generator(self.device).manual_seed(config.seed * 1_000_003 + self.steps_done)
         content, target, style = self.samples.batch(self.steps_done)
         noise = torch.randn(noise_shape(content, config), generator=random_, device=self.device)
@@ -216,14 +216,12 @@ class Trainer:
         # The encoder reads off the teacher's pictures which strokes it chose, and the generator repeats them. Later it
         # also paints each content with the strokes of its neighbour: so it will be in use, where strokes come from the
         # style's stroke field and have to fit any content.
-        warming_up = False
         if target is not None and config.reconstruction:
             mean, log_variance = self.encoder(content, target)
             repeated = self.generator(content, mean + noise * (log_variance / 2).exp())
             terms["reconstruction"] = (repeated - target).abs().mean()
             terms["code"] = losses.code_divergence(mean, log_variance)
             noise = mean.detach().roll(1, 0)
-            warming_up = progress < config.warm_up
         if not warming_up:
             terms |= self._judged(content, target, style, noise, random_)
 
@@ -360,9 +358,17 @@ class Trainer:
             "critic_optimiser": self.critic_optimiser,
         }
 
-    def _set_learning_rate(self, progress: float) -> None:
-        """Constant, then over the last `decay` of the run falling to a twentieth."""
-        factor = min(1.0, max(0.05, (1 - progress) / max(self.config.decay, 1e-9)))
+    def _part(self, progress: float) -> tuple[bool, float]:
+        """Is the run still in its warm-up, and which share of the part it is in has passed?"""
+        config = self.config
+        warm_up = config.warm_up if config.route == "teacher" and config.reconstruction else 0.0
+        if progress < warm_up:
+            return True, progress / warm_up
+        return False, (progress - warm_up) / max(1 - warm_up, 1e-9)
+
+    def _set_learning_rate(self, part: float) -> None:
+        """Constant, then over the last `decay` of either part of the run falling to a twentieth."""
+        factor = min(1.0, max(0.05, (1 - part) / max(self.config.decay, 1e-9)))
         rates = (self.config.learning_rate, self.config.learning_rate, self.config.critic_learning_rate)
         for optimiser, rate in zip(self._optimisers().values(), rates, strict=True):
             for group in optimiser.param_groups:
