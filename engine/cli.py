@@ -302,6 +302,7 @@ def style_facts(pack: StylePack) -> protocol.Json:
         "receptive_radius": radius,
         "fixed_size": list(model.fixed_size) if model.fixed_size else None,
         "inputs": {name: item.channels for name, item in model.inputs.items()},
+        "half_precision": bool(model.half),
         "controls": {name: list(limits) for name, limits in pack.controls.items()},
         "recipe": pack.recipe,
     }
@@ -320,6 +321,7 @@ def _facts_text(facts: protocol.Json) -> str:
         "Receptive field": f"{field} x {field} pixels" if field else "the whole picture (tiles can differ)",
         "Size": f"fixed, {size[1]} x {size[0]}" if size else "any",
         "Inputs": ", ".join(f"{name} ({count} channels)" for name, count in facts["inputs"].items()),
+        "Half precision": "on CUDA" if facts["half_precision"] else "none",
         "Controls": ", ".join(f"{name} {low:.10g}..{high:.10g}" for name, (low, high) in facts["controls"].items()),
         "Recipe": json.dumps(facts["recipe"], sort_keys=True, indent=2),
     }
