@@ -310,6 +310,8 @@ class Paint:
     """2 paints with strokes twice as large: the model sees the picture at half its size"""
     wrap: bool = False
     """The picture is tileable"""
+    diversity: float = 1.0
+    """Strength of the noise: 0 paints without, 1 as the style was trained"""
 
 
 def painted(session: Session, source: Canvas, paint: Paint) -> Canvas:
@@ -414,8 +416,10 @@ def noise_for(
     top, left, height, width = (value // item.scale for value in window)
     period = (max(1, size[0] // item.scale), max(1, size[1] // item.scale)) if paint.wrap else None
     if session.strokes is not None:
-        return noise.strokes(session.strokes, paint.seed, top, left, height, width, period)[None]
-    return noise.normal(paint.seed, item.channels, top, left, height, width, period)[None]
+        values = noise.strokes(session.strokes, paint.seed, top, left, height, width, period)
+    else:
+        values = noise.normal(paint.seed, item.channels, top, left, height, width, period)
+    return values[None] * np.float32(paint.diversity)
 
 
 class Blended:

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -109,7 +110,7 @@ def onnx_bytes(generator: nn.Module) -> bytes:
     as long (dynamo=True, torch 2.13).
     """
     file = io.BytesIO()
-    config: GeneratorConfig = generator.config
+    config: GeneratorConfig = generator.config  # type: ignore[assignment]
     example = (torch.rand(1, 3, 64, 96), torch.randn(1, config.noise, 16, 24))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # said of the tracing exporter at every call
@@ -204,7 +205,7 @@ class _HalfResults(TorchFunctionMode):
     exact, as in the matrix units of a graphics card. torch's own half convolution takes 10 s a picture on a processor,
     and gives the same error (.2 to .4 of 1/255 at most on Starry Night)."""
 
-    def __torch_function__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         return result.half().float() if isinstance(result, Tensor) and result.dtype == torch.float32 else result
 
