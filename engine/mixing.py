@@ -111,7 +111,7 @@ def alone(session: Session) -> Mix:
 
 
 def _named(session: Session) -> Json:
-    return {"name": session.pack.name, "hash": session.pack.hash}
+    return {"name": session.pack.name, "hash": session.pack.hash, "precision": session.precision}
 
 
 def _reach(session: Session, height: int, width: int, paint: Paint) -> int | None:
@@ -149,7 +149,8 @@ class Styles:
     def over(self, source: PictureSource, reader: PictureReader, wrap: bool) -> Mix:
         """The styles over one picture, with its mattes."""
         names = dict.fromkeys(share.matte for share, _ in self.shares if share.matte)
-        mattes = {name: open_matte(name, source, reader, wrap) for name in names}
+        passes = _passes(source) if names else None
+        mattes = {name: open_matte(name, passes, reader, wrap) for name in names}
         parts = (Part(session, share.share, mattes.get(share.matte)) for share, session in self.shares)
         return Mix(tuple(parts), self.palette)
 
@@ -185,13 +186,14 @@ def open_styles(settings: StylizeSettings, note: Callable[[str], None]) -> Style
 # ---------------------------------------------------------------- mattes
 
 
-def open_matte(name: str, source: PictureSource, reader: PictureReader, wrap: bool) -> Matte:
+def open_matte(name: str, passes: Passes | None, reader: PictureReader, wrap: bool) -> Matte:
     """The matte of an object, material or asset in the render itself, else the picture in the file `name`.
 
-    A picture is taken as it is stored: black 0, white 1, colours by their mean.
+    passes: of the render; None for other pictures. A matte picture is taken as it is stored: black 0, white 1, colours
+    by their mean.
     """
     known: tuple[str, ...] = ()
-    if passes := _passes(source):
+    if passes is not None:
         found, known = find_matte(passes, name)
         if found:
             return Matte(name, ArrayCanvas(found[1][None], wrap), {found[0]: name})
@@ -199,10 +201,10 @@ def open_matte(name: str, source: PictureSource, reader: PictureReader, wrap: bo
         return _picture_matte(name, reader, wrap)
     if known:
         raise EngineError(
-            f"{shown(source.name)!r} has no matte {name!r}.", f"Choose one of: {', '.join(known)}; or a picture file."
+            f"{shown(reader.name)!r} has no matte {name!r}.", f"Choose one of: {', '.join(known)}; or a picture file."
         )
     raise EngineError(
-        f"There is no picture file {name!r}, and {shown(source.name)!r} has no Cryptomatte.",
+        f"There is no picture file {name!r}, and {shown(reader.name)!r} has no Cryptomatte.",
         "Choose a greyscale picture, or switch on Cryptomatte in View Layer Properties > Passes and render again.",
     )
 

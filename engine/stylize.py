@@ -272,7 +272,6 @@ class _Work:
                 "alpha": reader.alpha,
             },
             "device": self.styles.first.device,
-            "precision": self.styles.first.precision,
             "versions": {
                 name: version
                 for name, version in machine.versions().items()

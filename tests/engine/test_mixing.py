@@ -270,10 +270,9 @@ def test_a_real_cryptomatte_says_where_each_style_paints(folders: dict[str, str]
 
 def test_cryptomattes_of_every_shared_render_kind_are_found(shared: Path, folders: dict[str, str]) -> None:
     for path in sorted((shared / "sequences").glob("*/*.exr"))[:3]:
-        source = PictureSource(path.stem, str(path))
         passes = read_passes(path)
         name = max(passes.objects(), key=lambda each: float(matte(passes, each).sum()))
-        found = mixing.open_matte(name, source, open_picture(path), False)
+        found = mixing.open_matte(name, passes, open_picture(path), False)
         np.testing.assert_array_equal(found.plane.read(0, 0, passes.height, passes.width)[0], matte(passes, name))
 
 
@@ -304,7 +303,7 @@ def test_an_object_comes_before_a_file_of_its_name(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     write_png(tmp_path / "Jug", np.zeros((180, 320, 1), np.uint8))
-    found = mixing.open_matte("Jug", PictureSource("s", str(SAMPLE)), open_picture(SAMPLE), False)
+    found = mixing.open_matte("Jug", read_passes(SAMPLE), open_picture(SAMPLE), False)
     assert found.described == {"CryptoObject": "Jug"}
 
 
@@ -375,7 +374,8 @@ def test_the_colours_of_a_palette_are_computed_once(
 
 def test_a_palette_is_named_in_the_recipe_and_the_file(folders: dict[str, str], photo: Path, tmp_path: Path) -> None:
     done = result(asked(tmp_path / "out", photo, StyleShare(folders["brush"]), palette=folders["blue"]))
-    assert done.recipe["palette"] == {"name": "Blue", "hash": style_pack.load(folders["blue"]).hash}
+    blue = style_pack.load(folders["blue"])
+    assert done.recipe["palette"] == {"name": "Blue", "hash": blue.hash, "precision": "full"}
     assert Path(done.path).name == "photo_brush-in-blue.png"
     after = read(done.path).astype(float).mean(axis=(0, 1))
     assert after[2] > 2 * max(after[:2])
