@@ -236,7 +236,7 @@ def chosen_style(chosen: PentimentoSettings) -> Style:
 def stylize_settings(chosen: PentimentoSettings, tileable: bool) -> protocol.StylizeSettings:
     """The panel as plain values. Names go by their order, so that the same choice gives the same recipe."""
     return protocol.StylizeSettings(
-        style=str(chosen_style(chosen).folder),
+        styles=(protocol.StyleShare(str(chosen_style(chosen).folder)),),
         strength=chosen.strength,
         seed=chosen.seed,
         stroke=chosen.stroke,

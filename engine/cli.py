@@ -155,14 +155,17 @@ def _sources(pictures: Sequence[Path]) -> tuple[protocol.PictureSource, ...]:
 
 def _settings(arguments: argparse.Namespace) -> protocol.StylizeSettings:
     return protocol.StylizeSettings(
-        style=arguments.style,
+        styles=tuple(arguments.style),
+        palette=arguments.palette,
         strength=arguments.strength,
         seed=arguments.seed,
         stroke=arguments.stroke,
+        diversity=arguments.diversity,
         tile=arguments.tile,
         tileable=arguments.tileable,
         overlays=tuple(dict.fromkeys(arguments.overlay)),
         device=arguments.device,
+        precision=arguments.precision,
     )
 
 
@@ -344,6 +347,7 @@ def style_facts(pack: StylePack) -> protocol.Json:
         "receptive_radius": radius,
         "fixed_size": list(model.fixed_size) if model.fixed_size else None,
         "inputs": {name: item.channels for name, item in model.inputs.items()},
+        "half_precision": bool(model.half),
         "controls": {name: list(limits) for name, limits in pack.controls.items()},
         "recipe": pack.recipe,
     }
@@ -362,6 +366,7 @@ def _facts_text(facts: protocol.Json) -> str:
         "Receptive field": f"{field} x {field} pixels" if field else "the whole picture (tiles can differ)",
         "Size": f"fixed, {size[1]} x {size[0]}" if size else "any",
         "Inputs": ", ".join(f"{name} ({count} channels)" for name, count in facts["inputs"].items()),
+        "Half precision": "on CUDA" if facts["half_precision"] else "none",
         "Controls": ", ".join(f"{name} {low:.10g}..{high:.10g}" for name, (low, high) in facts["controls"].items()),
         "Recipe": json.dumps(facts["recipe"], sort_keys=True, indent=2),
     }
@@ -424,16 +429,29 @@ def _add_stylize(commands: Any) -> None:
         "photo.jpg --style 'Starry Night' --out painted",
         "bricks.png --style Wave --tileable --stroke 2 --out textures",
         "frame_0001.exr --style Wave --overlay Scale Removal --out layers",
+        "photo.jpg --style Wave=.6 --style Mosaic=.4 --out mixed",
+        "frame_0001.exr --style Wave@Vase --style Mosaic --out layers",
+        "photo.jpg --style Wave --palette Mosaic --diversity .5 --out painted",
     )
     parser.add_argument("pictures", nargs="+", type=Path, metavar="IN", help="picture files")
     parser.add_argument(
-        "--style", required=True, metavar="NAME", help="an installed style, or the path of a style pack"
+        "--style",
+        required=True,
+        action="append",
+        type=_style_share,
+        metavar="NAME[@MATTE][=SHARE]",
+        help="an installed style, or the path of a style pack; several are mixed by their shares. MATTE: where it "
+        "paints, an object or material in the render's Cryptomatte, or a greyscale picture",
     )
+    parser.add_argument("--palette", default="", metavar="NAME", help="paint in the colours of this style")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
     parser.add_argument(
         "--strength", type=_number(0, 1), default=1.0, metavar="F", help="0 the picture .. 1 the style (default 1)"
     )
     parser.add_argument("--seed", type=_whole(0, 2**31 - 1), default=0, metavar="N", help="other seed, other strokes")
+    parser.add_argument(
+        "--diversity", type=_number(0, 1.5), default=1.0, metavar="F", help="0 calm .. 1 strokes as trained .. 1.5"
+    )
     parser.add_argument(
         "--stroke", type=_number(0.25, 4), default=1.0, metavar="F", help="stroke size 0.25 .. 4 (default 1)"
     )
@@ -445,6 +463,9 @@ def _add_stylize(commands: Any) -> None:
         "--overlay", nargs="+", action="extend", default=[], metavar="NAME", help="explaining layers: Scale, Removal"
     )
     _add_device(parser)
+    parser.add_argument(
+        "--precision", choices=("auto", "full"), default="auto", help="auto: half precision on CUDA (default auto)"
+    )
 
 
 def _add_train(commands: Any) -> None:
@@ -602,6 +623,17 @@ def _whole(low: int, high: int) -> Callable[[str], int]:
 
     parse.__name__ = "whole number"
     return parse
+
+
+def _style_share(text: str) -> protocol.StyleShare:
+    """Wave, Wave=.6, Wave@Vase or Wave@Vase=.6. A path that is there is taken as it is."""
+    if Path(text).exists():
+        return protocol.StyleShare(text)
+    found = re.fullmatch(r"(.+?)(?:=(\d+\.?\d*|\.\d+))?", text)
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} is no style: write NAME, NAME=SHARE or NAME@MATTE=SHARE")
+    style, at, matte = (found[1], "", "") if Path(found[1]).exists() else found[1].rpartition("@")
+    return protocol.StyleShare(style if at else found[1], float(found[2] or 1), matte if at else "")
 
 
 def _seconds(text: str) -> float:

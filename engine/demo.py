@@ -33,7 +33,18 @@ from .contact_sheet import Cell, Look, contact_sheet, save_png
 from .errors import EngineError
 from .files import ExrFile, open_picture, read_exr
 from .picture import to_display, whole
-from .protocol import Done, Event, Json, PictureSource, Preview, Progress, StyleInfo, StylizeRequest, StylizeSettings
+from .protocol import (
+    Done,
+    Event,
+    Json,
+    PictureSource,
+    Preview,
+    Progress,
+    StyleInfo,
+    StyleShare,
+    StylizeRequest,
+    StylizeSettings,
+)
 
 ENGINE = Path(__file__).resolve().parent
 REPO = ENGINE.parent
@@ -111,7 +122,7 @@ class Result:
 
     @property
     def style(self) -> str:
-        return str(self.recipe["style"]["name"])
+        return str(self.recipe["styles"][0]["name"])
 
     def look(self, kind: str = "") -> Path:
         """The picture to look at: of the result itself, or of an overlay ("scale", "removal")."""
@@ -222,7 +233,7 @@ def _paint_samples(
     runs = [(samples, styles[0], OVERLAYS), *((samples[:1], style, OVERLAYS[:1]) for style in styles[1:])]
     for number, (pictures, style, overlays) in enumerate(runs):
         sources = tuple(PictureSource(name=path.stem, path=str(path)) for path in pictures)
-        how = StylizeSettings(style=style.folder, overlays=overlays)
+        how = StylizeSettings((StyleShare(style.folder),), overlays=overlays)
         with clock(f"paint as {style.name}"):
             for event in stylize(StylizeRequest(job, sources, how, str(work))):
                 if isinstance(event, Progress):

@@ -27,7 +27,7 @@ from .files import (
 )
 from .picture import Array, PictureReader, result_channels, to_display
 from .protocol import Json, Layer, PictureSource, PixelBlock, StylizeRequest
-from .style_pack import StylePack, slug
+from .style_pack import slug
 
 RECIPE = "pentimento"
 """The key of the recipe in PNG text and EXR headers"""
@@ -51,9 +51,12 @@ class Output(Protocol):
 
 @contextmanager
 def opened(
-    request: StylizeRequest, source: PictureSource, pack: StylePack, reader: PictureReader, recipe: Json
+    request: StylizeRequest, source: PictureSource, look: str, reader: PictureReader, recipe: Json
 ) -> Iterator[Output]:
-    """The output that the request asks for. Leaving with an error, or early, leaves no file of the result behind."""
+    """The output that the request asks for; look: the name of the style or mix.
+
+    Leaving with an error, or early, leaves no file of the result behind.
+    """
     folder = Path(request.folder)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -61,9 +64,9 @@ def opened(
         if request.deliver == "pixels":
             yield _Blocks(placed, stack, folder, request.job, source, reader)
         elif reader.dtype.kind == "u":
-            yield _Png(placed, stack, folder / f"{_stem(source)}_{slug(pack.name)}", reader, recipe)
+            yield _Png(placed, stack, folder / f"{_stem(source)}_{slug(look)}", reader, recipe)
         else:
-            yield _Exr(placed, folder / f"{_stem(source)}_{slug(pack.name)}", source, reader, recipe)
+            yield _Exr(placed, folder / f"{_stem(source)}_{slug(look)}", source, reader, recipe)
 
 
 class _Placed:

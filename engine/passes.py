@@ -200,6 +200,15 @@ def matte(passes: Passes, name: str, kind: str = "CryptoObject") -> Floats:
     return np.clip(total, 0, 1)
 
 
+def find_matte(passes: Passes, name: str) -> tuple[tuple[str, Floats] | None, tuple[str, ...]]:
+    """The cryptomatte that knows a name, as (CryptoObject | CryptoMaterial | CryptoAsset, matte as `matte` gives it),
+    objects first; None where none does. Also up to 40 names they know, for messages."""
+    manifests = {kind: passes.manifest(kind) or {} for kind in CRYPTOMATTES}
+    found = next((kind for kind, manifest in manifests.items() if name in manifest), None)
+    known = sorted({other for manifest in manifests.values() for other in manifest})[:40]
+    return (found, matte(passes, name, found)) if found else None, tuple(known)
+
+
 def _pairs(passes: Passes, level: str) -> Iterator[tuple[NDArray[np.uint32], Floats]]:
     """The (id, coverage) pairs of one level: channels r, g and b, a. An id is the bits of a float32."""
     planes = {channel.lower(): plane for channel, plane in passes.layer(level).planes.items()}

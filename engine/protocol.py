@@ -61,15 +61,32 @@ class PictureSource:
 
 
 @dataclass(frozen=True)
-class StylizeSettings:
-    """The artist's choices for one look. The same everywhere: command line, panel, recipe."""
+class StyleShare:
+    """One style of a look. A single style is one share of 1."""
 
     style: str
     """Name of an installed style, or the path of a style pack (folder or .zip)."""
+    share: float = 1.0
+    """How much of it, 0 or more: only the ratio to the other shares under the same matte matters."""
+    matte: str = ""
+    """Where it paints: an object, material or asset in the Cryptomatte of the render, or the path of a greyscale
+    picture (white: here). Empty: wherever no matte of another style is."""
+
+
+@dataclass(frozen=True)
+class StylizeSettings:
+    """The artist's choices for one look. The same everywhere: command line, panel, recipe."""
+
+    styles: tuple[StyleShare, ...]
+    """Mixed by their shares in display-referred colour. Where all have mattes, the rest stays as it is."""
+    palette: str = ""
+    """A style (name or path) whose colours the strokes of the others take; empty: their own."""
     strength: float = 1.0
     """0 leaves the picture as it is, 1 is the full style. Blended in display-referred colour."""
     seed: int = 0
     """Chooses the noise: another seed, other strokes."""
+    diversity: float = 1.0
+    """How much the strokes vary, from place to place and from seed to seed: 0 not at all, 1 as trained (0 .. 1.5)."""
     stroke: float = 1.0
     """Stroke size: 2 paints with strokes twice as large, 0.5 half as large (0.25 .. 4)."""
     tile: int = 0
@@ -80,6 +97,8 @@ class StylizeSettings:
     """Names without the prefix: ("Scale", "Removal")."""
     device: str = "auto"
     """auto | cpu | cuda"""
+    precision: str = "auto"
+    """auto | full. Auto lets CUDA run the half precision network of a style that has one (within 1/255)."""
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,7 @@ FREE_SIZE = 1024
 TRIAL_SECONDS = 60
 """A style for pictures paints its trial in seconds, on any machine."""
 _DEVICES = ("auto", "cpu", "cuda")
+_PRECISIONS = ("auto", "full")
 
 
 class OutOfMemoryError(Exception):
@@ -58,13 +59,25 @@ class OutOfMemoryError(Exception):
 class Session:
     """A style's network, ready to run on planes of display-referred colour."""
 
-    def __init__(self, pack: StylePack, device: str = "auto", note: Callable[[str], None] | None = None) -> None:
-        """device: auto | cpu | cuda. note: told in the artist's words when auto had to fall back."""
+    def __init__(
+        self,
+        pack: StylePack,
+        device: str = "auto",
+        note: Callable[[str], None] | None = None,
+        precision: str = "auto",
+    ) -> None:
+        """device: auto | cpu | cuda. precision: auto | full, see `generator_file`.
+
+        note: told in the artist's words when auto had to fall back, and of what else the artist should know.
+        """
         self.pack = pack
         self.spec: ModelSpec = pack.model
+        self.note = note or (lambda text: None)
         _check_inputs(pack)
         data = pack.read(pack.model.file)
-        self._session, self.device = _open(pack, data, device, note or (lambda text: None))
+        self._session, self.device = _open(pack, device, self.note, precision)
+        self.precision = "full" if generator_file(self.spec, self.device, precision) == self.spec.file else "half"
+        """half | full"""
         self.bytes_per_pixel = (
             60 + 4 * TENSORS_ALIVE * onnx_growth.measure(onnx_graph.inspect(data), scales(pack.model)).elements
         )
@@ -157,11 +170,23 @@ _NO_MEMORY = (
 )
 
 
-def _open(pack: StylePack, data: bytes, device: str, note: Callable[[str], None]) -> tuple[ort.InferenceSession, str]:
+def generator_file(spec: ModelSpec, device: str, precision: str = "auto") -> str:
+    """The file of the style that runs on a device (cpu | cuda). precision: auto | full.
+
+    Auto takes half precision on CUDA where the style has it, never on the processor: results there stay the same bits.
+    """
+    return spec.half if spec.half and device == "cuda" and precision == "auto" else spec.file
+
+
+def _open(
+    pack: StylePack, device: str, note: Callable[[str], None], precision: str
+) -> tuple[ort.InferenceSession, str]:
     if device not in _DEVICES:
         raise EngineError(f"There is no device {device!r}.", "Choose auto, cpu or cuda.")
+    if precision not in _PRECISIONS:
+        raise EngineError(f"There is no precision {precision!r}.", "Choose auto or full.")
     if device != "cpu" and cuda_listed():
-        session = _cuda_session(data)
+        session = _cuda_session(pack.read(generator_file(pack.model, "cuda", precision)))
         if session:
             return session, "cuda"
         if device == "auto":
@@ -172,6 +197,7 @@ def _open(pack: StylePack, data: bytes, device: str, note: Callable[[str], None]
             "Choose device auto or cpu, or enter a Python with onnxruntime-gpu in the preferences.",
         )
     try:
+        data = pack.read(generator_file(pack.model, "cpu", precision))
         return ort.InferenceSession(data, _options(), providers=["CPUExecutionProvider"]), "cpu"
     except (*_FAIL, MemoryError) as error:
         reason = _reason(error, pack)
@@ -284,6 +310,8 @@ class Paint:
     """2 paints with strokes twice as large: the model sees the picture at half its size"""
     wrap: bool = False
     """The picture is tileable"""
+    diversity: float = 1.0
+    """Strength of the noise: 0 paints without, 1 as the style was trained"""
 
 
 def painted(session: Session, source: Canvas, paint: Paint) -> Canvas:
@@ -312,8 +340,6 @@ class Local:
     def __init__(self, session: Session, source: Canvas, paint: Paint) -> None:
         self.session, self.source, self.paint = session, source, paint
         self.height, self.width = source.height, source.width
-        self.notes: list[str] = []
-        """What had to be done to fit into memory, in the artist's words"""
         stride, radius = session.spec.stride, session.spec.receptive_radius or 0
         self.halo = -(-radius // stride) * stride
         self._largest = 1 << 62
@@ -331,7 +357,7 @@ class Local:
             if height * width <= MIN_WINDOW**2:
                 raise _too_large(self.session.pack) from error
             self._largest = height * width // 2
-            self.notes.append("Not enough memory for tiles of this size: going on with smaller ones.")
+            self.session.note("Not enough memory for tiles of this size: going on with smaller ones.")
             return self._halves(top, left, height, width)
 
     def _halves(self, top: int, left: int, height: int, width: int) -> Floats:
@@ -390,8 +416,10 @@ def noise_for(
     top, left, height, width = (value // item.scale for value in window)
     period = (max(1, size[0] // item.scale), max(1, size[1] // item.scale)) if paint.wrap else None
     if session.strokes is not None:
-        return noise.strokes(session.strokes, paint.seed, top, left, height, width, period)[None]
-    return noise.normal(paint.seed, item.channels, top, left, height, width, period)[None]
+        values = noise.strokes(session.strokes, paint.seed, top, left, height, width, period)
+    else:
+        values = noise.normal(paint.seed, item.channels, top, left, height, width, period)
+    return values[None] * np.float32(paint.diversity)
 
 
 class Blended:

@@ -29,6 +29,7 @@ from .strict_json import parse_object
 SCHEMA = 1
 MANIFEST = "style.json"
 GENERATOR = "generator.onnx"
+HALF = "generator_fp16.onnx"
 PREVIEW = "preview.png"
 KINDS = ("pentimento", "third-party")
 _FIX = "Get the style pack again from its author, or export it again."
@@ -90,6 +91,9 @@ class ModelSpec:
     parameters: int = 0
     macs_per_pixel: float = 0.0
     file: str = GENERATOR
+    half: str = ""
+    """The same network with weights and arithmetic in half precision (inputs and output stay float32), for graphics
+    cards; empty where the style has none"""
 
     @property
     def local(self) -> bool:
@@ -120,6 +124,7 @@ class StylePack:
     def hash(self) -> str:
         """What the look depends on, for recipes: the network and how it is fed. Renaming a style does not change it."""
         fed = [self.files[item.strokes.file] for item in self.model.inputs.values() if item.strokes]
+        fed += [self.files[self.model.half]] if self.model.half else []
         essence = json.dumps([model_json(self.model), self.files[self.model.file], *fed], sort_keys=True)
         return hashlib.sha256(essence.encode()).hexdigest()
 
@@ -347,7 +352,7 @@ def _system(path: Path, done: str = "read") -> contextlib.AbstractContextManager
 
 def model_json(model: ModelSpec) -> Json:
     """The `model` part of style.json."""
-    return {
+    data: Json = {
         "file": model.file,
         "inputs": {key: _input_json(key, item) for key, item in model.inputs.items()},
         "output": model.output,
@@ -360,6 +365,7 @@ def model_json(model: ModelSpec) -> Json:
         "parameters": model.parameters,
         "macs_per_pixel": model.macs_per_pixel,
     }
+    return data | ({"half": model.half} if model.half else {})
 
 
 def _input_json(key: str, item: ModelInput) -> Json:
@@ -415,6 +421,8 @@ def parse(data: Json, source: Path, root: str = "") -> StylePack:
     reader.nothing_else()
     if pack.model.file not in pack.files:
         raise reader.wrong("model.file", "it is not listed under files")
+    if pack.model.half and (pack.model.half not in pack.files or pack.model.half == pack.model.file):
+        raise reader.wrong("model.half", "it needs a file of its own, listed under files")
     for key, item in pack.model.inputs.items():
         if item.strokes and (key != "noise" or item.strokes.file not in pack.files):
             raise reader.wrong(f"model.inputs.{key}.strokes", "only noise has strokes, in a file listed under files")
@@ -435,6 +443,7 @@ def _parse_model(reader: _Fields) -> ModelSpec:
         receptive_radius=reader.whole_or_none("receptive_radius", 0, _MAX_RADIUS),
         parameters=reader.whole("parameters", 0, onnx_graph.MAX_PARAMETERS),
         macs_per_pixel=reader.number("macs_per_pixel", 0, 1e9),
+        half=reader.text("half", 0, 64, ""),
     )
     reader.nothing_else()
     if "image" not in model.inputs or len(inputs.data) > 16:
@@ -577,6 +586,7 @@ def _verify_files(pack: StylePack, names: list[str]) -> None:
         raise EngineError(f"The style {pack.name!r} lacks the file {missing[0]!r}.", _FIX)
     if extra := sorted(present - set(pack.files)):
         raise EngineError(f"The style {pack.name!r} holds a file that is not its own: {extra[0][:100]!r}.", _FIX)
+    graphs: dict[str, onnx_graph.GraphSummary] = {}
     for name, digest in pack.files.items():
         data = pack_files.read(pack.source, pack.root + name)
         if hashlib.sha256(data).hexdigest() != digest:
@@ -584,9 +594,11 @@ def _verify_files(pack: StylePack, names: list[str]) -> None:
         pack_files.check_kind(name, data)
         _verify_strokes(pack, name, data)
         if name.endswith(".onnx"):
-            graph = onnx_graph.inspect(data)
-            if name == pack.model.file:
-                _verify_generator(pack, graph)
+            graphs[name] = onnx_graph.inspect(data)
+            if name in (pack.model.file, pack.model.half):
+                _verify_generator(pack, graphs[name])
+    if pack.model.half:
+        _verify_half(pack, graphs[pack.model.file], graphs[pack.model.half])
 
 
 def _verify_strokes(pack: StylePack, name: str, data: bytes) -> None:
@@ -612,6 +624,18 @@ def _verify_generator(pack: StylePack, graph: onnx_graph.GraphSummary) -> None:
     if pack.model.output not in outputs:
         raise EngineError(f"The model of {pack.name!r} has no output {pack.model.output!r}.", _FIX)
     _verify_shape(pack, outputs[pack.model.output], 3, pack.model.layout)
+
+
+def _verify_half(pack: StylePack, full: onnx_graph.GraphSummary, half: onnx_graph.GraphSummary) -> None:
+    """The model in half precision is the same network: the same operations with weights of the same shapes."""
+    if _network(full) != _network(half):
+        raise EngineError(f"The half precision model of {pack.name!r} is not the network of its full one.", _FIX)
+
+
+def _network(graph: onnx_graph.GraphSummary) -> tuple[list[tuple[str, Json]], list[tuple[int, ...]]]:
+    """What a model computes, whatever the precision: its operations in order, and the shapes of its weights."""
+    steps = [(node.operator, dict(node.numbers)) for node in graph.nodes if node.operator not in ("Cast", "Constant")]
+    return steps, sorted(graph.shapes.values())
 
 
 def _verify_shape(pack: StylePack, tensor: onnx_graph.TensorInfo, channels: int, layout: str) -> None:

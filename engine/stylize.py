@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from . import machine, outputs, style_pack
+from . import machine, outputs
 from .canvas import ROWS, Canvas, PictureCanvas, alpha_of, by_rows, is_plain
 from .errors import EngineError
 from .explain.overlay import Overlay
 from .files import open_source, open_view, shown
+from .mixing import Mix, Styles, check_styles, open_styles
 from .picture import Array, Floats, PictureReader, from_display, has_alpha, result_channels, split, to_display
 from .protocol import (
     Done,
@@ -30,8 +31,7 @@ from .protocol import (
     StylizeSettings,
 )
 from .resample import Resampled
-from .runtime import Local, Paint, Session, painted, tiles
-from .style_pack import StylePack
+from .runtime import Paint, tiles
 from .view import View
 
 OVERLAYS = ("Scale", "Removal")
@@ -44,12 +44,11 @@ def stylize(request: StylizeRequest) -> Iterator[Event]:
     _check(request)
     notes: list[str] = []
     yield Progress(request.job, 0.0, "Opening the style")
-    pack = style_pack.find(request.settings.style)
-    session = Session(pack, request.settings.device, notes.append)
+    styles = open_styles(request.settings, notes.append)
     view = open_view(request.view) if request.view else None
     done = 0
     for number, source in enumerate(request.sources):
-        work = _Work(request, session, source, view, number, notes)
+        work = _Work(request, styles, source, view, number, notes)
         try:
             yield from work.run()
             done += 1
@@ -58,7 +57,7 @@ def stylize(request: StylizeRequest) -> Iterator[Event]:
             if len(request.sources) == 1:
                 raise problem from error
             yield SourceFailed(request.job, source.name, problem.message, problem.fix)
-    yield Done(request.job, {"done": done, "failed": len(request.sources) - done, "device": session.device})
+    yield Done(request.job, {"done": done, "failed": len(request.sources) - done, "device": styles.first.device})
 
 
 def _no_memory(source: PictureSource) -> EngineError:
@@ -72,6 +71,9 @@ def _check(request: StylizeRequest) -> None:
     settings = request.settings
     if not request.sources:
         raise EngineError("There is no picture to stylize.", "Choose at least one picture.")
+    check_styles(settings.styles)
+    if not 0 <= settings.diversity <= 1.5:
+        raise EngineError(f"The diversity is {settings.diversity:g}.", "Choose a diversity from 0 to 1.5.")
     if not 0 <= settings.strength <= 1:
         raise EngineError(f"The strength is {settings.strength:g}.", "Choose a strength from 0 to 1.")
     if not 0.25 <= settings.stroke <= 4:
@@ -92,7 +94,7 @@ class _Work:
     """One source on its way through the job."""
 
     request: StylizeRequest
-    session: Session
+    styles: Styles
     source: PictureSource
     view: View | None
     number: int
@@ -107,12 +109,8 @@ class _Work:
         return self.request.settings
 
     @property
-    def pack(self) -> StylePack:
-        return self.session.pack
-
-    @property
     def paint(self) -> Paint:
-        return Paint(self.settings.seed, self.settings.stroke, self.settings.tileable)
+        return Paint(self.settings.seed, self.settings.stroke, self.settings.tileable, self.settings.diversity)
 
     def run(self) -> Iterator[Event]:
         """Open, paint, explain, deliver."""
@@ -121,11 +119,12 @@ class _Work:
             reader = open_source(self.source, self.view)
             self._check_overlays(reader)
             reader.read(0, 0, 1, 1)  # decoders work at the first read: its time is not the network's
-        recipe = self._recipe(reader)
+            mix = self.styles.over(self.source, reader, self.settings.tileable)
+        recipe = self._recipe(reader, mix)
         seen = _Seen(reader) if self.settings.overlays and not _too_large(reader) else None
-        with outputs.opened(self.request, self.source, self.pack, reader, recipe) as output:
-            yield from self._paint(reader, output, seen)
-            overlays = yield from self._explain(reader, seen)
+        with outputs.opened(self.request, self.source, self.styles.name, reader, recipe) as output:
+            yield from self._paint(reader, mix, output, seen)
+            overlays = yield from self._explain(reader, mix, seen)
             yield self._progress(0.98, "Writing")
             with _Clock(self.seconds, "write"):
                 layers = output.finish(overlays)
@@ -139,10 +138,10 @@ class _Work:
                 "Turn its overlays off, or use a picture of at least 16 x 16 pixels.",
             )
 
-    def _paint(self, reader: PictureReader, output: outputs.Output, seen: _Seen | None) -> Iterator[Event]:
+    def _paint(self, reader: PictureReader, mix: Mix, output: outputs.Output, seen: _Seen | None) -> Iterator[Event]:
         share = 0.5 if self.settings.overlays else 0.95
-        canvas = painted(self.session, PictureCanvas(reader, self.settings.tileable), self.paint)
-        windows = list(tiles(reader.height, reader.width, self.settings.tile, self.session.bytes_per_pixel))
+        canvas = mix.painted(PictureCanvas(reader, self.settings.tileable), self.paint)
+        windows = list(tiles(reader.height, reader.width, self.settings.tile, mix.bytes_per_pixel))
         band: Array | None = None
         for index, (top, left, height, width) in enumerate(windows):
             with _Clock(self.seconds, "inference"):
@@ -154,7 +153,6 @@ class _Work:
                 with _Clock(self.seconds, "write"):
                     output.write_rows(band)
                 band = None
-            self._collect_notes(canvas)
             yield from self._told_notes(share * (index + 1) / len(windows))
             yield self._progress(share * (index + 1) / len(windows), f"Painting {self.source.name}")
 
@@ -203,13 +201,13 @@ class _Work:
         if has_alpha(reader.channels):
             window[..., 3] = reader.read(top, left, height, width)[..., -1]
 
-    def _explain(self, reader: PictureReader, seen: _Seen | None) -> Generator[Event, None, list[Overlay]]:
+    def _explain(self, reader: PictureReader, mix: Mix, seen: _Seen | None) -> Generator[Event, None, list[Overlay]]:
         """The overlays that were asked for, in that order."""
         if not self.settings.overlays:
             return []
         from .explain.removal import Look  # overlays are only loaded when somebody asks why
 
-        look = Look(self.session, self.paint, self.settings.strength)
+        look = Look(mix, self.paint, self.settings.strength)
         started = time.perf_counter()
         if seen is None:
             yield self._progress(0.5, "Reducing the picture for the overlays")
@@ -254,15 +252,16 @@ class _Work:
             planes[:, row : row + count] = np.clip(small.read(row, 0, count, width), 0, 1)
         return planes
 
-    def _recipe(self, reader: PictureReader) -> Json:
+    def _recipe(self, reader: PictureReader, mix: Mix) -> Json:
         """Everything needed to make the result again; no clock, no host, no absolute path, and no tile size: the
         result does not depend on it."""
         recipe: Json = {
-            "style": {"name": self.pack.name, "hash": self.pack.hash},
+            **mix.recipe(),
             "settings": {
                 "strength": self.settings.strength,
                 "seed": self.settings.seed,
                 "stroke": self.settings.stroke,
+                "diversity": self.settings.diversity,
                 "tileable": self.settings.tileable,
                 "overlays": list(self.settings.overlays),
             },
@@ -272,7 +271,7 @@ class _Work:
                 "encoding": reader.encoding,
                 "alpha": reader.alpha,
             },
-            "device": self.session.device,
+            "device": self.styles.first.device,
             "versions": {
                 name: version
                 for name, version in machine.versions().items()
@@ -288,12 +287,6 @@ class _Work:
 
     def _progress(self, fraction: float, stage: str) -> Progress:
         return Progress(self.request.job, (self.number + fraction) / len(self.request.sources), stage)
-
-    def _collect_notes(self, canvas: Canvas) -> None:
-        inner: Any = canvas.source if isinstance(canvas, Resampled) else canvas
-        if isinstance(inner, Local):
-            self.notes.extend(inner.notes)
-            inner.notes.clear()
 
     def _told_notes(self, fraction: float) -> Iterator[Event]:
         while self.notes:

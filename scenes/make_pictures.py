@@ -18,7 +18,7 @@ sys.path.insert(0, str(REPO))
 
 from engine import style_pack  # noqa: E402 (the engine lies beside this folder)
 from engine.contact_sheet import Cell, Look, contact_sheet, save_jpeg  # noqa: E402
-from engine.protocol import PictureSource, StyleInfo, Stylized, StylizeRequest, StylizeSettings  # noqa: E402
+from engine.protocol import PictureSource, StyleInfo, StyleShare, Stylized, StylizeRequest, StylizeSettings  # noqa: E402
 from engine.stylize import stylize  # noqa: E402
 
 SHOOT = still_life.Shoot(width=960, height=540, samples=48, frames=1)
@@ -50,7 +50,7 @@ def render(path: Path) -> Path:
 
 def paint(picture: Path, style: StyleInfo) -> Path:
     source = PictureSource(name=f"{picture.stem}", path=str(picture))
-    request = StylizeRequest("pictures", (source,), StylizeSettings(style.folder), str(picture.parent))
+    request = StylizeRequest("pictures", (source,), StylizeSettings((StyleShare(style.folder),)), str(picture.parent))
     (done,) = (event for event in stylize(request) if isinstance(event, Stylized))
     return Path(done.path)
 

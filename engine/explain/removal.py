@@ -18,10 +18,11 @@ from typing import TypeVar
 import numpy as np
 
 from ..canvas import ArrayCanvas
+from ..mixing import Mix
 from ..picture import Floats
 from ..protocol import Certificate, Check
 from ..resample import Resampled
-from ..runtime import Paint, Session, inner_size, painted, tiles
+from ..runtime import Paint, tiles
 from . import certificate
 from .overlay import Overlay
 from .pyramid import blurred
@@ -44,17 +45,18 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Look:
-    """A style as it is applied to a picture: everything but the picture."""
+    """Styles as they are applied to a picture: everything but the picture. Mattes stay where they are when a part of
+    the picture is removed."""
 
-    session: Session
+    mix: Mix
     paint: Paint
     strength: float = 1.0
 
     def result(self, planes: Floats) -> Floats:
         """The stylized picture of planes (3, H, W) 0..1, also (3, H, W) 0..1."""
-        canvas = painted(self.session, ArrayCanvas(planes, self.paint.wrap), self.paint)
+        canvas = self.mix.painted(ArrayCanvas(planes, self.paint.wrap), self.paint)
         style = np.empty_like(planes)
-        for top, left, height, width in tiles(canvas.height, canvas.width, 0, self.session.bytes_per_pixel):
+        for top, left, height, width in tiles(canvas.height, canvas.width, 0, self.mix.bytes_per_pixel):
             style[:, top : top + height, left : left + width] = canvas.read(top, left, height, width)
         return mixed(planes, style, self.strength)
 
@@ -63,14 +65,7 @@ class Look:
 
         None: everywhere.
         """
-        spec, stroke = self.session.spec, self.paint.stroke
-        if not spec.local or spec.receptive_radius is None:
-            return None
-        if inner_size(spec, height, width, self.paint) == (height, width):
-            return spec.receptive_radius
-        # Resampled to the model's size and back, each with a kernel of two pixels of the coarser grid to each side.
-        inner = spec.receptive_radius + 3 * max(1.0, 1 / stroke)
-        return math.ceil(inner * stroke * 1.25 + 4 * max(1.0, stroke)) + spec.stride
+        return self.mix.reach(height, width, self.paint)
 
 
 def mixed(before: Floats, style: Floats, strength: float) -> Floats:

@@ -86,6 +86,7 @@ def test_help_lists_the_commands_and_loads_nothing_heavy() -> None:
         ("stylize", "a.png", "--style", "S", "--out", "o", "--strength", "1.5"),
         ("stylize", "a.png", "--style", "S", "--out", "o", "--stroke", "big"),
         ("stylize", "a.png", "--style", "S", "--out", "o", "--seed", "-1"),
+        ("stylize", "a.png", "--style", "S", "--out", "o", "--diversity", "2"),
         ("stylize", "a.png", "--style", "S", "--out", "o", "--device", "tpu"),
         ("train", "--style-picture", "a.jpg", "--content", "c", "--out", "o", "--budget", "soon"),
         ("train", "--style-picture", "a.jpg", "--content", "c", "--out", "o", "--set", "width"),
@@ -161,6 +162,40 @@ def test_stylize_as_json_is_lines_of_events(pentimento: Pentimento, brush: Path,
     assert code == 0 and isinstance(told[-1], protocol.Done)
     (stylized,) = [event for event in told if isinstance(event, protocol.Stylized)]
     assert stylized.recipe["settings"]["seed"] == 7
+
+
+@pytest.mark.parametrize(
+    ("text", "share"),
+    [
+        ("Wave", ("Wave", 1.0, "")),
+        ("Wave=.6", ("Wave", 0.6, "")),
+        ("Starry Night=2", ("Starry Night", 2.0, "")),
+        ("Wave=0", ("Wave", 0.0, "")),
+        ("Wave@Vase", ("Wave", 1.0, "Vase")),
+        ("Wave@masks/vase=old.png=.25", ("Wave", 0.25, "masks/vase=old.png")),
+        ("E=mc", ("E=mc", 1.0, "")),
+        ("@Vase", ("", 1.0, "Vase")),
+    ],
+)
+def test_a_style_with_its_share_and_matte(text: str, share: tuple[str, float, str]) -> None:
+    assert cli._style_share(text) == protocol.StyleShare(*share)
+
+
+def test_a_path_that_is_there_is_taken_as_it_is(brush: Path, tmp_path: Path) -> None:
+    odd = tmp_path / "me@work=1"
+    brush.rename(odd)
+    assert cli._style_share(str(odd)) == protocol.StyleShare(str(odd))
+    assert cli._style_share(f"{odd}=.5") == protocol.StyleShare(str(odd), 0.5)
+    assert cli._style_share(f"{odd}@Vase=.5") == protocol.StyleShare(str(odd), 0.5, "Vase")
+
+
+def test_styles_are_mixed(pentimento: Pentimento, brush: Path, picture: Path, tmp_path: Path) -> None:
+    choices = ("--palette", "Brush", "--diversity", ".5", "--precision", "full", "--json")
+    out = str(tmp_path / "out")
+    code, said, _ = pentimento("stylize", picture, "--style", "Brush=.6", "--style", brush, *choices, "--out", out)
+    (done,) = (e for e in map(protocol.from_line, said.splitlines()) if isinstance(e, protocol.Stylized))
+    assert code == 0 and done.recipe["settings"]["diversity"] == 0.5 and done.recipe["palette"]["name"] == "Brush"
+    assert [(style["name"], style["share"]) for style in done.recipe["styles"]] == [("Brush", 1.6)]
 
 
 def test_tiles_do_not_change_the_result(pentimento: Pentimento, brush: Path, picture: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tiny_styles
 
-from engine import style_pack
+from engine import mixing, style_pack
 from engine.canvas import ArrayCanvas
 from engine.explain import certificate, display, removal
 from engine.explain.overlay import Overlay
@@ -93,7 +93,7 @@ def test_a_false_overlay_fails_completeness() -> None:
 def test_removal_of_a_linear_style_is_known(sessions: dict[str, Session]) -> None:
     """A 5x5 average keeps the mean: removing a tile changes the sum by what the fill changes there."""
     before = picture(84, 96)
-    look = Look(sessions["blur"], Paint())
+    look = Look(mixing.alone(sessions["blur"]), Paint())
     overlay = explained(look, before)
     grid = Grid.over(84, 96, removal.TILES_ALONG)
     fill = removal.filled(before, grid, False)
@@ -112,7 +112,7 @@ def test_tiles_removed_together_equal_tiles_removed_alone(
     sessions: dict[str, Session], style: str, wrap: bool, stroke: float, strength: float
 ) -> None:
     before = picture(88, 320)
-    look = Look(sessions[style], Paint(stroke=stroke, wrap=wrap), strength)
+    look = Look(mixing.alone(sessions[style]), Paint(stroke=stroke, wrap=wrap), strength)
     after = look.result(before)
     grid = Grid(88, 320, 36)
     groups = grid.groups(look.reach(88, 320), wrap)
@@ -141,7 +141,7 @@ def test_a_part_outside_the_reach_of_a_region_has_no_effect_at_all(sessions: dic
     before = picture(96, 400)
     region = np.zeros((96, 400), bool)
     region[:, :50] = True
-    overlay = explained(Look(sessions["brush"], Paint()), before, region)
+    overlay = explained(Look(mixing.alone(sessions["brush"]), Paint()), before, region)
     reach = sessions["brush"].spec.receptive_radius or 0
     edge = Grid.over(96, 400, removal.TILES_ALONG).edge
     assert not overlay.pixels[:, 50 + reach + edge :].any()
@@ -151,7 +151,7 @@ def test_a_part_outside_the_reach_of_a_region_has_no_effect_at_all(sessions: dic
 def test_removing_light_makes_it_darker(sessions: dict[str, Session]) -> None:
     before = np.full((3, 96, 96), 0.2, np.float32)
     before[:, 40:52, 40:52] = 1
-    overlay = explained(Look(sessions["identity"], Paint()), before)
+    overlay = explained(Look(mixing.alone(sessions["identity"]), Paint()), before)
     assert overlay.pixels[45, 45, 0] < -0.1
     assert "darker" in overlay.sentence and "in the middle" in overlay.sentence
 
@@ -169,14 +169,14 @@ def test_the_grid_counts_every_pixel_once() -> None:
 
 
 def test_the_certificate_of_a_local_style_passes(sessions: dict[str, Session]) -> None:
-    overlay = explained(Look(sessions["blur"], Paint()), picture(120, 160))
+    overlay = explained(Look(mixing.alone(sessions["blur"]), Paint()), picture(120, 160))
     checks = {check.name: check for check in overlay.certificate.checks}
     assert {check.bar for check in checks.values()} == {"B3"} and len(checks) == 4
     assert checks["R2, 10 % removed"].value > 0.99 and overlay.certificate.faithful
 
 
 def test_a_style_over_the_whole_frame_is_indicative_only(sessions: dict[str, Session]) -> None:
-    overlay = explained(Look(sessions["spotlight"], Paint()), picture(64, 64))
+    overlay = explained(Look(mixing.alone(sessions["spotlight"]), Paint()), picture(64, 64))
     assert not overlay.certificate.faithful
     assert overlay.certificate.checks == (certificate.unmeasured(),)
 
@@ -216,7 +216,7 @@ def test_coalitions_are_random_fixed_and_of_the_right_size() -> None:
 
 
 def test_the_same_picture_has_the_same_certificate(sessions: dict[str, Session]) -> None:
-    look, before = Look(sessions["blur"], Paint(2)), picture(64, 80)
+    look, before = Look(mixing.alone(sessions["blur"]), Paint(2)), picture(64, 80)
     one, two = explained(look, before), explained(look, before)
     assert one.certificate == two.certificate
     np.testing.assert_array_equal(one.pixels, two.pixels)
@@ -256,5 +256,5 @@ def test_a_look_is_what_stylize_does(sessions: dict[str, Session], tmp_path: Pat
     from engine.runtime import painted
 
     style = painted(sessions["brush"], ArrayCanvas(before), Paint()).read(0, 0, 60, 70)
-    half = Look(sessions["brush"], Paint(), 0.5).result(before)
+    half = Look(mixing.alone(sessions["brush"]), Paint(), 0.5).result(before)
     np.testing.assert_allclose(half, (before + np.clip(style, 0, 1)) / 2, atol=1e-6)

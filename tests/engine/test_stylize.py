@@ -26,6 +26,7 @@ from engine.protocol import (
     PixelBlock,
     Progress,
     SourceFailed,
+    StyleShare,
     Stylized,
     StylizeRequest,
     StylizeSettings,
@@ -62,7 +63,8 @@ def request(
     style: str, out: Path, *sources: Path | PictureSource, deliver: str = "files", **choices: Any
 ) -> StylizeRequest:
     pictures = tuple(s if isinstance(s, PictureSource) else PictureSource(s.stem, str(s)) for s in sources)
-    settings = StylizeSettings(style, **{"device": "cpu", **choices})
+    styles = choices.pop("styles", (StyleShare(style),))
+    settings = StylizeSettings(styles, **{"device": "cpu", **choices})
     return StylizeRequest("job-1", pictures, settings, str(out), deliver)
 
 
@@ -178,7 +180,7 @@ def test_the_recipe_makes_the_result_again_and_names_no_place(styles: dict[str, 
     recipe = json.loads(text)
     assert recipe == done.recipe
     assert recipe["settings"]["seed"] == 7 and recipe["settings"]["stroke"] == 1.5
-    assert len(recipe["style"]["hash"]) == 64 and recipe["versions"]["onnxruntime"]
+    assert len(recipe["styles"][0]["hash"]) == 64 and recipe["versions"]["onnxruntime"]
     assert str(tmp_path) not in text
     again = result(request(styles["brush"], tmp_path / "out", path, seed=7, stroke=1.5))
     assert again.path != done.path and Path(again.path).read_bytes() == Path(done.path).read_bytes()

@@ -20,7 +20,7 @@ from engine import protocol
 from engine.errors import EngineError
 from engine.files import ExrLayer, create_png, open_picture, open_view, read_exr, write_exr
 from engine.picture import coverage, encode, from_display, to_display
-from engine.protocol import PictureSource, PixelBlock, Stylized, StylizeRequest, StylizeSettings, ViewTable
+from engine.protocol import PictureSource, PixelBlock, StyleShare, Stylized, StylizeRequest, StylizeSettings, ViewTable
 from engine.stylize import stylize
 from engine.view import SAME, View
 
@@ -223,7 +223,7 @@ def block(folder: Path, pixels: np.ndarray, encoding: str = "linear") -> Picture
 def job(folder: Path, style: Path, source: PictureSource, out: str = "out", **choices: Any) -> Stylized:
     """Through a line of the protocol, as the worker gets it."""
     deliver = "pixels" if source.pixels else "files"
-    chosen = StylizeSettings(str(style), **choices)
+    chosen = StylizeSettings((StyleShare(str(style)),), **choices)
     asked = StylizeRequest("job", (source,), chosen, str(folder / out), deliver, saved(folder))
     (done,) = (e for e in stylize(protocol.from_line(protocol.to_line(asked))) if isinstance(e, Stylized))
     return done
@@ -312,7 +312,7 @@ def test_impossible_files_are_refused(tmp_path: Path) -> None:
     ids=str,
 )
 def test_messages_that_say_something_else_are_refused(tmp_path: Path, change: dict[str, Any]) -> None:
-    asked = StylizeRequest("job", (PictureSource("x"),), StylizeSettings("s"), ".", view=saved(tmp_path))
+    asked = StylizeRequest("job", (PictureSource("x"),), StylizeSettings((StyleShare("s"),)), ".", view=saved(tmp_path))
     data = json.loads(protocol.to_line(asked))
     assert protocol.from_line(json.dumps(data)) == asked
     data["view"].update(change)

@@ -37,6 +37,7 @@ from engine.protocol import (
     Request,
     StyleReady,
     Styles,
+    StyleShare,
     StylesRequest,
     Stylized,
     StylizeRequest,
@@ -128,7 +129,7 @@ def source(tmp_path: Path) -> PictureSource:
 
 
 def stylize(job: str, brush: str, out: Path, *sources: PictureSource, **choices: Any) -> StylizeRequest:
-    return StylizeRequest(job, sources, StylizeSettings(brush, **{"device": "cpu", **choices}), str(out))
+    return StylizeRequest(job, sources, StylizeSettings((StyleShare(brush),), **{"device": "cpu", **choices}), str(out))
 
 
 def long_job(job: str, brush: str, out: Path, source: PictureSource) -> StylizeRequest:

@@ -1,0 +1,317 @@
+"""Several styles in one picture: by shares, by mattes, and the strokes of one in the colours of another.
+
+Every style paints the picture as if it were alone; its answer is clamped to 0..1 and the answers are added up by
+weights, in the display-referred colour the models work in. All weights are functions of the place, so tiles stay exact,
+and one tile passes through all styles before the next one begins: nothing is held as a whole picture but mattes.
+
+Styles that share a matte (or none) divide its place by their shares. Mattes that overlap divide it by how much each
+covers. What no matte covers belongs to the styles without one; where there is none the picture stays as it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from . import palette, style_pack
+from .canvas import ArrayCanvas, Canvas, PictureCanvas
+from .errors import EngineError
+from .exr import main_layer
+from .files import EXR, open_source, read_exr, reading, shown
+from .passes import Passes, find_matte
+from .picture import Floats, PictureReader
+from .protocol import Json, PictureSource, StyleShare, StylizeSettings
+from .resample import Resampled
+from .runtime import Paint, Session, inner_size, painted
+
+_WEIGHTS_BYTES = 60
+"""Working memory per pixel for weights and sums, beside that of the style at work"""
+_PALETTE_BYTES = 120
+"""The same for the averages of a palette"""
+
+
+@dataclass(frozen=True, eq=False)
+class Matte:
+    """How much of each pixel belongs to a style."""
+
+    name: str
+    """What the artist wrote: an object or material of the render, or the path of a picture"""
+    plane: Canvas
+    """Coverage 0..1, read as one plane (1, h, w), of the size of the picture"""
+    described: Json
+    """For the recipe: names no place"""
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One style of several."""
+
+    session: Session
+    share: float = 1.0
+    """Above 0. Only its ratio to the other shares under the same matte matters"""
+    matte: Matte | None = None
+    """None: wherever no matte of another style is"""
+
+
+@dataclass(frozen=True, eq=False)
+class Mix:
+    """The styles of one picture, ready to paint it."""
+
+    parts: tuple[Part, ...]
+    palette: Session | None = None
+    """Every part keeps its strokes and takes the colours of this style"""
+
+    @property
+    def sessions(self) -> tuple[Session, ...]:
+        return (*(part.session for part in self.parts), *([self.palette] if self.palette else []))
+
+    @property
+    def bytes_per_pixel(self) -> float:
+        """Working memory per pixel of a tile."""
+        mixing = _WEIGHTS_BYTES * (len(self.parts) > 1 or self.parts[0].matte is not None)
+        return max(s.bytes_per_pixel for s in self.sessions) + mixing + _PALETTE_BYTES * (self.palette is not None)
+
+    def painted(self, source: Canvas, paint: Paint) -> Canvas:
+        """The stylized picture as a canvas of the same size: display-referred, any window on demand.
+
+        `source` wraps when `paint.wrap` is set. It may be a reduced picture: mattes are reduced with it.
+        """
+        colours = _Remembered(painted(self.palette, source, paint)) if self.palette else None
+        canvases = [painted(part.session, source, paint) for part in self.parts]
+        if colours:
+            canvases = [Recoloured(canvas, colours, paint.stroke) for canvas in canvases]
+        if len(self.parts) == 1 and self.parts[0].matte is None:
+            return canvases[0]
+        return Mixed(source, self.parts, canvases)
+
+    def reach(self, height: int, width: int, paint: Paint) -> int | None:
+        """How far to each side, in pixels of a picture of this size, a pixel changes the result; None: everywhere."""
+        reaches = [_reach(session, height, width, paint) for session in self.sessions]
+        if None in reaches:
+            return None
+        return max(reach or 0 for reach in reaches) + (palette.reach(paint.stroke) if self.palette else 0)
+
+    def recipe(self) -> Json:
+        """What must be known of the styles to make the result again."""
+        styles = [
+            {**_named(part.session), "share": part.share, **({"matte": part.matte.described} if part.matte else {})}
+            for part in self.parts
+        ]
+        return {"styles": styles, **({"palette": _named(self.palette)} if self.palette else {})}
+
+
+def alone(session: Session) -> Mix:
+    """One style for the whole picture."""
+    return Mix((Part(session),))
+
+
+def _named(session: Session) -> Json:
+    return {"name": session.pack.name, "hash": session.pack.hash, "precision": session.precision}
+
+
+def _reach(session: Session, height: int, width: int, paint: Paint) -> int | None:
+    spec, stroke = session.spec, paint.stroke
+    if not spec.local or spec.receptive_radius is None:
+        return None
+    if inner_size(spec, height, width, paint) == (height, width):
+        return spec.receptive_radius
+    # Resampled to the model's size and back, each with a kernel of two pixels of the coarser grid to each side.
+    inner = spec.receptive_radius + 3 * max(1.0, 1 / stroke)
+    return math.ceil(inner * stroke * 1.25 + 4 * max(1.0, stroke)) + spec.stride
+
+
+# ---------------------------------------------------------------- from names to styles at work
+
+
+@dataclass(frozen=True, eq=False)
+class Styles:
+    """The styles of a job, opened once for all its pictures."""
+
+    shares: tuple[tuple[StyleShare, Session], ...]
+    palette: Session | None
+
+    @property
+    def name(self) -> str:
+        """What results are named after: `Starry Night, Metzinger in Wheat Field`."""
+        names = ", ".join(dict.fromkeys(session.pack.name for _, session in self.shares))
+        return f"{names} in {self.palette.pack.name}" if self.palette else names
+
+    @property
+    def first(self) -> Session:
+        """The one that tells of the device: all run on the same."""
+        return self.shares[0][1]
+
+    def over(self, source: PictureSource, reader: PictureReader, wrap: bool) -> Mix:
+        """The styles over one picture, with its mattes."""
+        names = dict.fromkeys(share.matte for share, _ in self.shares if share.matte)
+        passes = _passes(source) if names else None
+        mattes = {name: open_matte(name, passes, reader, wrap) for name in names}
+        parts = (Part(session, share.share, mattes.get(share.matte)) for share, session in self.shares)
+        return Mix(tuple(parts), self.palette)
+
+
+def check_styles(styles: Sequence[StyleShare]) -> None:
+    """Checks that cost nothing."""
+    if not any(share.share > 0 for share in styles):
+        raise EngineError("There is no style to paint with.", "Choose at least one style with a share above 0.")
+    for share in styles:
+        if not 0 <= share.share < math.inf:
+            raise EngineError(f"The share of {share.style!r} is {share.share:g}.", "Choose a share of 0 or more.")
+
+
+def open_styles(settings: StylizeSettings, note: Callable[[str], None]) -> Styles:
+    """Open every style once. Those without a share are left out; one named twice under one matte is one."""
+    opened: dict[str, Session] = {}
+
+    def session(name: str) -> Session:
+        pack = style_pack.find(name)
+        if pack.hash not in opened:
+            opened[pack.hash] = Session(pack, settings.device, note, settings.precision)
+        return opened[pack.hash]
+
+    merged: dict[tuple[Session, str], StyleShare] = {}
+    for share in settings.styles:
+        if share.share > 0:
+            key = session(share.style), share.matte
+            merged[key] = replace(share, share=share.share + (merged[key].share if key in merged else 0))
+    shares = tuple((share, key[0]) for key, share in merged.items())
+    return Styles(shares, session(settings.palette) if settings.palette else None)
+
+
+# ---------------------------------------------------------------- mattes
+
+
+def open_matte(name: str, passes: Passes | None, reader: PictureReader, wrap: bool) -> Matte:
+    """The matte of an object, material or asset in the render itself, else the picture in the file `name`.
+
+    passes: of the render; None for other pictures. A matte picture is taken as it is stored: black 0, white 1, colours
+    by their mean.
+    """
+    known: tuple[str, ...] = ()
+    if passes is not None:
+        found, known = find_matte(passes, name)
+        if found:
+            return Matte(name, ArrayCanvas(found[1][None], wrap), {found[0]: name})
+    if Path(name).is_file():
+        return _picture_matte(name, reader, wrap)
+    if known:
+        raise EngineError(
+            f"{shown(reader.name)!r} has no matte {name!r}.", f"Choose one of: {', '.join(known)}; or a picture file."
+        )
+    raise EngineError(
+        f"There is no picture file {name!r}, and {shown(reader.name)!r} has no Cryptomatte.",
+        "Choose a greyscale picture, or switch on Cryptomatte in View Layer Properties > Passes and render again.",
+    )
+
+
+def _passes(source: PictureSource) -> Passes | None:
+    """The passes of the view layer that is painted, where the source is a render."""
+    if source.pixels is not None:
+        return None
+    with reading(source.path), Path(source.path).open("rb") as stream:
+        if stream.read(len(EXR)) != EXR:
+            return None
+    file = read_exr(source.path)
+    return Passes(file, shown(source.path), main_layer(file).view_layer)
+
+
+def _picture_matte(path: str, reader: PictureReader, wrap: bool) -> Matte:
+    found = open_source(PictureSource(Path(path).name, path, encoding="data"))
+    if (found.height, found.width) != (reader.height, reader.width):
+        raise EngineError(
+            f"The matte {shown(path)} is {found.width} x {found.height}, the picture {reader.width} x {reader.height}.",
+            "Save the matte in the size of the picture.",
+        )
+    with reading(path):
+        digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    return Matte(path, _Grey(PictureCanvas(found, wrap)), {"picture": shown(Path(path).name), "sha256": digest})
+
+
+class _Grey:
+    """A picture as one plane (1, h, w): the mean of its channels, 0..1."""
+
+    def __init__(self, source: Canvas) -> None:
+        self.source = source
+        self.height, self.width = source.height, source.width
+
+    def read(self, top: int, left: int, height: int, width: int) -> Floats:
+        red, green, blue = self.source.read(top, left, height, width)
+        return ((red + green + blue) / np.float32(3))[None]
+
+
+# ---------------------------------------------------------------- canvases
+
+
+class Mixed:
+    """The weighted sum of what the styles paint, and of the picture where none of them does."""
+
+    def __init__(self, source: Canvas, parts: Sequence[Part], canvases: Sequence[Canvas]) -> None:
+        """canvases: what each part paints, over the whole picture."""
+        self.source, self.parts, self.canvases = source, parts, canvases
+        self.height, self.width = source.height, source.width
+        mattes = {part.matte.name: part.matte for part in parts if part.matte}
+        self.planes = {name: self._sized(matte.plane) for name, matte in mattes.items()}
+        groups = [part.matte and part.matte.name for part in parts]
+        totals = [
+            sum(other.share for other, name in zip(parts, groups, strict=True) if name == mine) for mine in groups
+        ]
+        self.shares = [np.float32(part.share / total) for part, total in zip(parts, totals, strict=True)]
+
+    def read(self, top: int, left: int, height: int, width: int) -> Floats:
+        window = (top, left, height, width)
+        cover, rest = self._coverage(window)
+        total = np.zeros((3, height, width), np.float32)
+        if all(part.matte for part in self.parts) and rest.any():
+            total += self.source.read(*window) * rest
+        for part, share, canvas in zip(self.parts, self.shares, self.canvases, strict=True):
+            weight = share * (cover[part.matte.name] if part.matte else rest)
+            if weight.any():  # elsewhere the style need not run, and adding its zeros would change no bit
+                total += np.clip(canvas.read(*window), 0, 1) * weight
+        return total
+
+    def _coverage(self, window: tuple[int, int, int, int]) -> tuple[dict[str, Floats], Floats]:
+        """How much of each pixel (h, w) each matte has, and what is left over; together 1."""
+        cover = {name: np.clip(plane.read(*window)[0], 0, 1) for name, plane in self.planes.items()}
+        total = sum(cover.values(), np.zeros(window[2:], np.float32))
+        most = np.maximum(total, np.float32(1))
+        return {name: plane / most for name, plane in cover.items()}, 1 - total / most
+
+    def _sized(self, plane: Canvas) -> Canvas:
+        """A matte in the size of the picture, which may be a reduced one."""
+        same = (plane.height, plane.width) == (self.height, self.width)
+        return plane if same else Resampled(plane, self.height, self.width)
+
+
+class Recoloured:
+    """What one style paints, in the colours of another."""
+
+    def __init__(self, strokes: Canvas, colours: Canvas, stroke: float) -> None:
+        self.strokes, self.colours, self.stroke = strokes, colours, stroke
+        self.height, self.width = strokes.height, strokes.width
+
+    def read(self, top: int, left: int, height: int, width: int) -> Floats:
+        reach = palette.reach(self.stroke)
+        window = (top - reach, left - reach, height + 2 * reach, width + 2 * reach)
+        strokes, colours = (np.clip(canvas.read(*window), 0, 1) for canvas in (self.strokes, self.colours))
+        return palette.recoloured(strokes, colours, self.stroke)
+
+
+class _Remembered:
+    """A canvas that several styles read in turn: the last window is computed once."""
+
+    def __init__(self, source: Canvas) -> None:
+        self.source = source
+        self.height, self.width = source.height, source.width
+        self._last: tuple[tuple[int, int, int, int], Floats] | None = None
+
+    def read(self, top: int, left: int, height: int, width: int) -> Floats:
+        window = (top, left, height, width)
+        if self._last is None or self._last[0] != window:
+            self._last = None  # frees the old one first
+            self._last = window, self.source.read(*window)
+        return self._last[1]
