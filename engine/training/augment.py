@@ -8,8 +8,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+SHIFT = 0.125
+"""Share of a crop's edge by which the window on it may lie elsewhere"""
 
-def augment(pictures: Tensor, random: torch.Generator, shift: float = 0.125, hole: float = 0.25) -> Tensor:
+
+def augment(pictures: Tensor, random: torch.Generator, shift: float = SHIFT, hole: float = 0.25) -> Tensor:
     """(N, C, H, W) -> (N, C, H', W'): a window of 1 - `shift` of each picture, with a hole of `hole` of its edge.
 
     Nothing is filled in: a frame of zeros around a shifted picture would tell the critic what is augmented.

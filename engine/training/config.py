@@ -1,4 +1,4 @@
-"""Everything a training run can be told. The defaults are the recipe the shipped styles were made with."""
+"""Everything a training run can be told. The defaults give whole strokes within ten minutes on one processor core."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
 from ..errors import EngineError
-from .networks import GeneratorConfig
+from .augment import SHIFT
+from .networks import SIGHT, GeneratorConfig
 from .objectives import OBJECTIVES
 from .teacher import TeacherConfig
 
@@ -136,6 +137,7 @@ def check(config: TrainConfig) -> TrainConfig:
         "decay must be between 0 and 1": not 0 <= config.decay <= 1,
         "size must be at least 64": config.size < 64,
         "crop must be a multiple of 4 between 32 and size": config.crop % 4 or not 32 <= config.crop <= config.size,
+        "crop is too small for that many scales of the critic": _smallest_view(config) < SIGHT,
         "crop must be at least 72 on the adversarial route": config.route == "adversarial" and config.crop < 72,
         "style_side must be at least size": config.style_side < config.size,
         "steps, pairs and batch must be at least 1": min(config.steps, config.pairs, config.batch) < 1,
@@ -148,6 +150,11 @@ def check(config: TrainConfig) -> TrainConfig:
         if present:
             raise EngineError(f"The training settings do not fit: {problem}.", "Correct that setting.")
     return config
+
+
+def _smallest_view(config: TrainConfig) -> int:
+    """Pixels to each side that the critic's coarsest scale sees of an augmented crop."""
+    return round(config.crop * (1 - SHIFT)) >> (config.critic_scales - 1)
 
 
 def _changed(config: Any, changes: dict[str, Any]) -> Any:

@@ -122,6 +122,10 @@ class Encoder(nn.Module):
         return mean - slow, (spread - 1).clamp(-8, 2)  # begins a little narrower than the prior
 
 
+SIGHT = 38
+"""Pixels to each side that one logit of the critic sees at its scale; smaller pictures have none"""
+
+
 class Critic(nn.Module):
     """Patch discriminator at several scales (Isola et al. 2017; Wang et al. 2018). Returns logits and features.
 
@@ -143,7 +147,7 @@ class Critic(nn.Module):
 
 
 class PatchCritic(nn.Module):
-    """One scale: sees 38 pixels to a logit."""
+    """One scale: sees SIGHT pixels to a logit."""
 
     def __init__(self, width: int, norm: str = "none") -> None:
         super().__init__()

@@ -25,11 +25,13 @@ from engine.training.export import onnx_bytes, parity
 from engine.training.loop import Samples, Trainer, train
 from engine.training.metrics import bidirectional_patch_distance, colour_transfer
 from engine.training.networks import (
+    SIGHT,
     SLOW,
     STRIDE,
     Encoder,
     Generator,
     GeneratorConfig,
+    PatchCritic,
     macs_per_pixel,
     parameters,
     receptive_radius,
@@ -159,6 +161,7 @@ def test_a_budget_ends_the_run(pictures: Path) -> None:
     ("changes", "said"),
     [
         ({"crop": 30}, "crop"),
+        ({"critic_scales": 2}, "too small for that many scales"),
         ({"route": "magic"}, "route"),
         ({"steps": "many"}, "steps"),
         ({"stepz": 3}, "stepz"),
@@ -213,6 +216,13 @@ def test_the_generator_sees_no_further_than_it_says(config: GeneratorConfig) -> 
             assert centre - first <= radius and last - centre <= radius
             reached = max(reached, last - first)
     assert reached > radius  # the bound is not absurdly wide
+
+
+def test_the_critic_sees_as_far_as_it_says() -> None:
+    critic = PatchCritic(4)
+    assert critic(torch.rand(1, 3, SIGHT, SIGHT))[0].shape == (1, 1, 1, 1)
+    with pytest.raises(RuntimeError):
+        critic(torch.rand(1, 3, SIGHT - 1, SIGHT - 1))
 
 
 def test_macs_and_parameters_of_a_known_network() -> None:
