@@ -213,17 +213,33 @@ class Trainer:
         noise = torch.randn(noise_shape(content, config), generator=random_, device=self.device)
         terms: dict[str, Tensor] = {}
 
-        # The encoder reads off the teacher's pictures which strokes it chose, and the generator repeats them. Later it
-        # also paints each content with the strokes of its neighbour: so it will be in use, where strokes come from the
-        # style's stroke field and have to fit any content.
+        # 1. The encoder reads off the teacher's pictures which strokes it chose, and the generator repeats them.
+        free = noise
         if target is not None and config.reconstruction:
             mean, log_variance = self.encoder(content, target)
-            repeated = self.generator(content, mean + noise * (log_variance / 2).exp())
-            terms["reconstruction"] = (repeated - target).abs().mean()
+            free, noise = mean.detach().roll(1, 0), mean + noise * (log_variance / 2).exp()
             terms["code"] = losses.code_divergence(mean, log_variance)
-            noise = mean.detach().roll(1, 0)
-        if not warming_up:
-            terms |= self._judged(content, target, style, noise, random_)
+        painted = self.generator(content, noise)
+        if target is not None and config.reconstruction:
+            terms["reconstruction"] = (painted - target).abs().mean()
+
+        # 2. The critic says what regression cannot: whether they are strokes. It judges strokes that were told: of free
+        #    ones nobody knows where they belong, and the generator would answer with grain.
+        if not warming_up and (config.adversarial or config.features):
+            terms |= self._judged(painted, target, style, random_)
+
+        # 3. With the strokes of its neighbour, as in use, where they come from the style's stroke field and have to fit
+        #    any content, forms and colours must stay in their place.
+        if target is None:
+            terms["structure"] = losses.structure(painted, content)
+        elif not warming_up:
+            painted = painted if free is noise else self.generator(content, free)
+            terms["coarse"] = losses.coarse_l1(painted, target, config.coarse_pixels)
+
+        # 4. Which patches there are, at three scales, wherever they lie.
+        if config.patches and not warming_up:
+            wanted = style if target is None else target
+            terms["patches"] = losses.sliced_wasserstein(painted, wanted, 7, 3, 48, random_)
 
         total = sum(getattr(config, name) * value for name, value in terms.items() if name != "critic")
         assert isinstance(total, Tensor)
@@ -236,43 +252,28 @@ class Trainer:
         return {name: value.detach() for name, value in terms.items()}
 
     def _judged(
-        self, content: Tensor, target: Tensor | None, style: Tensor, noise: Tensor, random_: torch.Generator
+        self, painted: Tensor, target: Tensor | None, style: Tensor, random_: torch.Generator
     ) -> dict[str, Tensor]:
-        """Loss terms of pictures painted with free strokes: nobody knows what they must look like, but the critic."""
-        config = self.config
-        terms: dict[str, Tensor] = {}
-        result = self.generator(content, noise)
-        if config.adversarial or config.features:
-            # 1. The critic learns to tell the painter's hand from ours, on crops of its own where it takes more steps
-            #    than the generator.
-            for turn in range(1, config.critic_steps):
-                self._teach_critic(*self._more(turn, random_), random_)
-            real = style if target is None else _mixed(target, style, config.style_share, random_)
-            terms["critic"] = self._teach_critic(real, result.detach(), random_)
+        """One step of the critic, or several on crops of their own, and its verdict on what the generator painted."""
+        for turn in range(1, self.config.critic_steps):
+            self._teach_critic(*self._more(turn, random_), random_)
+        real = style if target is None else _mixed(target, style, self.config.style_share, random_)
+        loss = self._teach_critic(real, painted.detach(), random_)
 
-            # 2. The generator is judged by the critic, which stands still meanwhile, through the same augmentation:
-            #    judged on whole pictures it would learn what the critic never sees, their borders.
-            self.critic.requires_grad_(False)
-            window = random_.get_state()
-            verdicts = self.critic(augment(result, random_))
-            random_.set_state(window)
-            with torch.no_grad():
-                wanted = self.critic(augment(style if target is None else target, random_))
-            terms["adversarial"] = self.objective.generator_loss(verdicts)
-            terms["features"] = losses.feature_statistics(verdicts, wanted)
-            self.critic.requires_grad_(True)
-
-        # 3. What must stay in its place where strokes are free.
-        if target is None:
-            terms["structure"] = losses.structure(result, content)
-        else:
-            terms["coarse"] = losses.coarse_l1(result, target, config.coarse_pixels)
-
-        # 4. Which patches there are, at three scales, wherever they lie.
-        if config.patches:
-            wanted_patches = style if target is None else target
-            terms["patches"] = losses.sliced_wasserstein(result, wanted_patches, 7, 3, 48, random_)
-        return terms
+        # It stands still while it judges, and through the same augmentation: judged on whole pictures the generator
+        # would learn what the critic never sees, their borders.
+        self.critic.requires_grad_(False)
+        window = random_.get_state()
+        verdicts = self.critic(augment(painted, random_))
+        random_.set_state(window)
+        with torch.no_grad():
+            wanted = self.critic(augment(style if target is None else target, random_))
+        self.critic.requires_grad_(True)
+        return {
+            "critic": loss,
+            "adversarial": self.objective.generator_loss(verdicts),
+            "features": losses.feature_statistics(verdicts, wanted),
+        }
 
     def _teach_critic(self, real: Tensor, fake: Tensor, random_: torch.Generator) -> Tensor:
         """One step of the critic. Both sides are augmented alike, or it would learn the augmentation (Zhao et al.,
@@ -304,7 +305,7 @@ class Trainer:
         if target is None:
             return style, self.generator(content, noise)
         if self.config.reconstruction:
-            noise = self.encoder(content, target)[0].roll(1, 0)
+            noise = self.encoder(content, target)[0]
         return _mixed(target, style, self.config.style_share, random_), self.generator(content, noise)
 
     def progress(self, elapsed: float) -> float:
