@@ -67,9 +67,9 @@ class TrainConfig:
     """Gamma of the R1 penalty on the critic, with every objective; without normalisation this keeps it smooth."""
     r1_every: int = 8
     """Steps between penalties: lazy regularisation costs an eighth and does the same (Karras et al. 2020)."""
-    adversarial: float = 0.2
-    """Weight of the critic's verdict. At 0 (with `features`) there is no critic: strokes stay soft and forms melt. At 1
-    the generator answers a young critic with a ripple that takes thousands of steps to go."""
+    adversarial: float = 0.5
+    """Weight of the critic's verdict. At 0 (with `features`) there is no critic: strokes stay soft. At 1 the generator
+    answers a young critic with a ripple that takes thousands of steps to go."""
     features: float = 2.0
     """Weight of matched means and deviations of the critic's features."""
     coarse: float = 8.0
@@ -80,10 +80,10 @@ class TrainConfig:
     """Weight of L1 to the teacher's own picture where the encoder read the noise off that picture (cVAE-GAN: Zhu et
     al., "Toward Multimodal Image-to-Image Translation", 2017). Told which strokes are meant, the generator learns to
     draw strokes by plain regression, long before the critic can teach it."""
-    warm_up: float = 0.85
+    warm_up: float = 0.75
     """Share of the run in which the generator repeats strokes and nothing else. It costs a third of a whole step and
-    teaches most of what there is to learn. The critic then makes forms clear and strokes crisp within 500 steps; after
-    2,000 it has ground the strokes to sand."""
+    teaches most of what there is to learn; the critic then begins with strokes, not with blur, which it would answer
+    with grain."""
     code: float = 0.1
     """Weight of the divergence of that noise from a standard normal: keeps its scale, lets it tell strokes only."""
     structure: float = 4.0
