@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny_styles
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -87,6 +87,25 @@ def test_beyond_the_table_its_border_goes_on() -> None:
     assert np.array_equal(seen, view(filmic).encode(np.array([[0, 0, 0], [VALUES[-1]] * 3], np.float32)))
 
 
+@settings(deadline=None, max_examples=12)
+@given(
+    steps=st.lists(st.sampled_from((1e-9, 1e-6, 1e-4, 0.01, 0.3, 1.0, 40.0)), min_size=1, max_size=12),
+    linear=hnp.arrays(np.float32, (60, 3), elements=st.floats(-1, 50, width=32)),
+)
+@example(steps=[0.01, 1e-6, 1e-6, 1e-6, 1.0], linear=np.ones((60, 3), np.float32))
+def test_values_may_lie_anywhere(steps: list[float], linear: np.ndarray) -> None:
+    """Even, far apart, or so close that single precision hardly tells them: seen is what lies in between."""
+    values = (0.0, *(float(value) for value in np.cumsum(steps)))
+    shares = np.linspace(0, 1, len(values))
+    cube = np.stack(np.meshgrid(shares, shares, shares, indexing="ij"), axis=-1)
+    odd = View(np.rint(cube * 65535).astype(np.uint16), values, "odd")
+    linear[: len(values)] = np.array(values, np.float32)[:, None]
+    # Two values that fall on one number are one step: either end of it is right.
+    low, high = (np.interp(linear + side * (1e-6 * np.abs(linear) + 1e-12), values, shares) for side in (-1, 1))
+    seen = odd.encode(linear)
+    assert (seen >= low - 2e-5).all() and (seen <= high + 2e-5).all()
+
+
 # ---------------------------------------------------------------- and back
 
 
@@ -151,6 +170,20 @@ def test_a_part_is_converted_as_in_the_whole(start: int, count: int, curve: Curv
     part = np.s_[start : start + count]
     assert np.array_equal(view(curve).encode(linear[part]), view(curve).encode(linear)[part])
     assert np.array_equal(view(curve).decode(painted[part], linear[part]), view(curve).decode(painted, linear)[part])
+
+
+def test_rows_are_converted_as_in_the_picture() -> None:
+    """Bit for bit, where a picture is more than is converted at a time, with all kinds of pixels mixed."""
+    linear = light(60_000).reshape(200, 300, 3)
+    seen, rng = view(filmic).encode(linear), np.random.default_rng(8)
+    hardly, other = (rng.random(linear.shape, dtype=np.float32) for _ in range(2))
+    kind = rng.integers(0, 4, (200, 300, 1))
+    reached = view(filmic).encode(light(60_000, seed=9).reshape(linear.shape))
+    painted = np.select([kind == 0, kind == 1, kind == 2], [seen, seen + (hardly - 0.5) / 100, reached], other)
+    whole = view(filmic).decode(painted, linear)
+    rows = [view(filmic).decode(painted[row : row + 7], linear[row : row + 7]) for row in range(0, 200, 7)]
+    assert np.array_equal(np.concatenate(rows), whole)
+    assert np.array_equal(whole[kind[..., 0] == 0], linear[kind[..., 0] == 0])
 
 
 def test_a_broken_painting_breaks_nothing() -> None:
