@@ -37,7 +37,7 @@ CANDIDATES: dict[str, dict[str, Any]] = {
     "teacher": {},
     "no critic": {"adversarial": 0.0, "features": 0.0},
     "critic and patches": {"patches": 4.0},
-    "adversarial": {"route": "adversarial", "adversarial": 1.0, "features": 3.0, "patches": 8.0, "r1": 0.02},
+    "adversarial": {"route": "adversarial"},
     "dense 64 x 3": {"generator": {"width": 64, "blocks": 3, "dilations": [1, 2, 1]}},
     "separable 64 x 6": {"generator": {"kind": "separable", "width": 64, "blocks": 6, "dilations": [1] * 6}},
 }

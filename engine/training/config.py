@@ -17,8 +17,8 @@ class TrainConfig:
     """One training run."""
 
     route: str = "teacher"
-    """teacher: learn from pictures the patch teacher painted. adversarial: from the critic and the painting alone.
-    benchmarks/README.md compares them."""
+    """teacher: learn from pictures the patch teacher painted. adversarial: from the critic and the painting alone;
+    naming it brings the weights and rates it was compared with. benchmarks/README.md compares them."""
     name: str = ""
     """What the style is called; empty takes the name of the first style picture."""
     author: str = ""
@@ -89,8 +89,8 @@ class TrainConfig:
     structure: float = 4.0
     """adversarial route: weight of luminance structure at 1/2 to 1/8 scale."""
     patches: float = 0.0
-    """Weight of the sliced Wasserstein distance between 7x7 patches at three scales. On the adversarial route 8 brings
-    strokes on their way long before the critic sees them; where the teacher's are repeated it only adds short waves."""
+    """Weight of the sliced Wasserstein distance between 7x7 patches at three scales. Where the teacher's strokes are
+    repeated it only adds short waves; the adversarial route lives on it."""
     style_share: float = 0.25
     """Chance of each of the critic's real pictures to be taken from the painting itself; the rest are the teacher's."""
     average: float = 0.998
@@ -106,11 +106,20 @@ class TrainConfig:
     teacher: TeacherConfig = field(default_factory=TeacherConfig)
 
 
+ADVERSARIAL_ROUTE: dict[str, Any] = {
+    # The critic has all to teach, from the first step; the patch term brings strokes long before it sees them.
+    **{"adversarial": 1.0, "features": 3.0, "patches": 8.0, "r1": 0.02},
+    **{"learning_rate": 8e-4, "critic_learning_rate": 4e-4, "decay": 0.4},
+}
+"""What holds on the adversarial route unless it is given as well: the settings it was compared with."""
+
+
 def from_json(changes: dict[str, Any]) -> TrainConfig:
     """Defaults with `changes`; nested configs are objects. Unknown names and wrong values raise EngineError."""
     name = changes.get("objective")
     published = OBJECTIVES[name].published if isinstance(name, str) and name in OBJECTIVES else {}
-    return check(_changed(TrainConfig(), {**published, **changes}))
+    route = ADVERSARIAL_ROUTE if changes.get("route") == "adversarial" else {}
+    return check(_changed(TrainConfig(), {**route, **published, **changes}))
 
 
 def to_json(config: TrainConfig) -> dict[str, Any]:
@@ -122,6 +131,7 @@ def check(config: TrainConfig) -> TrainConfig:
     """The cheap checks, before anything is loaded."""
     penalised = config.r1 > 0 or config.penalty > 0
     rates = min(config.learning_rate, config.critic_learning_rate)
+    counts = min(config.critic_steps, config.critic_scales, config.r1_every)
     problems = {
         f"objective must be one of {', '.join(OBJECTIVES)}": config.objective not in OBJECTIVES,
         "optimiser must be adam or rmsprop": config.optimiser not in ("adam", "rmsprop"),
@@ -130,7 +140,7 @@ def check(config: TrainConfig) -> TrainConfig:
         "critic_norm batch does not go with r1 or penalty": config.critic_norm == "batch" and penalised,
         "batch norm of the critic needs a batch of at least 2": config.critic_norm == "batch" and config.batch < 2,
         "critic_norm spectral does not go with clip": config.critic_norm == "spectral" and config.clip > 0,
-        "critic_steps and r1_every must be at least 1": min(config.critic_steps, config.r1_every) < 1,
+        "critic_steps, critic_scales and r1_every must be at least 1": counts < 1,
         "learning_rate and critic_learning_rate must be above 0": rates <= 0,
         "beta1 and beta2 must be at least 0 and below 1": not all(0 <= b < 1 for b in (config.beta1, config.beta2)),
         "clip, penalty and r1 must not be negative": min(config.clip, config.penalty, config.r1) < 0,
@@ -154,7 +164,7 @@ def check(config: TrainConfig) -> TrainConfig:
 
 def _smallest_view(config: TrainConfig) -> int:
     """Pixels to each side that the critic's coarsest scale sees of an augmented crop."""
-    return round(config.crop * (1 - SHIFT)) >> (config.critic_scales - 1)
+    return round(config.crop * (1 - SHIFT)) >> max(0, config.critic_scales - 1)
 
 
 def _changed(config: Any, changes: dict[str, Any]) -> Any:

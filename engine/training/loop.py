@@ -59,7 +59,8 @@ def train(request: TrainRequest) -> Iterator[Event]:
             done = len(pairs) / config.pairs
             yield Progress(request.job, PAIRS_SHARE * done, f"The teacher paints picture {len(pairs)}/{config.pairs}")
 
-    trainer = Trainer(config, Samples(config, pairs, contents, styles, device), device)
+    samples = Samples(config, pairs, contents, styles, device)
+    trainer = Trainer(config, samples, device, began=time.monotonic() - started)
     if request.resume:
         folder.load(trainer)
     spoken = 0.0
@@ -182,7 +183,9 @@ def _cut(pictures: list[Tensor], size: int, choose: random.Random) -> list[Tenso
 class Trainer:
     """The two networks, their optimisers, and one step."""
 
-    def __init__(self, config: TrainConfig, samples: Samples, device: torch.device) -> None:
+    def __init__(self, config: TrainConfig, samples: Samples, device: torch.device, began: float = 0.0) -> None:
+        """began: seconds of a time budget that the teacher has used."""
+        self.began = began
         torch.manual_seed(config.seed)
         self.config, self.samples, self.device = config, samples, device
         self.generator = Generator(config.generator).to(device)
@@ -309,10 +312,10 @@ class Trainer:
         return _mixed(target, style, self.config.style_share, random_), self.generator(content, noise)
 
     def progress(self, elapsed: float) -> float:
-        """0..1: by steps, or by time where a budget runs out sooner."""
+        """0..1: by steps, or by what is left of a time budget where that runs out sooner."""
         share = self.steps_done / self.config.steps
         if self.config.budget:
-            share = max(share, elapsed / max(1.0, self.config.budget - EXPORT_SECONDS))
+            share = max(share, (elapsed - self.began) / max(1.0, self.config.budget - EXPORT_SECONDS - self.began))
         return min(1.0, share)
 
     def finished(self, elapsed: float) -> bool:

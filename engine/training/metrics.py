@@ -9,7 +9,7 @@ import torch.nn.functional as F  # noqa: N812 (the name the field uses)
 from torch import Tensor
 
 from .losses import structure
-from .teacher import nearest_both_ways, patches, resize
+from .teacher import luminance, nearest_both_ways, patches, resize
 
 PATCH = 9
 PROJECTED = 7
@@ -98,8 +98,6 @@ def _some(rows: Tensor, count: int) -> Tensor:
 
 def colour_transfer(content: Tensor, painting: Tensor) -> Tensor:
     """The plain rival: each pixel takes the painting's mean colour at its luminance rank (luminance-to-palette)."""
-    from .teacher import luminance
-
     light = luminance(painting).flatten()
     order = light.argsort()
     palette = torch.stack([_smooth(channel.flatten()[order]) for channel in painting])

@@ -140,15 +140,43 @@ def test_without_a_critic_only_the_coarse_term_is_left(pictures: Path) -> None:
 
 
 def test_while_warming_up_the_critic_stands_by() -> None:
-    config = from_json({**QUICK, "warm_up": 0.5})
-    samples = Samples(config, pairs_with(0.5), [], [torch.rand(3, 100, 100)], torch.device("cpu"))
-    trainer = Trainer(config, samples, torch.device("cpu"))
+    trainer = trainer_of(from_json({**QUICK, "warm_up": 0.5}))
     fresh = [p.clone() for p in trainer.critic.parameters()]
     assert set(trainer.step(0.0)) == {"code", "reconstruction"}
     assert all(torch.equal(a, b) for a, b in zip(fresh, trainer.critic.parameters(), strict=True))
     everything = {"code", "reconstruction", "critic", "adversarial", "features", "coarse"}
     assert set(trainer.step(0.0)) == everything
     assert not all(torch.equal(a, b) for a, b in zip(fresh, trainer.critic.parameters(), strict=True))
+
+
+def trainer_of(config: TrainConfig, began: float = 0.0) -> Trainer:
+    samples = Samples(config, pairs_with(0.5), [], [torch.rand(3, 100, 100)], torch.device("cpu"))
+    return Trainer(config, samples, torch.device("cpu"), began)
+
+
+def test_learning_rates_fall_to_a_twentieth_in_either_part_of_a_run() -> None:
+    trainer = trainer_of(from_json({**QUICK, "steps": 200, "warm_up": 0.5}))
+
+    def rate(progress: float) -> float:
+        trainer._set_learning_rate(trainer._part(progress)[1])
+        return float(trainer.generator_optimiser.param_groups[0]["lr"]) / trainer.config.learning_rate
+
+    assert [rate(p) for p in (0.0, 0.25, 0.5, 0.75, 1.0)] == pytest.approx([1.0, 0.5, 1.0, 0.5, 0.05])
+    assert rate(0.499) == pytest.approx(0.05)
+
+
+def test_what_the_teacher_used_of_a_budget_is_not_taken_from_the_warm_up() -> None:
+    trainer = trainer_of(from_json({**QUICK, "steps": 10**6, "budget": 110.0}), began=40.0)
+    assert trainer.progress(40.0) == 0.0
+    assert trainer.progress(70.0) == pytest.approx(0.5)
+    assert trainer.progress(100.0) == 1.0
+
+
+def test_the_adversarial_route_brings_settings_of_its_own() -> None:
+    config = from_json({"route": "adversarial", "patches": 6.0})
+    assert (config.adversarial, config.features, config.patches, config.r1) == (1.0, 3.0, 6.0, 0.02)
+    assert from_json({"route": "adversarial", "objective": "wgan"}).learning_rate == 5e-5
+    assert from_json({"route": "teacher"}) == TrainConfig()
 
 
 def test_a_budget_ends_the_run(pictures: Path) -> None:
@@ -162,6 +190,7 @@ def test_a_budget_ends_the_run(pictures: Path) -> None:
     [
         ({"crop": 30}, "crop"),
         ({"critic_scales": 2}, "too small for that many scales"),
+        ({"critic_scales": 0}, "critic_scales"),
         ({"route": "magic"}, "route"),
         ({"steps": "many"}, "steps"),
         ({"stepz": 3}, "stepz"),
