@@ -38,8 +38,8 @@ CANDIDATES: dict[str, dict[str, Any]] = {
     "no critic": {"adversarial": 0.0, "features": 0.0},
     "critic and patches": {"patches": 4.0},
     "adversarial": {"route": "adversarial"},
-    "dense 64 x 3": {"generator": {"width": 64, "blocks": 3, "dilations": [1, 2, 1]}},
-    "separable 64 x 6": {"generator": {"kind": "separable", "width": 64, "blocks": 6, "dilations": [1] * 6}},
+    "dense 48 x 4": {"generator": {"kind": "dense", "width": 48, "blocks": 4, "dilations": [1, 2, 4, 1]}},
+    "dense 64 x 3": {"generator": {"kind": "dense", "width": 64, "blocks": 3, "dilations": [1, 2, 1]}},
 }
 STYLE = LIBRARY[0]
 

@@ -23,10 +23,11 @@ from torch import Tensor
 
 from engine.atomic import NewFile
 from engine.contact_sheet import Cell, Look, contact_sheet, save_jpeg
-from engine.training.config import TrainConfig, from_json
+from engine.training.config import PicturesConfig, from_json
 from engine.training.data import load_pair, load_picture
-from engine.training.loop import Samples, Trainer, choose_device
+from engine.training.loop import choose_device
 from engine.training.objectives import OBJECTIVES
+from engine.training.pictures import PictureSamples, PicturesTrainer
 
 from . import machine
 from .candidates import STYLE, measure, references, train_candidate
@@ -42,14 +43,14 @@ def main() -> int:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--only", nargs="*", default=list(OBJECTIVES), choices=list(OBJECTIVES), metavar="NAME")
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
-    parser.add_argument("--steps", type=int, default=TrainConfig().steps)
-    parser.add_argument("--set", nargs="*", default=[], metavar="FIELD=JSON", help="fields of TrainConfig, for all")
+    parser.add_argument("--steps", type=int, default=PicturesConfig().steps)
+    parser.add_argument("--set", nargs="*", default=[], metavar="FIELD=JSON", help="fields of PicturesConfig, for all")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--table", type=Path, help="Markdown to write")
     parser.add_argument("--sheet", type=Path, help="JPEG to write: the first seed's pictures of each objective")
     arguments = parser.parse_args()
     given = {field: json.loads(value) for field, _, value in (change.partition("=") for change in arguments.set)}
-    configs = {name: from_json({"objective": name, **given}) for name in arguments.only}  # wrong ones end it here
+    configs = {name: config_of(name, given) for name in arguments.only}  # wrong ones end it here
     content = practice_content(arguments.shared / "content", arguments.work / "content")
     painting = load_picture(arguments.shared / "styles" / STYLE.picture, STYLE.side)
     wanted = references(arguments.shared, painting)
@@ -76,14 +77,21 @@ def main() -> int:
     return 0
 
 
+def config_of(objective: str, given: dict[str, Any]) -> PicturesConfig:
+    config = from_json({"objective": objective, **given})
+    assert isinstance(config, PicturesConfig)
+    return config
+
+
 def seconds_per_step(
-    configs: dict[str, TrainConfig], painting: Tensor, arguments: argparse.Namespace
+    configs: dict[str, PicturesConfig], painting: Tensor, arguments: argparse.Namespace
 ) -> dict[str, float]:
     """Mean of a step in which the critic plays. The objectives take turns: a busy moment is nobody's alone."""
     device = choose_device(arguments.device)
     pairs = [load_pair(path) for path in sorted((arguments.work / "pairs").glob("*.safetensors"))]
     playing = {name: replace(config, warm_up=0.0) for name, config in configs.items()}
-    trainers = {name: Trainer(c, Samples(c, pairs, [], [painting], device), device) for name, c in playing.items()}
+    samples = {name: PictureSamples(config, pairs, [], [painting], device) for name, config in playing.items()}
+    trainers = {name: PicturesTrainer(crops, device) for name, crops in samples.items()}
     taken: dict[str, list[float]] = {name: [] for name in configs}
     for _ in range(1 + ROUNDS):
         for name, trainer in trainers.items():
@@ -95,7 +103,7 @@ def seconds_per_step(
     return {name: statistics.mean(times[1:]) for name, times in taken.items()}  # the first one warms up
 
 
-def row(config: TrainConfig, closed: dict[int, float], seconds: float) -> dict[str, Any]:
+def row(config: PicturesConfig, closed: dict[int, float], seconds: float) -> dict[str, Any]:
     """What one objective came to over its seeds, beside the settings that it played with."""
     settings = ("optimiser", "learning_rate", "critic_learning_rate", "critic_steps", "clip", "penalty", "r1")
     return {

@@ -23,7 +23,7 @@ from engine import style_pack
 from engine.canvas import ArrayCanvas
 from engine.contact_sheet import Cell, Look, contact_sheet, save_jpeg, save_png
 from engine.runtime import Paint, Session, painted
-from engine.training.config import TrainConfig, from_json
+from engine.training.config import PicturesConfig, from_json
 from engine.training.data import load_picture, to_bytes
 from engine.training.metrics import colour_transfer, patch_distance, way_closed
 from engine.training.teacher import Guide, TeacherConfig, paint, resize
@@ -74,7 +74,8 @@ def compare(
 ) -> list[tuple[dict[str, Any], dict[str, Tensor]]]:
     """(numbers, pictures) for every input."""
     pack = style_pack.load(arguments.styles / style_pack.slug(style.name))
-    config: TrainConfig = from_json(pack.recipe["training"])
+    config = from_json(pack.recipe["training"])
+    assert isinstance(config, PicturesConfig)
     painting = load_picture(arguments.shared / "styles" / style.picture, style.side)
     guide, session = Guide(curve, painting, config.teacher), Session(pack, "cpu")
     results = []

@@ -46,7 +46,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shared", type=Path, required=True)
     parser.add_argument("--only", nargs="*", default=[], metavar="NAME")
-    parser.add_argument("--set", nargs="*", default=[], metavar="FIELD=JSON", help="fields of TrainConfig")
+    parser.add_argument("--set", nargs="*", default=[], metavar="FIELD=JSON", help="fields of the style's config")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--out", type=Path, default=Path(__file__).parent.parent / "engine" / "styles")
     parser.add_argument("--work", type=Path, help="where content links and unfinished trainings lie", required=True)

@@ -1,4 +1,4 @@
-"""Everything a training run can be told. The defaults give whole strokes within ten minutes on one processor core."""
+"""Everything a training run can be told. One dataclass to a kind of style, and what they share."""
 
 from __future__ import annotations
 
@@ -14,26 +14,19 @@ from .teacher import TeacherConfig
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """One training run."""
+    """One training run: what trainings of every kind can be told."""
 
-    route: str = "teacher"
-    """teacher: learn from pictures the patch teacher painted. adversarial: from the critic and the painting alone;
-    naming it brings the weights and rates it was compared with. benchmarks/README.md compares them."""
+    kind: str = "pictures"
+    """pictures: see pictures.py"""
     name: str = ""
     """What the style is called; empty takes the name of the first style picture."""
     author: str = ""
     licence: str = ""
     """Of the style picture: what others may do with the style."""
-    size: int = 400
-    """Edge in pixels of the pictures it practises on."""
-    style_side: int = 1024
-    """Long side of the style picture while training. Strokes in results are as many pixels wide as here."""
     steps: int = 3200
-    """Steps of the generator. Palette after 200, strokes after 1,000; more make them sharper, forms clearer."""
+    """Steps of the generator."""
     budget: float = 0.0
     """Seconds for everything, export included; 0 has no limit. At its end there is a finished style."""
-    pairs: int = 64
-    """Pictures the teacher paints; a trial with nine repeated the dashes it had memorised."""
     batch: int = 2
     crop: int = 192
     """Edge of training crops: wide enough for the critic to see how strokes follow each other."""
@@ -72,27 +65,6 @@ class TrainConfig:
     answers a young critic with a ripple that takes thousands of steps to go."""
     features: float = 2.0
     """Weight of matched means and deviations of the critic's features."""
-    coarse: float = 8.0
-    """Weight of L1 on pictures averaged over `coarse_pixels`: colours and forms in their place, strokes left free."""
-    coarse_pixels: int = 16
-    """About two strokes wide. With 6 the term held strokes to the very place the teacher chose and blurred them."""
-    reconstruction: float = 15.0
-    """Weight of L1 to the teacher's own picture where the encoder read the noise off that picture (cVAE-GAN: Zhu et
-    al., "Toward Multimodal Image-to-Image Translation", 2017). Told which strokes are meant, the generator learns to
-    draw strokes by plain regression, long before the critic can teach it."""
-    warm_up: float = 0.75
-    """Share of the run in which the generator repeats strokes and nothing else. It costs a third of a whole step and
-    teaches most of what there is to learn; the critic then begins with strokes, not with blur, which it would answer
-    with grain."""
-    code: float = 0.1
-    """Weight of the divergence of that noise from a standard normal: keeps its scale, lets it tell strokes only."""
-    structure: float = 4.0
-    """adversarial route: weight of luminance structure at 1/2 to 1/8 scale."""
-    patches: float = 0.0
-    """Weight of the sliced Wasserstein distance between 7x7 patches at three scales. Where the teacher's strokes are
-    repeated it only adds short waves; the adversarial route lives on it."""
-    style_share: float = 0.25
-    """Chance of each of the critic's real pictures to be taken from the painting itself; the rest are the teacher's."""
     average: float = 0.998
     """Decay of the averaged generator, which is the one that is kept."""
     critic_width: int = 32
@@ -103,6 +75,44 @@ class TrainConfig:
     device: str = "auto"
     """auto | cpu | cuda"""
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+
+
+@dataclass(frozen=True)
+class PicturesConfig(TrainConfig):
+    """A style from pictures. The defaults give whole strokes within a quarter of an hour on one processor core."""
+
+    route: str = "teacher"
+    """teacher: learn from pictures the patch teacher painted. adversarial: from the critic and the painting alone;
+    naming it brings the weights and rates it was compared with. benchmarks/README.md compares them."""
+    size: int = 400
+    """Edge in pixels of the pictures it practises on."""
+    style_side: int = 1024
+    """Long side of the style picture while training. Strokes in results are as many pixels wide as here."""
+    steps: int = 3200
+    """Steps of the generator. Palette after 200, strokes after 1,000; more make them sharper, forms clearer."""
+    pairs: int = 64
+    """Pictures the teacher paints; a trial with nine repeated the dashes it had memorised."""
+    warm_up: float = 0.75
+    """Share of the run in which the generator repeats strokes and nothing else. It costs a third of a whole step and
+    teaches most of what there is to learn; the critic then begins with strokes, not with blur, which it would answer
+    with grain."""
+    coarse: float = 8.0
+    """Weight of L1 on pictures averaged over `coarse_pixels`: colours and forms in their place, strokes left free."""
+    coarse_pixels: int = 16
+    """About two strokes wide. With 6 the term held strokes to the very place the teacher chose and blurred them."""
+    reconstruction: float = 15.0
+    """Weight of L1 to the teacher's own picture where the encoder read the noise off that picture (cVAE-GAN: Zhu et
+    al., "Toward Multimodal Image-to-Image Translation", 2017). Told which strokes are meant, the generator learns to
+    draw strokes by plain regression, long before the critic can teach it."""
+    code: float = 0.1
+    """Weight of the divergence of that noise from a standard normal: keeps its scale, lets it tell strokes only."""
+    structure: float = 4.0
+    """adversarial route: weight of luminance structure at 1/2 to 1/8 scale."""
+    patches: float = 0.0
+    """Weight of the sliced Wasserstein distance between 7x7 patches at three scales. Where the teacher's strokes are
+    repeated it only adds short waves; the adversarial route lives on it."""
+    style_share: float = 0.25
+    """Chance of each of the critic's real pictures to be taken from the painting itself; the rest are the teacher's."""
     teacher: TeacherConfig = field(default_factory=TeacherConfig)
 
 
@@ -114,12 +124,23 @@ ADVERSARIAL_ROUTE: dict[str, Any] = {
 """What holds on the adversarial route unless it is given as well: the settings it was compared with."""
 
 
+CONFIGS: dict[str, type[TrainConfig]] = {"pictures": PicturesConfig}
+"""By kind of style"""
+
+
 def from_json(changes: dict[str, Any]) -> TrainConfig:
-    """Defaults with `changes`; nested configs are objects. Unknown names and wrong values raise EngineError."""
+    """The defaults of a kind with `changes`; nested configs are objects. Unknown names and wrong values raise
+    EngineError."""
+    kind = changes.get("kind", TrainConfig.kind)
+    if kind not in CONFIGS:
+        raise EngineError(f"There is no kind of style called {kind!r}.", f"Use one of: {', '.join(CONFIGS)}.")
     name = changes.get("objective")
     published = OBJECTIVES[name].published if isinstance(name, str) and name in OBJECTIVES else {}
     route = ADVERSARIAL_ROUTE if changes.get("route") == "adversarial" else {}
-    return check(_changed(TrainConfig(), {**route, **published, **changes}))
+    config = _changed(CONFIGS[kind](), {**route, **published, **changes})
+    _refuse(_problems(config) | (_problems_of_pictures(config) if isinstance(config, PicturesConfig) else {}))
+    assert isinstance(config, TrainConfig)
+    return config
 
 
 def to_json(config: TrainConfig) -> dict[str, Any]:
@@ -127,12 +148,12 @@ def to_json(config: TrainConfig) -> dict[str, Any]:
     return asdict(config)
 
 
-def check(config: TrainConfig) -> TrainConfig:
-    """The cheap checks, before anything is loaded."""
+def _problems(config: TrainConfig) -> dict[str, bool]:
+    """The cheap checks, before anything is loaded: what might be wrong, and whether it is."""
     penalised = config.r1 > 0 or config.penalty > 0
     rates = min(config.learning_rate, config.critic_learning_rate)
     counts = min(config.critic_steps, config.critic_scales, config.r1_every)
-    problems = {
+    return {
         f"objective must be one of {', '.join(OBJECTIVES)}": config.objective not in OBJECTIVES,
         "optimiser must be adam or rmsprop": config.optimiser not in ("adam", "rmsprop"),
         "init must be layer, normal or orthogonal": config.init not in ("layer", "normal", "orthogonal"),
@@ -145,21 +166,30 @@ def check(config: TrainConfig) -> TrainConfig:
         "beta1 and beta2 must be at least 0 and below 1": not all(0 <= b < 1 for b in (config.beta1, config.beta2)),
         "clip, penalty and r1 must not be negative": min(config.clip, config.penalty, config.r1) < 0,
         "decay must be between 0 and 1": not 0 <= config.decay <= 1,
-        "size must be at least 64": config.size < 64,
-        "crop must be a multiple of 4 between 32 and size": config.crop % 4 or not 32 <= config.crop <= config.size,
+        "crop must be a multiple of 4 and at least 32": config.crop % 4 != 0 or config.crop < 32,
         "crop is too small for that many scales of the critic": _smallest_view(config) < SIGHT,
-        "crop must be at least 72 on the adversarial route": config.route == "adversarial" and config.crop < 72,
-        "style_side must be at least size": config.style_side < config.size,
-        "steps, pairs and batch must be at least 1": min(config.steps, config.pairs, config.batch) < 1,
-        "route must be teacher or adversarial": config.route not in ("teacher", "adversarial"),
+        "steps and batch must be at least 1": min(config.steps, config.batch) < 1,
         "device must be auto, cpu or cuda": config.device not in ("auto", "cpu", "cuda"),
-        "warm_up must be between 0 and 1": not 0 <= config.warm_up <= 1,
         "budget and seed must not be negative": min(config.budget, config.seed) < 0,
     }
+
+
+def _problems_of_pictures(config: PicturesConfig) -> dict[str, bool]:
+    return {
+        "size must be at least 64": config.size < 64,
+        "crop must not be larger than size": config.crop > config.size,
+        "crop must be at least 72 on the adversarial route": config.route == "adversarial" and config.crop < 72,
+        "style_side must be at least size": config.style_side < config.size,
+        "pairs must be at least 1": config.pairs < 1,
+        "route must be teacher or adversarial": config.route not in ("teacher", "adversarial"),
+        "warm_up must be between 0 and 1": not 0 <= config.warm_up <= 1,
+    }
+
+
+def _refuse(problems: dict[str, bool]) -> None:
     for problem, present in problems.items():
         if present:
             raise EngineError(f"The training settings do not fit: {problem}.", "Correct that setting.")
-    return config
 
 
 def _smallest_view(config: TrainConfig) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,12 @@ from ..errors import EngineError
 from ..protocol import Json
 from ..runtime import Session, is_exact
 from ..style_pack import GENERATOR, HALF, PREVIEW, ModelInput, ModelSpec, StylePack, new_pack, write_pack
-from .config import TrainConfig, to_json
+from .config import to_json
 from .data import Pair, to_bytes, to_float
-from .networks import STRIDE, Critic, Encoder, Generator, GeneratorConfig, macs_per_pixel, parameters, receptive_radius
+from .networks import STRIDE, Encoder, Generator, GeneratorConfig, macs_per_pixel, parameters, receptive_radius
 from .strokes import FILE as STROKES
 from .strokes import packed, stroke_field
+from .trainer import Trainer
 
 PARITY = 1e-4
 """Largest difference allowed between onnxruntime and torch, in display-referred values (1/255 is .004)."""
@@ -42,30 +43,24 @@ KEPT_PAIRS = 1
 TRAINING = "training.safetensors"
 
 
-def export(
-    out: Path,
-    generator: Generator,
-    encoder: Encoder,
-    critic: Critic,
-    pairs: Sequence[Pair],
-    sample: Tensor,
-    config: TrainConfig,
-    steps: int,
-) -> StylePack:
+def export(out: Path, trainer: Trainer, sample: Tensor, pairs: Sequence[Pair] = ()) -> StylePack:
     """Write the style pack `out`; `sample` (3, H, W) 0..1 is the content its preview shows.
 
-    With pairs and a reconstruction term the encoder has learned to read strokes: the style gets a stroke field. Without
-    it paints with plain noise.
+    Where an encoder has learned from the pairs to read strokes, the style gets a stroke field. Without it paints with
+    plain noise.
 
     Raises EngineError when onnxruntime and torch disagree.
     """
-    generator = generator.cpu().eval()
+    config = trainer.config
+    averages = {name: copy.deepcopy(network).cpu().eval() for name, network in trainer.averages.items()}
+    generator, encoder = averages["generator"], averages.get("encoder")
+    assert isinstance(generator, Generator)
     data = onnx_bytes(generator)
     worst = parity(generator, data)
     noise, field = ModelInput(generator.config.noise, scale=STRIDE), None
-    files = {GENERATOR: data, TRAINING: kept_for_explanations(generator, encoder, critic, pairs)}
-    if pairs and config.reconstruction:
-        field = stroke_field(encoder.cpu().eval(), pairs)
+    files = {GENERATOR: data, TRAINING: kept_for_explanations({**averages, "critic": trainer.critic}, pairs)}
+    if pairs and isinstance(encoder, Encoder):
+        field = stroke_field(encoder, pairs)
         noise, files[STROKES] = packed(field)
     half, error = half_precision(generator, [sample, *(to_float(pair.content) for pair in pairs)], field)
     if half:
@@ -73,7 +68,7 @@ def export(
     files[PREVIEW] = png(stylized(generator, sample, field))
     recipe = {
         "training": to_json(config),
-        "steps": steps,
+        "steps": trainer.steps_done,
         "parity": worst,
         "half": error,
         "versions": {"engine": __version__, "torch": torch.__version__.split("+")[0]},
@@ -210,10 +205,10 @@ class _HalfResults(TorchFunctionMode):
         return result.half().float() if isinstance(result, Tensor) and result.dtype == torch.float32 else result
 
 
-def kept_for_explanations(generator: nn.Module, encoder: nn.Module, critic: nn.Module, pairs: Sequence[Pair]) -> bytes:
+def kept_for_explanations(networks: Mapping[str, nn.Module], pairs: Sequence[Pair]) -> bytes:
     """Networks as fp16, a content (bytes of a PNG) with the teacher's match field (int16). At most 3 MB."""
     kept: dict[str, Tensor] = {}
-    for name, module in (("generator", generator), ("encoder", encoder), ("critic", critic)):
+    for name, module in networks.items():
         kept |= {f"{name}/{key}": value.detach().cpu().half() for key, value in module.state_dict().items()}
     for index, pair in enumerate(pairs[:KEPT_PAIRS]):
         kept[f"content_png/{index}"] = torch.frombuffer(bytearray(png(to_float(pair.content))), dtype=torch.uint8)

@@ -13,7 +13,7 @@ import torch
 from ..errors import EngineError
 from ..picture import Floats
 from ..protocol import Json
-from .config import TrainConfig
+from .config import PicturesConfig
 from .data import load_picture
 from .metrics import (
     colour_transfer,
@@ -37,7 +37,7 @@ SMALLEST = 72
 class Scale:
     """How large strokes are in a style's results."""
 
-    style_side: int = TrainConfig.style_side
+    style_side: int = PicturesConfig.style_side
     """Long side of the painting in pixels when its strokes are as wide as in results"""
     search: float = TeacherConfig.levels[-1]
     """Scale of the teacher's search, at which patches are compared"""

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.training.config import TrainConfig
+from engine.training.config import PicturesConfig
 from engine.training.measure import Scale, diversity, scale_of, seed_variety
 from engine.training.metrics import (
     deviation,
@@ -90,7 +90,7 @@ def test_diversity_is_a_share_of_the_contents_own() -> None:
 def test_the_scale_is_read_from_the_recipe() -> None:
     trained = {"training": {"style_side": 600, "teacher": {"levels": [0.2, 0.5]}}}
     assert scale_of(trained) == Scale(600, 0.5)
-    usual = Scale(TrainConfig().style_side, TrainConfig().teacher.levels[-1])
+    usual = Scale(PicturesConfig().style_side, PicturesConfig().teacher.levels[-1])
     for odd in ({}, {"training": 1}, {"training": {"style_side": "big", "teacher": {"levels": []}}}):
         assert scale_of(odd) == usual
     assert scale_of({"training": {"style_side": 10**9, "teacher": {"levels": [float("nan")]}}}) == usual

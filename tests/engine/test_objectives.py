@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from engine.errors import EngineError
-from engine.training.config import TrainConfig, from_json
+from engine.training.config import PicturesConfig, TrainConfig, from_json
 from engine.training.data import Pair
-from engine.training.loop import Samples, Trainer
 from engine.training.networks import Critic, Generator, GeneratorConfig, initialise
 from engine.training.objectives import OBJECTIVES, Objective, Verdicts, gradient_penalty, r1_penalty
+from engine.training.pictures import PictureSamples, PicturesTrainer
 
 CPU = torch.device("cpu")
 SIGMOID = 1 / (1 + math.e**-1)
@@ -204,7 +204,7 @@ def test_what_is_given_stands_above_what_was_published() -> None:
 
 
 def test_the_default_objective_is_the_default() -> None:
-    assert from_json({"objective": "hinge"}) == from_json({}) == TrainConfig()
+    assert from_json({"objective": "hinge"}) == from_json({}) == PicturesConfig()
 
 
 @pytest.mark.parametrize(
@@ -238,13 +238,14 @@ TINY = {
 }
 
 
-def trainer(**changes: object) -> Trainer:
+def trainer(**changes: object) -> PicturesTrainer:
     """With random pictures, and the critic at play from the first step."""
     config = from_json({**TINY, **changes})
     random = torch.Generator().manual_seed(0)
     content, painted = torch.randint(0, 256, (2, 3, 64, 64), generator=random, dtype=torch.uint8)
     style = torch.rand(3, 64, 64, generator=random)
-    return Trainer(config, Samples(config, [Pair(content, painted, torch.zeros(2, 1, 1))], [], [style], CPU), CPU)
+    pairs = [Pair(content, painted, torch.zeros(2, 1, 1))]
+    return PicturesTrainer(PictureSamples(config, pairs, [], [style], CPU), CPU)
 
 
 def weights_of(critic: nn.Module) -> Tensor:
@@ -287,7 +288,7 @@ def test_the_critic_steps_as_often_as_published(name: str, steps: int) -> None:
     training = trainer(objective=name)
     training.step(0.0)
     done = {name: max(int(state["step"]) for state in o.state.values()) for name, o in training._optimisers().items()}
-    assert done == {"generator_optimiser": 1, "encoder_optimiser": 1, "critic_optimiser": steps}
+    assert done == {"optimiser": 1, "critic_optimiser": steps}
 
 
 # ---------------------------------------------------------------- networks

@@ -19,10 +19,10 @@ from engine.errors import EngineError
 from engine.protocol import Done, Event, Preview, StyleReady, TrainRequest, TrainStep
 from engine.training import losses
 from engine.training.augment import augment
-from engine.training.config import TrainConfig, from_json
+from engine.training.config import PicturesConfig, from_json
 from engine.training.data import Pair
 from engine.training.export import onnx_bytes, parity
-from engine.training.loop import Samples, Trainer, train
+from engine.training.loop import train
 from engine.training.metrics import bidirectional_patch_distance, colour_transfer
 from engine.training.networks import (
     SIGHT,
@@ -36,6 +36,7 @@ from engine.training.networks import (
     parameters,
     receptive_radius,
 )
+from engine.training.pictures import PictureSamples, PicturesTrainer
 from engine.training.strokes import even_pieces, packed, read_strokes, stroke_field
 
 TINY = GeneratorConfig(width=8, blocks=1, half=4, full=4, noise=2)
@@ -149,9 +150,9 @@ def test_while_warming_up_the_critic_stands_by() -> None:
     assert not all(torch.equal(a, b) for a, b in zip(fresh, trainer.critic.parameters(), strict=True))
 
 
-def trainer_of(config: TrainConfig, began: float = 0.0) -> Trainer:
-    samples = Samples(config, pairs_with(0.5), [], [torch.rand(3, 100, 100)], torch.device("cpu"))
-    return Trainer(config, samples, torch.device("cpu"), began)
+def trainer_of(config: PicturesConfig, began: float = 0.0) -> PicturesTrainer:
+    samples = PictureSamples(config, pairs_with(0.5), [], [torch.rand(3, 100, 100)], torch.device("cpu"))
+    return PicturesTrainer(samples, torch.device("cpu"), began)
 
 
 def test_learning_rates_fall_to_a_twentieth_in_either_part_of_a_run() -> None:
@@ -159,7 +160,7 @@ def test_learning_rates_fall_to_a_twentieth_in_either_part_of_a_run() -> None:
 
     def rate(progress: float) -> float:
         trainer._set_learning_rate(trainer._part(progress)[1])
-        return float(trainer.generator_optimiser.param_groups[0]["lr"]) / trainer.config.learning_rate
+        return float(trainer.optimiser.param_groups[0]["lr"]) / trainer.config.learning_rate
 
     assert [rate(p) for p in (0.0, 0.25, 0.5, 0.75, 1.0)] == pytest.approx([1.0, 0.5, 1.0, 0.5, 0.05])
     assert rate(0.499) == pytest.approx(0.05)
@@ -176,7 +177,7 @@ def test_the_adversarial_route_brings_settings_of_its_own() -> None:
     config = from_json({"route": "adversarial", "patches": 6.0})
     assert (config.adversarial, config.features, config.patches, config.r1) == (1.0, 3.0, 6.0, 0.02)
     assert from_json({"route": "adversarial", "objective": "wgan"}).learning_rate == 5e-5
-    assert from_json({"route": "teacher"}) == TrainConfig()
+    assert from_json({"route": "teacher"}) == PicturesConfig()
 
 
 def test_a_budget_ends_the_run(pictures: Path) -> None:
@@ -254,14 +255,17 @@ def test_the_critic_sees_as_far_as_it_says() -> None:
         critic(torch.rand(1, 3, SIGHT - 1, SIGHT - 1))
 
 
-def test_macs_and_parameters_of_a_known_network() -> None:
-    config = TINY
+@pytest.mark.parametrize(
+    ("kind", "weights", "biases"), [("dense", 2 * 9 * 8 * 8, 16), ("separable", 49 * 8 + 2 * 8 * 24, 8 + 24 + 8)]
+)
+def test_macs_and_parameters_of_a_known_network(kind: str, weights: int, biases: int) -> None:
+    config = replace(TINY, kind=kind)
     # by hand, per picture pixel: stride-4 layers count 1/16, stride-2 layers 1/4
-    inner = (3 * 64 + 2 * 9) * 8 + 2 * 9 * 8 * 8
+    inner = (3 * 64 + 2 * 9) * 8 + weights
     half = 9 * 8 * 4 + 9 * 4 * 4
     full = 9 * 4 * 4 + 9 * 4 * 3
     assert macs_per_pixel(config) == pytest.approx(inner / 16 + half / 4 + full)
-    assert parameters(Generator(config)) == inner + half + full + (8 + 8 + 16 + 4 + 4 + 4 + 3)
+    assert parameters(Generator(config)) == inner + half + full + (8 + 8 + biases + 4 + 4 + 4 + 3)
 
 
 def test_the_encoder_learns_which_strokes_were_meant() -> None:
@@ -409,4 +413,4 @@ def test_config_survives_json() -> None:
     config = from_json(json.loads(json.dumps(QUICK)))
     assert config.generator.width == 8
     assert config.teacher.levels == (0.5, 1.0)
-    assert from_json({}) == TrainConfig()
+    assert from_json({}) == PicturesConfig()

@@ -1,0 +1,199 @@
+"""Generator and critic, their optimisers and one step: what trainings of every kind have in common."""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from . import losses
+from .augment import augment
+from .config import TrainConfig
+from .networks import Critic, Generator, initialise
+from .objectives import OBJECTIVES, gradient_penalty, r1_penalty
+
+EXPORT_SECONDS = 10.0
+"""Kept back from a time budget for the export and its parity check (5 s measured on two busy cores)."""
+AVERAGED_STEPS = 10
+"""An average over a tenth of the steps so far, as far as `average` allows: longer, and short runs end pale, for it
+lags behind; shorter, and it is no calmer than the generator itself."""
+
+
+class Trainer(ABC):
+    """Generator and critic, their optimisers, and one step. What a step teaches is for each kind of style to say."""
+
+    def __init__(self, config: TrainConfig, device: torch.device, began: float = 0.0) -> None:
+        """began: seconds of a time budget that have passed before the first step."""
+        self.config, self.device, self.began = config, device, began
+        torch.manual_seed(config.seed)
+        self.taught = {name: network.to(device) for name, network in self.networks().items()}
+        initialise(self.taught["generator"], config.init)
+        self.averages = {name: copy.deepcopy(n).requires_grad_(False) for name, n in self.taught.items()}
+        self.critic = Critic(config.critic_width, config.critic_scales, config.critic_norm).to(device)
+        initialise(self.critic, config.init)
+        self.objective = OBJECTIVES[config.objective]
+        taught = [p for network in self.taught.values() for p in network.parameters()]
+        self.optimiser = _optimiser(taught, config.learning_rate, config)
+        self.critic_optimiser = _optimiser(self.critic.parameters(), config.critic_learning_rate, config)
+        # Torch's convolutions on a CPU take 1.6 times as long in the usual order (torch 2.13, AVX-512).
+        for module in self._modules().values():
+            module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # its stub forgot this one
+        self.steps_done = 0
+
+    def networks(self) -> dict[str, nn.Module]:
+        """What the loss terms teach: `generator`, and what helps it. An average of each is what is kept."""
+        return {"generator": Generator(self.config.generator)}
+
+    @abstractmethod
+    def terms(self, warming_up: bool, random_: torch.Generator) -> dict[str, Tensor]:
+        """What a step teaches: each term of the loss by the name of its weight in the config."""
+
+    @abstractmethod
+    def another(self, turn: int, random_: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Reals and fakes for another step of the critic, from crops of their own; no gradients."""
+
+    @abstractmethod
+    def preview(self) -> dict[str, Tensor]:
+        """Rows of pictures (N, 3, H, W) 0..1 by their label, the same at every step."""
+
+    def warm_up(self) -> float:
+        """Share of the run in which the critic stands by."""
+        return 0.0
+
+    def step(self, elapsed: float) -> dict[str, Tensor]:
+        """One step of all networks. `elapsed` seconds place it in a time budget. Returns the loss terms."""
+        self.steps_done += 1
+        warming_up, part = self._part(self.progress(elapsed))
+        self._set_learning_rate(part)
+        random_ = torch.Generator(self.device).manual_seed(self.config.seed * 1_000_003 + self.steps_done)
+        terms = self.terms(warming_up, random_)
+        total = sum(getattr(self.config, name) * value for name, value in terms.items() if name != "critic")
+        assert isinstance(total, Tensor)
+        self.optimiser.zero_grad()
+        total.backward()
+        self.optimiser.step()
+        self._average()
+        return {name: value.detach() for name, value in terms.items()}
+
+    def judged(self, painted: Tensor, real: Tensor, wanted: Tensor, random_: torch.Generator) -> dict[str, Tensor]:
+        """One step of the critic, or several on crops of their own, and its verdict on what the generator painted.
+
+        real: what the critic is taught to be of the hand; wanted: whose features the painted ones are to match.
+        """
+        for turn in range(1, self.config.critic_steps):
+            self._teach_critic(*self.another(turn, random_), random_)
+        loss = self._teach_critic(real, painted.detach(), random_)
+
+        # It stands still while it judges, and through the same augmentation: judged on whole pictures the generator
+        # would learn what the critic never sees, their borders.
+        self.critic.requires_grad_(False)
+        window = random_.get_state()
+        verdicts = self.critic(augment(painted, random_))
+        random_.set_state(window)
+        with torch.no_grad():
+            wanted_verdicts = self.critic(augment(wanted, random_))
+        self.critic.requires_grad_(True)
+        return {
+            "critic": loss,
+            "adversarial": self.objective.generator_loss(verdicts),
+            "features": losses.feature_statistics(verdicts, wanted_verdicts),
+        }
+
+    def _teach_critic(self, real: Tensor, fake: Tensor, random_: torch.Generator) -> Tensor:
+        """One step of the critic. Both sides are augmented alike, or it would learn the augmentation (Zhao et al.,
+        "Differentiable Augmentation", 2020). Returns the objective's loss, without penalties."""
+        config = self.config
+        penalised = bool(config.r1) and self.steps_done % config.r1_every == 0
+        real = augment(real, random_).requires_grad_(penalised)
+        fake = augment(fake, random_)
+        real_verdicts = self.critic(real)
+        loss = total = self.objective.critic_loss(real_verdicts, self.critic(fake))
+        if penalised:
+            total = total + config.r1_every * config.r1 / 2 * r1_penalty(real, real_verdicts)
+        if config.penalty:
+            total = total + config.penalty * gradient_penalty(self.critic, real, fake, random_)
+        self.critic_optimiser.zero_grad()
+        total.backward()
+        self.critic_optimiser.step()
+        if config.clip:
+            with torch.no_grad():
+                for weight in self.critic.parameters():
+                    weight.clamp_(-config.clip, config.clip)
+        return loss.detach()
+
+    def progress(self, elapsed: float) -> float:
+        """0..1: by steps, or by what is left of a time budget where that runs out sooner."""
+        share = self.steps_done / self.config.steps
+        if self.config.budget:
+            share = max(share, (elapsed - self.began) / max(1.0, self.config.budget - EXPORT_SECONDS - self.began))
+        return min(1.0, share)
+
+    def finished(self, elapsed: float) -> bool:
+        return self.progress(elapsed) >= 1.0 and self.steps_done > 0
+
+    def seconds_left(self, elapsed: float) -> float:
+        share = self.progress(elapsed)
+        return elapsed * (1 - share) / share if share else 0.0
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything a resumed run needs, as flat names -> tensors."""
+        flat = {"steps": torch.tensor(self.steps_done)}
+        for name, module in self._modules().items():
+            flat.update({f"{name}/{key}": value for key, value in module.state_dict().items()})
+        for name, optimiser in self._optimisers().items():
+            for index, values in optimiser.state_dict()["state"].items():
+                flat.update({f"{name}/{index}/{key}": torch.as_tensor(value) for key, value in values.items()})
+        return flat
+
+    def restore(self, flat: dict[str, Tensor]) -> None:
+        self.steps_done = int(flat["steps"])
+        for name, module in self._modules().items():
+            module.load_state_dict(_below(flat, name))
+        for name, optimiser in self._optimisers().items():
+            state: dict[int, dict[str, Tensor]] = {}
+            for key, value in _below(flat, name).items():
+                index, field = key.split("/")
+                state.setdefault(int(index), {})[field] = value
+            optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
+
+    def _modules(self) -> dict[str, nn.Module]:
+        averages = {f"averaged_{name}": network for name, network in self.averages.items()}
+        return {**self.taught, **averages, "critic": self.critic}
+
+    def _optimisers(self) -> dict[str, torch.optim.Optimizer]:
+        return {"optimiser": self.optimiser, "critic_optimiser": self.critic_optimiser}
+
+    def _part(self, progress: float) -> tuple[bool, float]:
+        """Is the run still in its warm-up, and which share of the part it is in has passed?"""
+        warm_up = self.warm_up()
+        if progress < warm_up:
+            return True, progress / warm_up
+        return False, (progress - warm_up) / max(1 - warm_up, 1e-9)
+
+    def _set_learning_rate(self, part: float) -> None:
+        """Constant, then over the last `decay` of either part of the run falling to a twentieth."""
+        factor = min(1.0, max(0.05, (1 - part) / max(self.config.decay, 1e-9)))
+        rates = (self.config.learning_rate, self.config.critic_learning_rate)
+        for optimiser, rate in zip(self._optimisers().values(), rates, strict=True):
+            for group in optimiser.param_groups:
+                group["lr"] = rate * factor
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        decay = min(self.config.average, 1 - AVERAGED_STEPS / (self.steps_done + AVERAGED_STEPS))
+        for name, average in self.averages.items():
+            for kept, now in zip(average.parameters(), self.taught[name].parameters(), strict=True):
+                kept.lerp_(now, 1 - decay)
+
+
+def _optimiser(parameters: Iterable[nn.Parameter], rate: float, config: TrainConfig) -> torch.optim.Optimizer:
+    if config.optimiser == "rmsprop":
+        return torch.optim.RMSprop(parameters, rate)
+    return torch.optim.Adam(parameters, rate, betas=(config.beta1, config.beta2))
+
+
+def _below(flat: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+    return {key.removeprefix(name + "/"): value for key, value in flat.items() if key.startswith(name + "/")}
