@@ -20,7 +20,7 @@ from torch import Tensor
 
 from engine.training.data import load_picture
 from engine.training.loop import choose_device
-from engine.training.teacher import Guide, TeacherConfig, paint, resize
+from engine.training.teacher import Exemplar, Guide, TeacherConfig, paint, resize
 
 from . import machine
 from .quality import INPUTS
@@ -50,7 +50,7 @@ def main() -> int:
 
 
 def measured(style: LibraryStyle, content: Tensor, arguments: argparse.Namespace) -> dict[str, Any]:
-    painting = load_picture(arguments.shared / "styles" / style.picture, style.side).to(content.device)
+    painting = [Exemplar(load_picture(arguments.shared / "styles" / style.picture, style.side).to(content.device))]
     config = TeacherConfig()
     guide = Guide([content], painting, config)
     seconds = []
