@@ -192,8 +192,9 @@ def _problems_of_pictures(config: PicturesConfig) -> dict[str, bool]:
 
 
 def _problems_of_the_teacher(config: TeacherConfig) -> dict[str, bool]:
+    turns = bool(config.turns) and all(type(turn) is int and 0 <= turn < 4 for turn in config.turns)
     return {
-        "the teacher's turns must be among 0, 1, 2, 3": not config.turns or not set(config.turns) <= {0, 1, 2, 3},
+        "the teacher's turns must be among 0, 1, 2, 3": not turns,
         "the teacher's scales must be numbers above 0": not config.scales or not _above_zero(config.scales),
         "the teacher's tiles must be at least 1": config.tiles < 1,
         "the teacher's stride must be at least 1 and smaller than its patch": not 1 <= config.stride < config.patch,

@@ -202,6 +202,7 @@ def test_a_budget_ends_the_run(pictures: Path) -> None:
         ({"weights": [1, 0]}, "weights must be numbers above 0"),
         ({"weights": [0.3, 0.7]}, "1 style pictures, 2 weights"),
         ({"teacher": {"turns": [0, 4]}}, "turns"),
+        ({"teacher": {"turns": [[0]]}}, "turns"),
         ({"teacher": {"scales": []}}, "scales"),
         ({"teacher": {"tiles": 0}}, "tiles"),
         ({"teacher": {"stride": 7}}, "stride"),
