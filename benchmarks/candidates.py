@@ -27,7 +27,7 @@ from engine.runtime import Session
 from engine.training.data import load_picture, to_bytes
 from engine.training.loop import train
 from engine.training.metrics import colour_transfer, way_closed
-from engine.training.teacher import Guide, TeacherConfig, paint
+from engine.training.teacher import Exemplar, Guide, TeacherConfig, paint
 
 from . import machine
 from .quality import INPUTS, distance, square, stylized
@@ -98,12 +98,12 @@ class Reference:
 
 def references(shared: Path, painting: Tensor) -> list[Reference]:
     known = [load_picture(p, 128) for p in sorted((shared / "content").rglob("*.jpg")) if not held_out(p)]
-    config = TeacherConfig()
-    guide = Guide(known, painting, config)
+    config, hand = TeacherConfig(), [Exemplar(painting)]
+    guide = Guide(known, hand, config)
     found = []
     for file in INPUTS:
         content = square(shared / "content" / file)
-        taught = paint(content, painting, guide, config, torch.Generator().manual_seed(1)).picture
+        taught = paint(content, hand, guide, config, torch.Generator().manual_seed(1)).picture
         found.append(
             Reference(content, distance(colour_transfer(content, painting), painting), distance(taught, painting))
         )

@@ -28,6 +28,7 @@ from engine.training.data import load_pair, load_picture
 from engine.training.loop import choose_device
 from engine.training.objectives import OBJECTIVES
 from engine.training.pictures import PictureSamples, PicturesTrainer
+from engine.training.teacher import Exemplar
 
 from . import machine
 from .candidates import STYLE, measure, references, train_candidate
@@ -90,7 +91,9 @@ def seconds_per_step(
     device = choose_device(arguments.device)
     pairs = [load_pair(path) for path in sorted((arguments.work / "pairs").glob("*.safetensors"))]
     playing = {name: replace(config, warm_up=0.0) for name, config in configs.items()}
-    samples = {name: PictureSamples(config, pairs, [], [painting], device) for name, config in playing.items()}
+    samples = {
+        name: PictureSamples(config, pairs, [], [Exemplar(painting)], device) for name, config in playing.items()
+    }
     trainers = {name: PicturesTrainer(crops, device) for name, crops in samples.items()}
     taken: dict[str, list[float]] = {name: [] for name in configs}
     for _ in range(1 + ROUNDS):

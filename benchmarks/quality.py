@@ -26,7 +26,7 @@ from engine.runtime import Paint, Session, painted
 from engine.training.config import PicturesConfig, from_json
 from engine.training.data import load_picture, to_bytes
 from engine.training.metrics import colour_transfer, patch_distance, way_closed
-from engine.training.teacher import Guide, TeacherConfig, paint, resize
+from engine.training.teacher import Exemplar, Guide, TeacherConfig, paint, resize
 
 from . import machine
 from .train_library import LIBRARY, LibraryStyle, held_out
@@ -77,7 +77,8 @@ def compare(
     config = from_json(pack.recipe["training"])
     assert isinstance(config, PicturesConfig)
     painting = load_picture(arguments.shared / "styles" / style.picture, style.side)
-    guide, session = Guide(curve, painting, config.teacher), Session(pack, "cpu")
+    hand, session = [Exemplar(painting)], Session(pack, "cpu")
+    guide = Guide(curve, hand, config.teacher)
     results = []
     for name, content in contents.items():
         seed = torch.Generator().manual_seed(1)
@@ -85,7 +86,7 @@ def compare(
             "content": content,
             "colour transfer": colour_transfer(content, painting),
             "ours": torch.from_numpy(stylized(session, content)),
-            "teacher": paint(content, painting, guide, config.teacher, seed).picture,
+            "teacher": paint(content, hand, guide, config.teacher, seed).picture,
         }
         results.append((_numbers(style.name, name, pictures, painting), pictures))
         print(json.dumps(results[-1][0]), flush=True)

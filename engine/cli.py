@@ -81,13 +81,15 @@ def _train(arguments: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         raise _not_for_training("Training", error) from error
 
+    masks = tuple(mask for _, _, mask in arguments.style_picture)
     request = protocol.TrainRequest(
         JOB,
-        tuple(str(path) for path in arguments.style_picture),
+        tuple(path for path, _, _ in arguments.style_picture),
         str(arguments.content),
         str(arguments.out),
         _config(arguments),
         arguments.resume,
+        masks if any(masks) else (),
     )
     return _follow(train(request), arguments)
 
@@ -173,7 +175,9 @@ def _config(arguments: argparse.Namespace) -> protocol.Json:
     """Only what was given: everything else keeps the default of training.config.TrainConfig."""
     names = ("budget", "steps", "size", "seed", "device", "route", "objective", "r1")
     named = {name: getattr(arguments, name) for name in names}
-    return {**{name: value for name, value in named.items() if value is not None}, **dict(arguments.set)}
+    shares = [share for _, share, _ in arguments.style_picture]
+    weights = {"weights": shares} if set(shares) != {1.0} else {}
+    return {**weights, **{name: value for name, value in named.items() if value is not None}, **dict(arguments.set)}
 
 
 def _evaluation(arguments: argparse.Namespace) -> protocol.EvaluateRequest:
@@ -224,6 +228,8 @@ def _follow(events: Events, arguments: argparse.Namespace) -> int:
         for event in events:
             listener.tell(event)
             failed |= isinstance(event, protocol.SourceFailed | protocol.Failed | protocol.Cancelled)
+            if isinstance(event, protocol.StyleReady):
+                failed = False  # whatever pictures it had to do without
     return int(failed)
 
 
@@ -477,10 +483,20 @@ def _add_train(commands: Any) -> None:
         about,
         "--style-picture painting.jpg --content renders --out styles/mine",
         "--style-picture a.jpg b.jpg --content renders --out styles/mine --budget 2h --device cuda",
+        "--style-picture a.jpg=.7 b.png@no_frame.png=.3 --content renders --out styles/mine",
         "--style-picture painting.jpg --content renders --out styles/mine --objective wgan-gp",
         "--style-picture painting.jpg --content renders --out styles/mine --resume --set steps=9000",
     )
-    parser.add_argument("--style-picture", nargs="+", type=Path, required=True, metavar="IMG", help="whose hand it is")
+    parser.add_argument(
+        "--style-picture",
+        nargs="+",
+        action="extend",
+        type=_share,
+        required=True,
+        metavar="IMG[@MASK][=WEIGHT]",
+        help="whose hand it is; of several, each as much as its weight says. MASK: a picture of the same shape, dark "
+        "where nothing is to be taken from IMG, as what is transparent in it never is",
+    )
     parser.add_argument("--content", type=Path, required=True, metavar="DIR", help="pictures to practise on")
     parser.add_argument("--out", type=Path, required=True, metavar="PACK", help="the style pack to write: a folder")
     parser.add_argument("--budget", type=_seconds, metavar="TIME", help="how long to train: 90s, 10m, 2h")
@@ -626,14 +642,18 @@ def _whole(low: int, high: int) -> Callable[[str], int]:
 
 
 def _style_share(text: str) -> protocol.StyleShare:
-    """Wave, Wave=.6, Wave@Vase or Wave@Vase=.6. A path that is there is taken as it is."""
+    return protocol.StyleShare(*_share(text))
+
+
+def _share(text: str) -> tuple[str, float, str]:
+    """Wave, Wave=.6, Wave@Vase or Wave@Vase=.6 as name, share and matte. A path that is there is taken as it is."""
     if Path(text).exists():
-        return protocol.StyleShare(text)
+        return text, 1.0, ""
     found = re.fullmatch(r"(.+?)(?:=(\d+\.?\d*|\.\d+))?", text)
     if not found:
-        raise argparse.ArgumentTypeError(f"{text!r} is no style: write NAME, NAME=SHARE or NAME@MATTE=SHARE")
-    style, at, matte = (found[1], "", "") if Path(found[1]).exists() else found[1].rpartition("@")
-    return protocol.StyleShare(style if at else found[1], float(found[2] or 1), matte if at else "")
+        raise argparse.ArgumentTypeError(f"{text!r} is empty: write NAME, NAME=SHARE or NAME@MATTE=SHARE")
+    name, at, matte = (found[1], "", "") if Path(found[1]).exists() else found[1].rpartition("@")
+    return name if at else found[1], float(found[2] or 1), matte if at else ""
 
 
 def _seconds(text: str) -> float:

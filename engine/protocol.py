@@ -174,6 +174,9 @@ class TrainRequest:
     config: Json = field(default_factory=dict)
     """Fields of training.config.TrainConfig that differ from their defaults."""
     resume: bool = False
+    style_masks: tuple[str, ...] = ()
+    """One for each style picture, dark where nothing is to be taken from it (a frame, a signature); empty where it has
+    none."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
@@ -87,7 +88,10 @@ class PicturesConfig(TrainConfig):
     size: int = 400
     """Edge in pixels of the pictures it practises on."""
     style_side: int = 1024
-    """Long side of the style picture while training. Strokes in results are as many pixels wide as here."""
+    """Long side of the style pictures while training. Strokes in results are as many pixels wide as here."""
+    weights: tuple[float, ...] = ()
+    """One number for each style picture: how often the critic sees it, beside the others, and how many of the patches
+    come from it that the teacher looks at. Empty: all the same, large and small pictures alike."""
     steps: int = 3200
     """Steps of the generator. Palette after 200, strokes after 1,000; more make them sharper, forms clearer."""
     pairs: int = 64
@@ -185,7 +189,22 @@ def _problems_of_pictures(config: PicturesConfig) -> dict[str, bool]:
         "pairs must be at least 1": config.pairs < 1,
         "route must be teacher or adversarial": config.route not in ("teacher", "adversarial"),
         "warm_up must be between 0 and 1": not 0 <= config.warm_up <= 1,
+        "weights must be numbers above 0": not _above_zero(config.weights),
+    } | _problems_of_the_teacher(config.teacher)
+
+
+def _problems_of_the_teacher(config: TeacherConfig) -> dict[str, bool]:
+    turns = bool(config.turns) and all(type(turn) is int and 0 <= turn < 4 for turn in config.turns)
+    return {
+        "the teacher's turns must be among 0, 1, 2, 3": not turns,
+        "the teacher's scales must be numbers above 0": not config.scales or not _above_zero(config.scales),
+        "the teacher's tiles must be at least 1": config.tiles < 1,
+        "the teacher's stride must be at least 1 and smaller than its patch": not 1 <= config.stride < config.patch,
     }
+
+
+def _above_zero(values: tuple[Any, ...]) -> bool:
+    return all(isinstance(value, (int, float)) and 0 < value < math.inf for value in values)
 
 
 def _refuse(problems: dict[str, bool]) -> None:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from ..atomic import NewFile
+from ..atomic import NewFile, shown
 from ..errors import EngineError
 from ..files import open_picture
-from ..picture import split, to_display
-from .teacher import Guide, TeacherConfig, paint, resize
+from ..picture import PictureReader, split, to_display, whole
+from .teacher import Exemplar, Guide, TeacherConfig, Tile, luminance, paint, resize
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".exr"}
 
@@ -30,7 +31,10 @@ class Pair:
     painted: Tensor
     """(3, S, S) uint8 sRGB"""
     match_field: Tensor
-    """(2, h, w) int16: see teacher.Painting"""
+    """(3, h, w) int16: see teacher.Painting"""
+    tiles: Tensor = field(default_factory=lambda: torch.tensor([Tile(0)], dtype=torch.float32))
+    """(T, 4) float32: what its first number stands for, as numbers of a teacher.Tile (picture, turn, mirrored, scale);
+    the one style picture as it is, unless told"""
 
 
 _PAIR = tuple(field.name for field in fields(Pair))
@@ -39,53 +43,113 @@ _PAIR = tuple(field.name for field in fields(Pair))
 def load_picture(path: Path, long_side: int = 0) -> Tensor:
     """A file as (3, H, W) float32, display-referred sRGB 0..1, shrunk so that its long side is `long_side`."""
     reader = open_picture(path)
+    picture = _colour(reader, path)
+    return resize(picture, _shrunk(picture, long_side)).clamp(0, 1)
+
+
+def load_content(path: Path, size: int, long_side: int) -> Tensor:
+    """A picture to practise on, in small. Raises EngineError where it cannot be read, or is so small that crops of
+    `size` would be enlarged more than four times."""
+    reader = open_picture(path)
+    if min(reader.height, reader.width) * 4 < size:
+        raise EngineError(
+            f"{shown(path)} is too small to practise on: {reader.width}x{reader.height} pixels.",
+            f"Choose pictures of at least {size // 4} pixels to each side.",
+        )
+    return load_picture(path, long_side)
+
+
+def load_exemplar(path: Path, long_side: int, weight: float = 1.0, mask: Path | None = None) -> Exemplar:
+    """A style picture of at most `long_side`, without what is transparent in it or dark in its mask.
+
+    Raises EngineError where the mask is not of the picture's shape.
+    """
+    reader = open_picture(path)
+    picture = _colour(reader, path)
+    size = _shrunk(picture, long_side)
+    free = _opaque(reader)
+    if mask is not None:
+        free = torch.minimum(resize(free, size), resize(_bright(mask, picture, path), size))
+    # Shrinking mixes colours, so what is taken has nothing of the rest in it.
+    taken = resize(free, size)[0] > 0.99
+    return Exemplar(resize(picture, size).clamp(0, 1), weight, None if taken.all() else taken.to(torch.uint8))
+
+
+def _colour(reader: PictureReader, path: Path) -> Tensor:
+    """(3, H, W) float32, display-referred sRGB 0..1"""
     if min(reader.height, reader.width) < 16:
         raise EngineError(
-            f"{path.name} is only {reader.width}x{reader.height} pixels.",
+            f"{shown(path)} is only {reader.width}x{reader.height} pixels.",
             "Choose a picture of at least 16 pixels to each side.",
         )
-    stored = reader.read(0, 0, reader.height, reader.width)
-    inside, _ = split(to_display(stored, reader.encoding, reader.alpha))
-    picture = torch.from_numpy(np.ascontiguousarray(inside.transpose(2, 0, 1)))
-    if not long_side or max(picture.shape) <= long_side:
-        return picture
-    scale = long_side / max(picture.shape[1:])
-    return resize(picture, tuple(max(16, round(s * scale)) for s in picture.shape[1:])).clamp(0, 1)
+    inside, _ = split(to_display(whole(reader), reader.encoding, reader.alpha))
+    return torch.from_numpy(np.ascontiguousarray(inside.transpose(2, 0, 1)))
+
+
+def _shrunk(picture: Tensor, long_side: int) -> tuple[int, ...]:
+    longest = max(picture.shape[1:])
+    if not long_side or longest <= long_side:
+        return tuple(picture.shape[1:])
+    return tuple(max(16, round(s * long_side / longest)) for s in picture.shape[1:])
+
+
+def _opaque(reader: PictureReader) -> Tensor:
+    """(1, H, W): 1 where more of the picture is there than not, else 0."""
+    if reader.alpha == "none":
+        return torch.ones(1, reader.height, reader.width)
+    alpha = whole(reader)[..., -1]
+    full = np.iinfo(alpha.dtype).max if alpha.dtype.kind == "u" else 1
+    return torch.from_numpy(alpha >= full / 2).float()[None]
+
+
+def _bright(mask: Path, picture: Tensor, path: Path) -> Tensor:
+    """(1, h, w): 1 where the mask is bright, else 0."""
+    bright = luminance(load_picture(mask)) >= 0.5
+    (height, width), (rows, columns) = picture.shape[1:], bright.shape[1:]
+    if abs(height * columns - width * rows) > max(height, width) + max(rows, columns):
+        raise EngineError(
+            f"The mask {shown(mask)} is {columns}x{rows} pixels, and {shown(path)} is {width}x{height}.",
+            "Paint the mask over the style picture itself, so that both have one shape.",
+        )
+    return bright.float()
 
 
 def find_content(folder: Path) -> list[Path]:
     """Every picture below `folder`, in a fixed order. Raises EngineError when there is none."""
     if not folder.is_dir():
-        raise EngineError(f"The content folder {folder} does not exist.", "Choose a folder with renders or photos.")
+        raise EngineError(
+            f"The content folder {shown(folder)} does not exist.", "Choose a folder with renders or photos."
+        )
     found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
     if not found:
         raise EngineError(
-            f"There is no picture in the content folder {folder}.",
+            f"There is no picture in the content folder {shown(folder)}.",
             "Put some PNG, JPEG or EXR pictures there, or choose another folder.",
         )
     return found
 
 
-def make_pairs(
-    contents: Sequence[Path], style: Tensor, guide: Guide, config: TeacherConfig, count: int, size: int, seed: int
-) -> Iterator[Pair]:
+def make_pair(
+    contents: Sequence[Path],
+    style: Sequence[Exemplar],
+    guide: Guide,
+    config: TeacherConfig,
+    size: int,
+    seed: int,
+    index: int,
+) -> Pair:
     """Endless variety from the contents at hand: each pair is a crop at a scale of its own, painted by the teacher.
 
     Pair i depends on (seed, i) alone, so a set can be continued after a break.
     """
-    for index in range(count):
-        yield make_pair(contents, style, guide, config, size, seed, index)
-
-
-def make_pair(
-    contents: Sequence[Path], style: Tensor, guide: Guide, config: TeacherConfig, size: int, seed: int, index: int
-) -> Pair:
     order = random.Random(seed).sample(range(len(contents)), len(contents))
     choose = random.Random(f"{seed}/{index}")
     picture = load_picture(contents[order[index % len(order)]])
-    crop = random_crop(picture, size, choose).to(style.device)
-    painting = paint(crop, style, guide, config, torch.Generator(style.device).manual_seed(choose.getrandbits(31)))
-    return Pair(to_bytes(crop), to_bytes(painting.picture), painting.match_field.cpu())
+    device = style[0].picture.device
+    crop = random_crop(picture, size, choose).to(device)
+    painting = paint(crop, style, guide, config, torch.Generator(device).manual_seed(choose.getrandbits(31)))
+    tiles = torch.tensor(painting.tiles, dtype=torch.float32)
+    return Pair(to_bytes(crop), to_bytes(painting.picture), painting.match_field.cpu(), tiles)
 
 
 def random_crop(picture: Tensor, size: int, choose: random.Random) -> Tensor:
@@ -105,7 +169,12 @@ def save_pair(pair: Pair, path: Path) -> None:
 
 
 def load_pair(path: Path) -> Pair:
-    return Pair(**load_file(path))
+    """Raises EngineError where the file is not what `save_pair` wrote."""
+    try:
+        stored = load_file(path)
+        return Pair(**{name: stored[name] for name in _PAIR})
+    except (OSError, SafetensorError, KeyError) as error:
+        raise EngineError(f"The teacher's picture {shown(path)} cannot be read.", "Start the training anew.") from error
 
 
 def to_bytes(picture: Tensor) -> Tensor:

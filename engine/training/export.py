@@ -206,13 +206,15 @@ class _HalfResults(TorchFunctionMode):
 
 
 def kept_for_explanations(networks: Mapping[str, nn.Module], pairs: Sequence[Pair]) -> bytes:
-    """Networks as fp16, a content (bytes of a PNG) with the teacher's match field (int16). At most 3 MB."""
+    """Networks as fp16, a content (bytes of a PNG) with the teacher's match field and the tiles it tells of (see Pair).
+    At most 3 MB."""
     kept: dict[str, Tensor] = {}
     for name, module in networks.items():
         kept |= {f"{name}/{key}": value.detach().cpu().half() for key, value in module.state_dict().items()}
     for index, pair in enumerate(pairs[:KEPT_PAIRS]):
         kept[f"content_png/{index}"] = torch.frombuffer(bytearray(png(to_float(pair.content))), dtype=torch.uint8)
         kept[f"match_field/{index}"] = pair.match_field
+        kept[f"tiles/{index}"] = pair.tiles
     return save({name: value.contiguous() for name, value in kept.items()})
 
 

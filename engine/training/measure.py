@@ -24,7 +24,7 @@ from .metrics import (
     structure_kept,
     way_closed,
 )
-from .teacher import Guide, TeacherConfig, paint, resize
+from .teacher import Exemplar, Guide, TeacherConfig, paint, resize
 
 if TYPE_CHECKING:
     from .inception import FeatureMetrics
@@ -79,6 +79,7 @@ class Hand:
 
     def __init__(self, style_picture: Path, scale: Scale) -> None:
         self.painting = torch.from_numpy(planes(style_picture, scale.style_side))
+        self.style = [Exemplar(self.painting)]
         self.scale = scale
 
     def patches(self, result: Floats) -> dict[str, float]:
@@ -92,7 +93,7 @@ class Hand:
     def way(self, result: Floats, content: Floats, guide: Guide) -> dict[str, float]:
         """How far the result has come from a plain colour transfer to the teacher, with both their patch distances."""
         there = torch.from_numpy(content)
-        taught = paint(there, self.painting, guide, TeacherConfig(), torch.Generator().manual_seed(0)).picture
+        taught = paint(there, self.style, guide, TeacherConfig(), torch.Generator().manual_seed(0)).picture
         rivals = [self.patches(picture.numpy()) for picture in (colour_transfer(there, self.painting), taught)]
         plain, teacher = (rival["patch_distance"] for rival in rivals)
         closed = way_closed(self.patches(result)["patch_distance"], plain, teacher)
@@ -101,7 +102,7 @@ class Hand:
     def guide(self, contents: Sequence[Floats]) -> Guide:
         """What the teacher looks for: fitted on all contents, in small."""
         small = [resize(torch.from_numpy(content), (128, 128)) for content in contents]
-        return Guide(small, self.painting, TeacherConfig())
+        return Guide(small, self.style, TeacherConfig())
 
 
 def structure(result: Floats, content: Floats) -> float:

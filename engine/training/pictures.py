@@ -4,22 +4,36 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F  # noqa: N812 (the name the field uses)
 from torch import Tensor, nn
 
+from ..atomic import shown
 from ..errors import EngineError
-from ..protocol import Event, Progress, TrainRequest
+from ..protocol import Event, Progress, SourceFailed, TrainRequest
 from ..style_pack import StylePack
 from . import losses
 from .config import PicturesConfig
-from .data import Pair, find_content, load_pair, load_picture, make_pair, random_crop, save_pair, to_float
+from .data import (
+    Pair,
+    find_content,
+    load_content,
+    load_exemplar,
+    load_pair,
+    load_picture,
+    make_pair,
+    random_crop,
+    save_pair,
+    to_float,
+)
 from .export import export
 from .networks import STRIDE, Encoder
-from .teacher import Guide, resize
+from .teacher import Exemplar, Guide, resize
 from .trainer import Trainer
 from .workspace import Workspace
 
@@ -27,6 +41,9 @@ PAIRS_SHARE = 0.35
 """Share of a time budget the teacher may use."""
 FREE_EVERY = 2
 """Steps of the warm-up between those with free strokes: they cost as much again as the told ones."""
+CONTENTS = 200
+"""Contents that a training takes from a folder of thousands, unless it has more pairs: each is read once before the
+first step, and all are kept in small."""
 
 
 class FromPictures:
@@ -35,33 +52,49 @@ class FromPictures:
     def __init__(self, config: PicturesConfig, request: TrainRequest) -> None:
         self.config = config
         self.contents = find_content(Path(request.content))
-        self.styles = [style_picture(Path(p), config) for p in request.style_pictures]
+        _refuse_too_few(self.contents)
+        self.style = style_pictures(request, config)
         self.pairs: list[Pair] = []
 
     def prepare(self, job: str, folder: Workspace, device: torch.device, started: float) -> Iterator[Event]:
-        """The teacher paints its pairs."""
+        """The contents are looked through, then the teacher paints its pairs."""
+        yield Progress(job, 0.0, "The teacher looks at the pictures")
+        small = yield from self._look_through(job)
         if self.config.route != "teacher":
             return
-        yield Progress(job, 0.0, "The teacher looks at the pictures")
-        for pair in self._painted_pairs(folder, device, started):
+        style = [exemplar.to(device) for exemplar in self.style]
+        guide = Guide([content.to(device) for content in small], style, self.config.teacher)
+        for pair in self._painted_pairs(folder, style, guide, started):
             self.pairs.append(pair)
             done = len(self.pairs)
             said = f"The teacher paints picture {done}/{self.config.pairs}"
             yield Progress(job, PAIRS_SHARE * done / self.config.pairs, said)
 
     def trainer(self, device: torch.device, began: float) -> PicturesTrainer:
-        samples = PictureSamples(self.config, self.pairs, self.contents, self.styles, device)
+        samples = PictureSamples(self.config, self.pairs, self.contents, self.style, device)
         return PicturesTrainer(samples, device, began)
 
     def export(self, out: Path, trainer: Trainer) -> StylePack:
         sample = resize(load_picture(self.contents[0], 256), (256, 256))
         return export(out, trainer, sample, self.pairs)
 
-    def _painted_pairs(self, folder: Workspace, device: torch.device, started: float) -> Iterator[Pair]:
+    def _look_through(self, job: str) -> Generator[Event, None, list[Tensor]]:
+        """Keeps the contents that can be used, says which cannot, and returns those kept in small."""
+        small: dict[Path, Tensor] = {}
+        for path in random.Random(self.config.seed).sample(self.contents, len(self.contents)):
+            if len(small) == max(CONTENTS, self.config.pairs):
+                break
+            try:
+                small[path] = load_content(path, self.config.size, 128)
+            except EngineError as problem:
+                yield SourceFailed(job, shown(path), problem.message, problem.fix)
+        self.contents = sorted(small)
+        _refuse_too_few(self.contents)
+        return [small[path] for path in self.contents]
+
+    def _painted_pairs(self, folder: Workspace, style: list[Exemplar], guide: Guide, started: float) -> Iterator[Pair]:
         """From the disk where they lie, else painted now. Ends early when a budget's share is used."""
         config = self.config
-        small = [load_picture(p, 128).to(device) for p in self.contents]
-        guides = [Guide(small, s.to(device), config.teacher) for s in self.styles]
         for index in range(config.pairs):
             path = folder.pair(index)
             if path.exists():
@@ -69,23 +102,58 @@ class FromPictures:
                 continue
             if config.budget and index and time.monotonic() - started > PAIRS_SHARE * config.budget:
                 return
-            which = index % len(self.styles)
-            style = self.styles[which].to(device)
-            pair = make_pair(self.contents, style, guides[which], config.teacher, config.size, config.seed, index)
+            pair = make_pair(self.contents, style, guide, config.teacher, config.size, config.seed, index)
             save_pair(pair, path)
             yield pair
 
 
-def style_picture(path: Path, config: PicturesConfig) -> Tensor:
-    """The style picture at the scale of training, (3, h, w) 0..1. Raises EngineError when no crop fits into it."""
-    picture = load_picture(path, config.style_side)
-    if min(picture.shape[1:]) < config.crop:
+def _refuse_too_few(contents: list[Path]) -> None:
+    if len(contents) < 2:
+        found = f"only one picture ({shown(contents[0])})" if contents else "no picture that can be used"
         raise EngineError(
-            f"{path.name} is too small: {picture.shape[2]}x{picture.shape[1]} pixels at the scale of training, "
+            f"There is {found} to practise on. What is learned from one picture fits that picture alone.",
+            "Put some more into the content folder: other frames, views or textures.",
+        )
+
+
+def style_pictures(request: TrainRequest, config: PicturesConfig) -> list[Exemplar]:
+    """The style pictures with their weights and masks, at the scale of training.
+
+    Raises EngineError where one cannot be read, no crop fits into it, or weights and masks do not fit their number.
+    """
+    paths = request.style_pictures
+    weights, masks = config.weights or (1.0,) * len(paths), request.style_masks or ("",) * len(paths)
+    if not len(paths) == len(weights) == len(masks):
+        raise EngineError(
+            f"There are {len(paths)} style pictures, {len(weights)} weights and {len(masks)} masks.",
+            "Give a weight, and a mask, for each of the pictures or for none.",
+        )
+    return [_style_picture(Path(p), w, m, config) for p, w, m in zip(paths, weights, masks, strict=True)]
+
+
+def _style_picture(path: Path, weight: float, mask: str, config: PicturesConfig) -> Exemplar:
+    exemplar = load_exemplar(path, config.style_side, weight, Path(mask) if mask else None)
+    height, width = exemplar.picture.shape[1:]
+    if min(height, width) < config.crop:
+        raise EngineError(
+            f"{path.name} is too small: {width}x{height} pixels at the scale of training, "
             f"where crops of {config.crop} are cut from it.",
             "Choose a larger picture, a larger style_side or a smaller crop.",
         )
-    return picture
+    if not len(free_windows(exemplar, config.crop)):
+        raise EngineError(
+            f"What its mask or transparency leaves of {path.name} ({width}x{height} pixels at the scale of training) "
+            f"holds no crop of {config.crop} pixels.",
+            "Leave a larger area free, or choose a larger style_side or a smaller crop.",
+        )
+    return exemplar
+
+
+def free_windows(exemplar: Exemplar, size: int) -> Tensor:
+    """(N,): the windows of `size` pixels to each side in which nothing is masked, counted row by row."""
+    barred = torch.zeros_like(exemplar.picture[:1]) if exemplar.mask is None else (exemplar.mask == 0).float()[None]
+    barred = F.max_pool2d(F.max_pool2d(barred, (size, 1), 1), (1, size), 1)
+    return (barred == 0).flatten().nonzero()[:, 0]
 
 
 @dataclass(frozen=True)
@@ -95,7 +163,7 @@ class PictureSamples:
     config: PicturesConfig
     pairs: list[Pair]
     contents: list[Path]
-    styles: list[Tensor]
+    style: list[Exemplar]
     device: torch.device
 
     def batch(self, step: int, turn: int = 0) -> tuple[Tensor, Tensor | None, Tensor]:
@@ -104,7 +172,7 @@ class PictureSamples:
         turn: of the critic, where it takes several to a step.
         """
         choose = random.Random(f"{self.config.seed}/batch/{step}" + (f"/{turn}" if turn else ""))
-        style = self._stack([_cut([choose.choice(self.styles)], self.config.crop, choose)[0] for _ in self._each()])
+        style = self._stack([self._of_style(choose) for _ in self._each()])
         if self.pairs:
             chosen = [self._pair(choose) for _ in self._each()]
             return self._stack([c for c, _ in chosen]), self._stack([t for _, t in chosen]), style
@@ -116,19 +184,31 @@ class PictureSamples:
     def _each(self) -> range:
         return range(self.config.batch)
 
+    def _of_style(self, choose: random.Random) -> Tensor:
+        """A crop of one of the style pictures, of each as often as its weight says, wherever nothing is masked."""
+        (index,) = choose.choices(range(len(self.style)), [exemplar.weight for exemplar in self.style])
+        picture, windows = self.style[index].picture, self._free[index]
+        place = int(windows[choose.randrange(len(windows))])
+        top, left = divmod(place, picture.shape[2] - self.config.crop + 1)
+        return _window([picture], top, left, self.config.crop, choose)[0]
+
+    @cached_property
+    def _free(self) -> list[Tensor]:
+        return [free_windows(exemplar, self.config.crop) for exemplar in self.style]
+
     def _pair(self, choose: random.Random) -> tuple[Tensor, Tensor]:
-        pair = choose.choice(self.pairs)
-        content, painted = _cut([pair.content, pair.painted], self.config.crop, choose)
+        pair, size = choose.choice(self.pairs), self.config.crop
+        height, width = pair.content.shape[1:]
+        top, left = choose.randint(0, height - size), choose.randint(0, width - size)
+        content, painted = _window([pair.content, pair.painted], top, left, size, choose)
         return to_float(content), to_float(painted)
 
     def _stack(self, pictures: list[Tensor]) -> Tensor:
         return torch.stack(pictures).to(self.device)
 
 
-def _cut(pictures: list[Tensor], size: int, choose: random.Random) -> list[Tensor]:
-    """The same random window of each, mirrored half of the time."""
-    height, width = pictures[0].shape[1:]
-    top, left = choose.randint(0, height - size), choose.randint(0, width - size)
+def _window(pictures: list[Tensor], top: int, left: int, size: int, choose: random.Random) -> list[Tensor]:
+    """The same window of each, mirrored half of the time."""
     cut = [p[:, top : top + size, left : left + size] for p in pictures]
     return [p.flip(2) for p in cut] if choose.random() < 0.5 else cut
 

@@ -1,25 +1,35 @@
-"""The patch teacher: paints a content picture with patches of a style picture, with no network at all.
+"""The patch teacher: paints a content picture with patches of style pictures, with no network at all.
 
 Coarse to fine, every patch of the current estimate (with the content's luminance beside it) looks for its nearest
-patch in the style picture; the found patches are averaged where they overlap. Dividing each distance by how well the
-style patch is already served makes the whole painting get used (Granot et al., "Drop the GAN", CVPR 2022, eq. 2);
-the luminance guide keeps the content readable, and neighbours that take neighbouring patches keep strokes whole (both
-Hertzmann et al., "Image Analogies", SIGGRAPH 2001).
+patch in all style pictures at once; the found patches are averaged where they overlap. Dividing each distance by how
+well the style patch is already served makes the whole painting get used (Granot et al., "Drop the GAN", CVPR 2022,
+eq. 2); the luminance guide keeps the content readable, and neighbours that take neighbouring patches keep strokes whole
+(both Hertzmann et al., "Image Analogies", SIGGRAPH 2001). Where a style picture was painted over a render, its passes
+guide the search too (Fiser et al., "StyLit", SIGGRAPH 2016).
+
+For the search the style pictures, and turned, mirrored or scaled variants of them, lie on top of each other in one
+picture, the atlas. Each is a tile of it, and no patch crosses from one into the next.
 The teacher is slow and global; the generator learns from its pairs to do the same at once and locally.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import product
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F  # noqa: N812 (the name the field uses)
 from torch import Tensor
 
+from ..errors import EngineError
+
 LUMA = (0.2126, 0.7152, 0.0722)
 """Rec.709 weights, applied to display-referred values: a perceived brightness is what the guide needs."""
+REGION = 0.01
+"""Share of the style below which a value of its masks is no region: the soft edges between regions are not."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +59,7 @@ class TeacherConfig:
     """Step between query patches: twelve votes per pixel. With 3 flat walls fill with short curls instead of strokes,
     in two thirds of the time."""
     keys: int = 20000
-    """Style patches looked at per round, drawn anew each round."""
+    """Style patches looked at per round, drawn anew each round. Several tiles share them."""
     coherence: float = 1.5
     """How much farther, as a share of its distance, a patch may be when it lies beside its neighbours' patches in the
     style picture too. Strokes come over whole; at 0 they are pieced together from patches of many and blur."""
@@ -57,6 +67,57 @@ class TeacherConfig:
     """Turns in which neighbours offer each other the patches beside their own."""
     components: int = 40
     """Principal components kept of a patch: they hold > 97 % of its variance and make the search five times faster."""
+    guides: float = 1.0
+    """Weight of each further guide (normals, albedo) that content and style pictures have."""
+    turns: tuple[int, ...] = (0,)
+    """Quarter turns in which each style picture is looked at. With all four outlines get clearer, for strokes of every
+    direction are there, but strokes run where the painter's never did; and it takes 1.3 to 1.6 times as long."""
+    mirrored: bool = False
+    """Whether each style picture is looked at mirrored, too. It changed little by eye, and light then falls from both
+    sides."""
+    scales: tuple[float, ...] = (1.0,)
+    """Sizes in which each style picture is looked at: strokes get wider and narrower than at the scale of training, and
+    the hand less even."""
+    tiles: int = 8
+    """Pictures and variants that one search looks at; of more, each painting draws its own. Each costs 50 MB at a long
+    side of 1024 (40 components at 0.625), and the time to project it."""
+
+
+@dataclass(frozen=True)
+class Exemplar:
+    """A style picture, and what there is to know about it."""
+
+    picture: Tensor
+    """(3, h, w), display-referred sRGB 0..1, at the scale of training: a stroke of the result is as many pixels wide"""
+    weight: float = 1.0
+    """Its share of the patches looked at, beside the other weights: of equally good ones as many come from it."""
+    mask: Tensor | None = None
+    """(h, w) uint8: 0 is never taken (a frame, a signature), other values name regions. None: 1 everywhere."""
+    guides: Mapping[str, Tensor] = field(default_factory=dict)
+    """(C, h, w) by name: of what it was painted over, normals or albedo, in the units of the content's"""
+
+    def to(self, device: torch.device) -> Exemplar:
+        mask = None if self.mask is None else self.mask.to(device)
+        guides = {name: guide.to(device) for name, guide in self.guides.items()}
+        return replace(self, picture=self.picture.to(device), mask=mask, guides=guides)
+
+
+class Tile(NamedTuple):
+    """One way of looking at a style picture."""
+
+    picture: int
+    """Which one of the style pictures"""
+    turn: int = 0
+    """Quarter turns counter-clockwise, after mirroring"""
+    mirrored: bool = False
+    """Left to right, after scaling"""
+    scale: float = 1.0
+
+    def of(self, picture: Tensor) -> Tensor:
+        """The style picture, or what lies beside it, (C, h, w) as this tile. Given the rows and columns of its pixels,
+        this tells where in the style picture each pixel of the tile came from."""
+        scaled = resize(picture, tuple(max(16, round(s * self.scale)) for s in picture.shape[1:]))
+        return (scaled.flip(2) if self.mirrored else scaled).rot90(self.turn, (1, 2))
 
 
 @dataclass(frozen=True)
@@ -66,8 +127,13 @@ class Painting:
     picture: Tensor
     """(3, H, W), display-referred sRGB 0..1"""
     match_field: Tensor
-    """(2, h, w) int16: row and column of the style patch each query patch took; one query every `stride` pixels.
-    In pixels of the style picture as it was given. This is exact provenance."""
+    """(3, h, w) int16: tile, row and column of the style patch each query patch took; one query every `stride` pixels
+    at the last level's scale, the last one flush with the border. Row and column are of the patch's upper left pixel,
+    in pixels of the tile, whose size is that of the style picture as it was given times the tile's scale (turned, where
+    the tile is). The patch has round(patch / last level) pixels to each side: `lay` makes the picture of it again. This
+    is exact provenance, kept in pairs and in style packs."""
+    tiles: tuple[Tile, ...]
+    """What the first number of the match field stands for"""
 
 
 class Guide:
@@ -77,15 +143,15 @@ class Guide:
     which is local, could not learn it, and a lamp entering a shot would change the sky.
     """
 
-    def __init__(self, contents: Sequence[Tensor], style: Tensor, config: TeacherConfig) -> None:
+    def __init__(self, contents: Sequence[Tensor], style: Sequence[Exemplar], config: TeacherConfig) -> None:
         content = torch.cat([_opponent(c).flatten(1)[:, ::7] for c in contents], 1)
-        target = _opponent(style).flatten(1)
-        quantiles = torch.linspace(0, 1, 256, device=style.device)
+        target = _weighed(style)
+        quantiles = torch.linspace(0, 1, 256, device=target.device)
         self.knots = _quantile(content[0], quantiles)
         self.curve = _quantile(target[0], quantiles)
         self.mean, self.deviation = content[1:].mean(1), content[1:].std(1).clamp_min(1e-3)
         self.style_mean, self.style_deviation = target[1:].mean(1), target[1:].std(1)
-        self.weights = torch.tensor([config.luminance, config.chroma, config.chroma], device=style.device)
+        self.weights = torch.tensor([config.luminance, config.chroma, config.chroma], device=target.device)
 
     def of_content(self, content: Tensor) -> Tensor:
         """(3, H, W) display-referred sRGB -> (3, H, W) weighted guide in the style's terms."""
@@ -100,28 +166,190 @@ class Guide:
         return _opponent(style) * self.weights[:, None, None]
 
 
-def paint(content: Tensor, style: Tensor, guide: Guide, config: TeacherConfig, random: torch.Generator) -> Painting:
-    """Paint `content` (3, H, W) in the hand of `style` (3, h, w); both display-referred sRGB 0..1, same device.
+def _weighed(style: Sequence[Exemplar]) -> Tensor:
+    """(3, N) opponent colours of what may be taken, from each picture as many as its weight says."""
+    free = [e.picture if e.mask is None else e.picture[:, e.mask > 0][:, None] for e in style]
+    colours = [_opponent(picture).flatten(1) for picture in free]
+    if not all(c.shape[1] for c in colours):
+        raise _nothing_left()
+    unit = min(c.shape[1] / e.weight for c, e in zip(colours, style, strict=True))
+    counts = [max(1, min(c.shape[1], round(unit * e.weight))) for c, e in zip(colours, style, strict=True)]
+    evenly = [torch.arange(n, device=c.device) * c.shape[1] // n for c, n in zip(colours, counts, strict=True)]
+    return torch.cat([c[:, places] for c, places in zip(colours, evenly, strict=True)], 1)
 
-    `style` is taken at the scale of training: a stroke of the result is as many pixels wide as in `style`.
+
+def paint(
+    content: Tensor,
+    style: Sequence[Exemplar],
+    guide: Guide,
+    config: TeacherConfig,
+    random: torch.Generator,
+    guides: Mapping[str, Tensor] | None = None,
+    regions: Tensor | None = None,
+) -> Painting:
+    """Paint `content` (3, H, W), display-referred sRGB 0..1, in the hand of `style`; everything on one device.
+
+    guides: (C, H, W) by name, further channels to compare by; one counts where every style picture has it, too.
+    regions: (H, W) uint8; each place is painted with patches of the region of that number in the style pictures' masks,
+    or of the nearest number they have (in a hundredth of their area at least). None: with all.
+
+    Raises EngineError where masks leave nothing to paint with.
     """
-    content_guide, style_guide = guide.of_content(content), guide.of_style(style)
+    further = _shared_guides(style, guides or {})
+    tiles = _tiles(style, guide, further, regions is not None, config, random)
+    content_guide = _beside(guide.of_content(content), guides or {}, further, config)
+    asked = _asked_regions(regions, tiles, content)
     estimate: Tensor | None = None
-    field = torch.zeros(0)
+    found, level = torch.zeros(0), None
     for scale, rounds in zip(config.levels, config.rounds, strict=True):
         size = _scaled(content, scale, config)
-        level_guide, level_style_guide = resize(content_guide, size), resize(style_guide, _scaled(style, scale, config))
-        level_style = resize(style, _scaled(style, scale, config))
+        level, subject = _atlas_at(scale, tiles, config), _Subject(resize(content_guide, size), _nearest(asked, size))
         if estimate is not None:
             estimate = resize(estimate, size)
         for _ in range(rounds):
-            estimate, field = _round(estimate, level_guide, level_style, level_style_guide, config, random)
-    field = _at_full_scale(field, content, style, config)
-    return Painting(lay(field, style, (content.shape[1], content.shape[2]), config).clamp(0, 1), field)
+            estimate, found = _round(estimate, subject, level, config, random)
+    assert level is not None
+    match_field = _at_full_scale(found, level.starts, content, tiles, config)
+    picture = lay(match_field, [t.picture for t in tiles], (content.shape[1], content.shape[2]), config).clamp(0, 1)
+    return Painting(picture, match_field, tuple(t.tile for t in tiles))
 
 
-def _at_full_scale(field: Tensor, content: Tensor, style: Tensor, config: TeacherConfig) -> Tensor:
-    """The match field of the last level, int16, in pixels of the whole style picture.
+@dataclass(frozen=True)
+class _Tile:
+    """A tile at full scale."""
+
+    tile: Tile
+    weight: float
+    picture: Tensor
+    """(3, h, w)"""
+    guide: Tensor
+    """(G, h, w), weighted"""
+    labels: Tensor
+    """(1, h, w) float: the region, 0 where nothing may be taken"""
+
+
+@dataclass(frozen=True)
+class _Atlas:
+    """All tiles at one scale, on top of each other."""
+
+    colour: Tensor
+    """(3, A, W)"""
+    guide: Tensor
+    """(G, A, W), blurred"""
+    labels: Tensor
+    """(A - patch + 1, W - patch + 1): of each patch its region; 0 where it may not be taken or crosses a border"""
+    starts: Tensor
+    """(T,): the first row of each tile"""
+    shares: tuple[float, ...]
+    """Of the patches looked at, for each tile"""
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """What is painted, at one scale."""
+
+    guide: Tensor
+    """(G, H, W), weighted"""
+    labels: Tensor
+    """(1, H, W) float: the region to paint it with"""
+
+
+def _shared_guides(style: Sequence[Exemplar], guides: Mapping[str, Tensor]) -> list[str]:
+    return sorted(name for name in guides if all(name in exemplar.guides for exemplar in style))
+
+
+def _beside(guide: Tensor, guides: Mapping[str, Tensor], names: Sequence[str], config: TeacherConfig) -> Tensor:
+    """(3, H, W) -> (G, H, W): the named guides, weighted, under luminance and chroma."""
+    return torch.cat([guide, *(guides[name] * config.guides for name in names)])
+
+
+def _tiles(
+    style: Sequence[Exemplar], guide: Guide, names: Sequence[str], by_region: bool, config: TeacherConfig,
+    random: torch.Generator,
+) -> list[_Tile]:  # fmt: skip
+    """What this painting looks at: every variant of every picture, or as many as there is room for."""
+    mirrors = (False, True) if config.mirrored else (False,)
+    variants = list(product(config.turns, mirrors, config.scales))
+    tiles = [Tile(index, *variant) for index in range(len(style)) for variant in variants]
+    if len(tiles) > config.tiles:
+        drawn = torch.randperm(len(tiles), generator=random, device=random.device)[: config.tiles]
+        tiles = [tiles[index] for index in sorted(drawn.tolist())]
+    return [_tile(tile, style[tile.picture], guide, names, by_region, config) for tile in tiles]
+
+
+def _tile(
+    tile: Tile, exemplar: Exemplar, guide: Guide, names: Sequence[str], by_region: bool, config: TeacherConfig
+) -> _Tile:
+    picture = exemplar.picture
+    beside = _beside(guide.of_style(picture), exemplar.guides, names, config)
+    mask = torch.ones_like(picture[0]) if exemplar.mask is None else exemplar.mask.to(picture)
+    barred = tile.of((mask == 0).to(picture)[None]) > 0
+    labels = tile._replace(scale=1.0).of(mask[None] if by_region else (mask > 0).to(picture)[None])
+    labels = torch.where(barred, 0, _nearest(labels, barred.shape[1:]))
+    return _Tile(tile, exemplar.weight, tile.of(picture), tile.of(beside), labels)
+
+
+def _asked_regions(regions: Tensor | None, tiles: Sequence[_Tile], content: Tensor) -> Tensor:
+    """(1, H, W) float: for each place of the content a region that the tiles have."""
+    if regions is None:
+        return torch.ones_like(content[:1])
+    values, counts = torch.cat([t.labels[t.labels > 0] for t in tiles]).unique(return_counts=True)
+    known = values[counts >= (REGION * counts.sum()).minimum(counts.max())]
+    return known[(regions.to(content)[..., None] - known).abs().argmin(-1)][None]
+
+
+def _nearest(labels: Tensor, size: Sequence[int]) -> Tensor:
+    """(1, H, W) -> (1, *size), without values in between."""
+    if tuple(labels.shape[1:]) == tuple(size):
+        return labels
+    return F.interpolate(labels[None], size=tuple(size), mode="nearest-exact")[0]
+
+
+def _atlas_at(scale: float, tiles: Sequence[_Tile], config: TeacherConfig) -> _Atlas:
+    sizes = [_scaled(t.picture, scale, config) for t in tiles]
+    colours = [resize(t.picture, size) for t, size in zip(tiles, sizes, strict=True)]
+    guides = [blur(resize(t.guide, size), config.guide_blur) for t, size in zip(tiles, sizes, strict=True)]
+    inner = config.patch - 1
+    labels = [
+        F.pad(_patch_labels(t.labels, size, config.patch), (0, inner, 0, inner))
+        for t, size in zip(tiles, sizes, strict=True)
+    ]
+    total = sum(t.weight for t in tiles)
+    return _Atlas(
+        _stacked(colours),
+        _stacked(guides),
+        _stacked(labels)[0, : -inner or None, : -inner or None],
+        _starts(colours),
+        tuple(t.weight / total for t in tiles),
+    )
+
+
+def _patch_labels(labels: Tensor, size: tuple[int, int], patch: int) -> Tensor:
+    """(1, H, W) at full scale -> (1, h - patch + 1, w - patch + 1): the region in the middle of each patch at the scale
+    of `size`, 0 where the patch holds anything barred."""
+    barred = resize((labels == 0).float(), size)
+    # One pixel wider: at full scale patches are laid to the nearest pixel.
+    barred = F.max_pool2d(F.max_pool2d(barred[None], 3, 1, 1), patch, 1)[0] > 0
+    rows, columns = (slice(patch // 2, patch // 2 + s - patch + 1) for s in size)
+    return torch.where(barred, 0, _nearest(labels, size)[:, rows, columns])
+
+
+def _stacked(pictures: Sequence[Tensor]) -> Tensor:
+    """Pictures (C, h, w) on top of each other: (C, sum of h, largest w), 0 beside the narrower ones."""
+    width = max(p.shape[2] for p in pictures)
+    return torch.cat([F.pad(p, (0, width - p.shape[2])) for p in pictures], 1)
+
+
+def _starts(pictures: Sequence[Tensor]) -> Tensor:
+    """The first row of each when stacked."""
+    heights = torch.tensor([p.shape[1] for p in pictures], device=pictures[0].device)
+    return heights.cumsum(0) - heights
+
+
+def _at_full_scale(
+    found: Tensor, starts: Tensor, content: Tensor, tiles: Sequence[_Tile], config: TeacherConfig
+) -> Tensor:
+    """The match field (see Painting) of the places (2, h, w) found in the last level's atlas.
 
     Shifts are scaled, not places: patches that lay side by side do so again, to the pixel, and what they show together
     stays sharp.
@@ -132,17 +360,22 @@ def _at_full_scale(field: Tensor, content: Tensor, style: Tensor, config: Teache
     full = torch.stack(
         torch.meshgrid(*(_full_positions(length, edge, config) for length in content.shape[1:]), indexing="ij")
     )
-    shift = ((field - places.to(field.device)) / scale).round().long()
-    last = torch.tensor(style.shape[1:], device=field.device)[:, None, None] - edge
-    return (full.to(field.device) + shift).clamp_min(0).minimum(last).to(torch.int16)
+    tile = torch.bucketize(found[0].contiguous(), starts[1:], right=True)
+    inside = torch.stack([found[0] - starts[tile], found[1]])
+    shift = ((inside - places.to(found.device)) / scale).round().long()
+    last = torch.tensor([t.picture.shape[1:] for t in tiles], device=found.device)[tile].permute(2, 0, 1) - edge
+    place = (full.to(found.device) + shift).clamp_min(0).minimum(last)
+    return torch.cat([tile[None], place]).to(torch.int16)
 
 
-def lay(field: Tensor, style: Tensor, size: tuple[int, int], config: TeacherConfig) -> Tensor:
-    """The picture (3, *size) that the patches of a match field make, at the full scale of `style`."""
+def lay(match_field: Tensor, tiles: Sequence[Tensor], size: tuple[int, int], config: TeacherConfig) -> Tensor:
+    """The picture (3, *size) that the patches of a match field make; tiles: (3, h, w) each, at full scale."""
     scale = config.levels[-1]
     edge = round(config.patch / scale)
-    rows, columns = (_full_positions(length, edge, config).to(field.device) for length in size)
-    return average(cut(style, edge, field.flatten(1)), size, edge, rows, columns)
+    rows, columns = (_full_positions(length, edge, config).to(match_field.device) for length in size)
+    tile, row, column = match_field.long().flatten(1)
+    found = cut(_stacked(tiles), edge, torch.stack([row + _starts(tiles)[tile], column]))
+    return average(found, size, edge, rows, columns)
 
 
 def luminance(picture: Tensor) -> Tensor:
@@ -199,36 +432,69 @@ def blur(picture: Tensor, deviation: float) -> Tensor:
 
 
 def _round(
-    estimate: Tensor | None,
-    guide: Tensor,
-    style: Tensor,
-    style_guide: Tensor,
-    config: TeacherConfig,
-    random: torch.Generator,
+    estimate: Tensor | None, subject: _Subject, level: _Atlas, config: TeacherConfig, random: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """One search-and-average round. Before the first estimate only the guides are compared."""
-    p = config.patch
-    known = _features(style_guide, None if estimate is None else style, config)
-    asked = _features(guide, estimate, config)
-    chosen = torch.randperm((style.shape[1] - p + 1) * (style.shape[2] - p + 1), generator=random, device=style.device)
-    chosen = chosen[: config.keys]
-    rows, columns = (positions(s, p, config.stride).to(style.device) for s in guide.shape[1:])
+    """One search-and-average round. Before the first estimate only the guides are compared.
 
-    space = PatchSpace(known, p, _places(chosen, style.shape[2] - p + 1), config.components)
+    Returns the next estimate and, for each query patch, the place in the atlas (2, h, w) of the patch it took.
+    """
+    p, guide, device = config.patch, blur(subject.guide, config.guide_blur), level.colour.device
+    known = level.guide if estimate is None else torch.cat([level.guide, level.colour])
+    asked = guide if estimate is None else torch.cat([guide, estimate])
+    chosen = _drawn(level, config.keys, random)
+    rows, columns = (positions(s, p, config.stride).to(device) for s in guide.shape[1:])
+    labels = subject.labels[0, rows + p // 2][:, columns + p // 2]
+
+    space = PatchSpace(known, p, _places(chosen, level.labels.shape[1]), config.components)
     keys = space.project(known)
     queries = space.project(asked)[:, rows][:, :, columns]
-    queries = queries + config.jitter * torch.randn(queries.shape, generator=random, device=style.device)
-    nearest = nearest_patches(queries.flatten(1).T, keys.flatten(1)[:, chosen].T, config.completeness)
-    field = _places(chosen[nearest], keys.shape[2]).view(2, *queries.shape[1:])
-    field = coherent(field, torch.stack(torch.meshgrid(rows, columns, indexing="ij")), queries, keys, config)
-    found = cut(style, p, field.flatten(1))
-    return average(found, (guide.shape[1], guide.shape[2]), p, rows, columns), field
+    queries = queries + config.jitter * torch.randn(queries.shape, generator=random, device=device)
+    nearest = _nearest_of_region(
+        queries.flatten(1).T, keys.flatten(1)[:, chosen].T, labels.flatten(), level.labels.flatten()[chosen], config
+    )
+    found = _places(chosen[nearest], keys.shape[2]).view(2, *queries.shape[1:])
+    places = torch.stack(torch.meshgrid(rows, columns, indexing="ij"))
+    found = coherent(found, places, queries, keys, labels, level.labels, config)
+    laid = cut(level.colour, p, found.flatten(1))
+    return average(laid, (guide.shape[1], guide.shape[2]), p, rows, columns), found
 
 
-def _features(guide: Tensor, colour: Tensor | None, config: TeacherConfig) -> Tensor:
-    """(3 or 6, H, W): what patches are compared by."""
-    blurred = blur(guide, config.guide_blur)
-    return blurred if colour is None else torch.cat([blurred, colour])
+def _drawn(level: _Atlas, keys: int, random: torch.Generator) -> Tensor:
+    """The patches to look at, as indices into the atlas: from each tile its share, as far as it has as many."""
+    across, device = level.labels.shape[1], level.labels.device
+    ends = [*level.starts.tolist()[1:], len(level.labels)]
+    drawn = []
+    for start, end, share in zip(level.starts.tolist(), ends, level.shares, strict=True):
+        free = level.labels[start:end].flatten().nonzero()[:, 0] + start * across
+        order = torch.randperm(len(free), generator=random, device=device)
+        drawn.append(free[order[: math.ceil(share * keys)]])
+    chosen = torch.cat(drawn)
+    if not len(chosen):
+        raise _nothing_left()
+    return chosen
+
+
+def _nothing_left() -> EngineError:
+    return EngineError(
+        "The masks of the style pictures leave nothing to paint with.",
+        "Leave larger areas free: a few strokes to each side at least.",
+    )
+
+
+def _nearest_of_region(
+    queries: Tensor, keys: Tensor, labels: Tensor, key_labels: Tensor, config: TeacherConfig
+) -> Tensor:
+    """Index (N,) of the key each query (N, K) takes, within its region where that has any."""
+    asked = labels.unique()
+    if len(asked) == 1 and bool((key_labels == asked).all()):
+        return nearest_patches(queries, keys, config.completeness)
+    nearest = torch.empty(len(queries), dtype=torch.long, device=queries.device)
+    for label in asked:
+        own = (key_labels == label).nonzero()[:, 0]
+        own = own if len(own) else torch.arange(len(keys), device=keys.device)
+        mine = labels == label
+        nearest[mine] = own[nearest_patches(queries[mine], keys[own], config.completeness)]
+    return nearest
 
 
 def _places(index: Tensor, across: int) -> Tensor:
@@ -254,21 +520,31 @@ class PatchSpace:
         return F.conv2d(picture[None], kernels)[0] - (self.mean @ self.axes)[:, None, None]
 
 
-def coherent(field: Tensor, places: Tensor, queries: Tensor, keys: Tensor, config: TeacherConfig) -> Tensor:
-    """A match field in which neighbours take neighbouring patches where those fit nearly as well.
+def coherent(
+    found: Tensor,
+    places: Tensor,
+    queries: Tensor,
+    keys: Tensor,
+    labels: Tensor,
+    key_labels: Tensor,
+    config: TeacherConfig,
+) -> Tensor:
+    """Places of style patches, where neighbours take neighbouring ones if those fit nearly as well.
 
-    field: (2, h, w), the style patch that each query took; places: (2, h, w), where the queries lie; queries:
-    (K, h, w) and keys: (K, H, W), their patches as points. A patch costs its squared distance, times
+    found: (2, h, w), the style patch that each query took; places: (2, h, w), where the queries lie; queries:
+    (K, h, w) and keys: (K, H, W), their patches as points; labels (h, w) and key_labels (H, W): which go together. A
+    patch costs its squared distance, times
     1 + coherence * (share of the four neighbours whose patches do not lie beside it): Image Analogies' coherence term
     (section 3.2), settled by offers between neighbours (Barnes et al., "PatchMatch", SIGGRAPH 2009, section 3.2).
     """
-    shift = field - places  # constant where patches lie side by side
+    shift = found - places  # constant where patches lie side by side
+    against = _Rivals(places, queries, keys, labels, key_labels, config.coherence)
     even = places.new_tensor([[row + column for column in range(shift.shape[2])] for row in range(shift.shape[1])]) % 2
     for turn in range(2 * config.spread):
         around = _around(shift)
-        cost = _cost(shift, around, places, queries, keys, config)
+        cost = against.cost(shift, around)
         for offer in around:
-            offered = _cost(offer, around, places, queries, keys, config)
+            offered = against.cost(offer, around)
             better = (even == turn % 2) & (offered < cost)
             shift, cost = torch.where(better, offer, shift), torch.where(better, offered, cost)
     return shift + places
@@ -281,16 +557,26 @@ def _around(shift: Tensor) -> Tensor:
     return torch.stack([up, down, left, right])
 
 
-def _cost(
-    shift: Tensor, around: Tensor, places: Tensor, queries: Tensor, keys: Tensor, config: TeacherConfig
-) -> Tensor:
-    """(h, w), infinite where the patch would lie outside the style picture."""
-    (row, column), (height, width) = shift + places, keys.shape[1:]
-    inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
-    found = keys[:, row.clamp(0, height - 1), column.clamp(0, width - 1)]
-    strangers = (around != shift).any(1).float().mean(0)
-    distance = (queries - found).square().sum(0) * (1 + config.coherence * strangers)
-    return torch.where(inside, distance, torch.inf)
+@dataclass(frozen=True)
+class _Rivals:
+    """The patches that queries decide between: see coherent."""
+
+    places: Tensor
+    queries: Tensor
+    keys: Tensor
+    labels: Tensor
+    key_labels: Tensor
+    coherence: float
+
+    def cost(self, shift: Tensor, around: Tensor) -> Tensor:
+        """(h, w), infinite where the patch lies outside the tile or may not be taken here."""
+        (row, column), (height, width) = shift + self.places, self.keys.shape[1:]
+        inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+        row, column = row.clamp(0, height - 1), column.clamp(0, width - 1)
+        allowed = inside & (self.key_labels[row, column] == self.labels)
+        strangers = (around != shift).any(1).float().mean(0)
+        distance = (self.queries - self.keys[:, row, column]).square().sum(0) * (1 + self.coherence * strangers)
+        return torch.where(allowed, distance, torch.inf)
 
 
 def cut(picture: Tensor, patch: int, places: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from ..atomic import NewFile, write_json
+from ..atomic import NewFile, shown, write_json
 from ..contact_sheet import Cell, Look, contact_sheet, save_png
 from ..errors import EngineError
-from .config import TrainConfig, to_json
+from .config import PicturesConfig, TrainConfig, to_json
 from .data import to_bytes
+from .networks import Critic, Generator, parameters
 from .trainer import Trainer
 
 
@@ -45,7 +47,19 @@ class Workspace:
             raise EngineError(
                 f"The folder {self.folder} cannot be made ({error.strerror}).", "Choose a folder you may write to."
             ) from error
+        self._refuse_full_disk(config)
         write_json(settings, wanted)
+
+    def _refuse_full_disk(self, config: TrainConfig) -> None:
+        """Now, not after an hour."""
+        there = sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
+        needed, free = space_needed(config) - there, shutil.disk_usage(self.folder).free
+        if free < needed:
+            raise EngineError(
+                f"The disk with {shown(self.folder)} has {free / 1e6:.1f} MB left, and this training may need "
+                f"{needed / 1e6:.1f} MB for its checkpoints.",
+                "Free some space, or choose a folder on another disk.",
+            )
 
     def pair(self, index: int) -> Path:
         return self.folder / "pairs" / f"{index:04d}.safetensors"
@@ -73,6 +87,19 @@ class Workspace:
         path = self.folder / f"preview_{trainer.steps_done:06d}.png"
         save_png(contact_sheet(cells, trainer.config.name, Look(width=width, height=height)), path)
         return path
+
+
+def space_needed(config: TrainConfig) -> int:
+    """Bytes that a training may fill, about: its checkpoint three times (the new one lies beside the old for a moment,
+    pack and previews take less than another), and the teacher's pictures."""
+    generator = parameters(Generator(config.generator))
+    critic = parameters(Critic(config.critic_width, config.critic_scales, config.critic_norm))
+    # Weights in float32 and two moments of each; of what is taught, which an encoder doubles at most, the average too.
+    checkpoint = 4 * (4 * 2 * generator + 3 * critic)
+    if not isinstance(config, PicturesConfig) or config.route != "teacher":
+        return 3 * checkpoint
+    # Content and painting, three bytes a pixel each; the match field is a tenth of that.
+    return 3 * checkpoint + config.pairs * 7 * config.size**2
 
 
 def _pixels(picture: Tensor) -> NDArray[np.uint8]:

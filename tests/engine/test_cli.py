@@ -262,7 +262,9 @@ def test_train_sends_only_what_was_given(pentimento: Pentimento, monkeypatch: py
 
     def train(request: protocol.TrainRequest) -> list[protocol.Event]:
         sent.append(request)
-        return [protocol.TrainStep("cli", 1, 2, {"l1": 0.5}, 3.0), protocol.StyleReady("cli", "Mine", "out/mine")]
+        skipped = protocol.SourceFailed("cli", "broken.jpg", "It is broken.", "Copy it again.")
+        done = protocol.TrainStep("cli", 1, 2, {"l1": 0.5}, 3.0), protocol.StyleReady("cli", "Mine", "out/mine")
+        return [skipped, *done]
 
     monkeypatch.setattr(loop, "train", train)
     code, out, _ = pentimento(
@@ -274,6 +276,11 @@ def test_train_sends_only_what_was_given(pentimento: Pentimento, monkeypatch: py
     config = {"budget": 120.0, "route": "adversarial", "objective": "bce", "r1": 1.0, "batch": 2}
     config["generator"] = {"width": 48}
     assert sent == [protocol.TrainRequest("cli", ("a.jpg", "b.jpg"), "renders", "out/mine", config, resume=True)]
+
+    pentimento("train", "--style-picture", "a.jpg=.7", "b.jpg@frame.png=.3", "--content", "c", "--out", "o")
+    assert sent[1] == protocol.TrainRequest(
+        "cli", ("a.jpg", "b.jpg"), "c", "o", {"weights": [0.7, 0.3]}, style_masks=("", "frame.png")
+    )
 
 
 def test_train_without_torch_says_what_to_install(pentimento: Pentimento, monkeypatch: pytest.MonkeyPatch) -> None:

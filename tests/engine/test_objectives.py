@@ -17,6 +17,7 @@ from engine.training.data import Pair
 from engine.training.networks import Critic, Generator, GeneratorConfig, initialise
 from engine.training.objectives import OBJECTIVES, Objective, Verdicts, gradient_penalty, r1_penalty
 from engine.training.pictures import PictureSamples, PicturesTrainer
+from engine.training.teacher import Exemplar
 
 CPU = torch.device("cpu")
 SIGMOID = 1 / (1 + math.e**-1)
@@ -244,8 +245,8 @@ def trainer(**changes: object) -> PicturesTrainer:
     random = torch.Generator().manual_seed(0)
     content, painted = torch.randint(0, 256, (2, 3, 64, 64), generator=random, dtype=torch.uint8)
     style = torch.rand(3, 64, 64, generator=random)
-    pairs = [Pair(content, painted, torch.zeros(2, 1, 1))]
-    return PicturesTrainer(PictureSamples(config, pairs, [], [style], CPU), CPU)
+    pairs = [Pair(content, painted, torch.zeros(3, 1, 1))]
+    return PicturesTrainer(PictureSamples(config, pairs, [], [Exemplar(style)], CPU), CPU)
 
 
 def weights_of(critic: nn.Module) -> Tensor:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.errors import EngineError
 from engine.training.teacher import (
+    Exemplar,
     Guide,
+    Painting,
     PatchSpace,
     TeacherConfig,
+    Tile,
     average,
     blur,
     coherent,
@@ -28,6 +34,13 @@ QUICK = TeacherConfig(levels=(0.5, 1.0), rounds=(1, 2), keys=2000, jitter=0.0)
 
 def random_picture(height: int, width: int, seed: int = 0) -> torch.Tensor:
     return torch.rand(3, height, width, generator=torch.Generator().manual_seed(seed))
+
+
+def painted(
+    content: torch.Tensor, *style: Exemplar, config: TeacherConfig = QUICK, seed: int = 0, **beside
+) -> Painting:
+    guide = Guide([content], style, config)
+    return paint(content, style, guide, config, torch.Generator().manual_seed(seed), **beside)
 
 
 @given(st.integers(7, 40), st.integers(7, 40), st.integers(1, 4))
@@ -65,8 +78,7 @@ def test_low_completeness_uses_more_of_the_style() -> None:
 
 def test_a_painting_painted_from_itself_is_itself() -> None:
     style = blur(random_picture(48, 56), 1.5)
-    guide = Guide([style], style, QUICK)
-    painting = paint(style, style, guide, QUICK, torch.Generator().manual_seed(0))
+    painting = painted(style, Exemplar(style))
     assert float((painting.picture - style).abs().mean()) < 0.01
 
 
@@ -74,8 +86,7 @@ def test_the_match_field_tells_where_each_patch_came_from() -> None:
     """Left half dark, right half bright: dark content must be matched to columns on the left."""
     style = torch.cat([random_picture(40, 40) * 0.2, 0.8 + random_picture(40, 40) * 0.2], 2)
     content = torch.cat([torch.full((3, 40, 40), 0.1), torch.full((3, 40, 40), 0.9)], 2)
-    painting = paint(content, style, Guide([content], style, QUICK), QUICK, torch.Generator().manual_seed(0))
-    columns = painting.match_field[1]
+    columns = painted(content, Exemplar(style)).match_field[2]
     third = columns.shape[1] // 3
     assert (columns[:, :third] < 40).all()
     assert (columns[:, -third:] >= 34).all()
@@ -92,8 +103,10 @@ def test_patches_taken_where_they_lie_make_the_painting_itself(
     starts = [(positions(max(7, round(s * scale)), 7, stride) / scale).round() for s in (height, width)]
     for start, length in zip(starts, (height, width), strict=True):
         start[-1] = length - round(7 / scale)
-    field = torch.stack(torch.meshgrid(*starts, indexing="ij")).to(torch.int16)
-    torch.testing.assert_close(lay(field, style, (height, width), config), style)
+    rows, columns = torch.meshgrid(*starts, indexing="ij")
+    for tile, tiles in ((0, [style]), (1, [random_picture(50, 30, 1), style])):
+        field = torch.stack([torch.full_like(rows, tile), rows, columns]).to(torch.int16)
+        torch.testing.assert_close(lay(field, tiles, (height, width), config), style)
 
 
 def places(rows: int, columns: int, step: int) -> torch.Tensor:
@@ -119,7 +132,7 @@ def test_one_right_patch_spreads_over_all_that_it_fits() -> None:
     field = torch.zeros_like(wanted)
     field[:, 3, 3] = torch.tensor([20 + 6, 30 + 6])
     config = TeacherConfig(coherence=1.0, spread=8)
-    found = coherent(field, wanted, queries, keys, config)
+    found = coherent(field, wanted, queries, keys, torch.ones(6, 8), torch.ones(40, 50), config)
     torch.testing.assert_close(found, wanted + torch.tensor([20, 30])[:, None, None])
 
 
@@ -129,7 +142,8 @@ def test_neighbours_offer_nothing_outside_the_style(height: int, width: int, ste
     keys, random = random_picture(height, width), torch.Generator().manual_seed(height)
     asked = places(9, 7, step)
     field = torch.stack([torch.randint(0, s, (9, 7), generator=random) for s in (height, width)])
-    found = coherent(field, asked, torch.rand(3, 9, 7, generator=random), keys, TeacherConfig(coherence=coherence))
+    config, queries = TeacherConfig(coherence=coherence), torch.rand(3, 9, 7, generator=random)
+    found = coherent(field, asked, queries, keys, torch.ones(9, 7), torch.ones(height, width), config)
     assert (found >= 0).all()
     assert (found[0] < height).all()
     assert (found[1] < width).all()
@@ -140,10 +154,8 @@ def test_coherence_lays_whole_pieces_of_the_style() -> None:
 
     def whole(coherence: float) -> float:
         config = TeacherConfig(levels=(0.5, 1.0), rounds=(1, 2), keys=2000, stride=2, coherence=coherence)
-        field = paint(
-            content, style, Guide([content], style, config), config, torch.Generator().manual_seed(0)
-        ).match_field
-        return float(((field[1, :, 1:] - field[1, :, :-1]) == 2).float().mean())
+        columns = painted(content, Exemplar(style), config=config).match_field[2]
+        return float(((columns[:, 1:] - columns[:, :-1]) == 2).float().mean())
 
     assert whole(1.5) > whole(0.0) + 0.1
 
@@ -151,7 +163,7 @@ def test_coherence_lays_whole_pieces_of_the_style() -> None:
 def test_the_search_ends_below_full_scale_and_the_patches_are_sharp() -> None:
     style = random_picture(64, 72)
     config = TeacherConfig(levels=(0.5,), rounds=(2,), keys=2000, jitter=0.0)
-    painting = paint(style, style, Guide([style], style, config), config, torch.Generator().manual_seed(0))
+    painting = painted(style, Exemplar(style), config=config)
     assert painting.picture.shape == style.shape
     detail = (style[:, 1:] - style[:, :-1]).std()
     assert float((painting.picture[:, 1:] - painting.picture[:, :-1]).std()) > 0.5 * float(detail)
@@ -160,7 +172,7 @@ def test_the_search_ends_below_full_scale_and_the_patches_are_sharp() -> None:
 def test_the_guide_is_one_fixed_curve() -> None:
     """A pixel's guide depends on the pixel alone: a bright object elsewhere in the frame changes nothing."""
     style = random_picture(32, 32, 1)
-    guide = Guide([random_picture(32, 32, 2), random_picture(32, 32, 3)], style, TeacherConfig())
+    guide = Guide([random_picture(32, 32, 2), random_picture(32, 32, 3)], [Exemplar(style)], TeacherConfig())
     content = random_picture(16, 16, 4)
     brighter = content.clone()
     brighter[:, :, 8:] = 1.0
@@ -170,15 +182,155 @@ def test_the_guide_is_one_fixed_curve() -> None:
 def test_the_guide_takes_on_the_styles_luminance() -> None:
     config = TeacherConfig(luminance=1.0)
     content, style = random_picture(64, 64, 5) * 0.3, 0.5 + random_picture(64, 64, 6) * 0.5
-    light = Guide([content], style, config).of_content(content)[0]
-    wanted = Guide([content], style, config).of_style(style)[0]
+    light = Guide([content], [Exemplar(style)], config).of_content(content)[0]
+    wanted = Guide([content], [Exemplar(style)], config).of_style(style)[0]
     for share in (0.1, 0.5, 0.9):
         assert float(light.quantile(share)) == pytest.approx(float(wanted.quantile(share)), abs=0.02)
 
 
 def test_same_seed_same_painting() -> None:
     style, content = random_picture(32, 40, 1), random_picture(24, 32, 2)
-    guide = Guide([content], style, QUICK)
-    one, two = (paint(content, style, guide, QUICK, torch.Generator().manual_seed(3)) for _ in range(2))
+    one, two = (painted(content, Exemplar(style), seed=3) for _ in range(2))
     assert torch.equal(one.picture, two.picture)
     assert torch.equal(one.match_field, two.match_field)
+
+
+def test_one_plain_picture_is_one_tile_as_it_was_given() -> None:
+    painting = painted(random_picture(32, 40, 1), Exemplar(random_picture(40, 36, 2)))
+    assert painting.tiles == (Tile(0, 0, False, 1.0),)
+    assert painting.match_field.dtype == torch.int16
+    assert (painting.match_field[0] == 0).all()
+
+
+def test_the_match_field_makes_the_picture_again() -> None:
+    """It is all that happened: laid once more, with the tiles it tells of, it is the painting to the bit."""
+    pictures = [random_picture(60, 72, 1), random_picture(50, 50, 2)]
+    config = replace(QUICK, levels=(0.5,), rounds=(2,), turns=(0, 1), mirrored=True, scales=(1.0, 0.8), tiles=16)
+    painting = painted(random_picture(48, 40, 3), *map(Exemplar, pictures), config=config)
+    assert len(painting.tiles) == 16 and painting.match_field[0].unique().numel() > 6
+    tiles = [tile.of(pictures[tile.picture]) for tile in painting.tiles]
+    assert torch.equal(lay(painting.match_field, tiles, (48, 40), config).clamp(0, 1), painting.picture)
+
+
+@pytest.mark.parametrize("variant", [(0, False), (1, False), (2, True), (3, True)])
+def test_a_turned_content_is_found_in_the_turned_picture(variant: tuple[int, bool]) -> None:
+    style = blur(random_picture(32, 40), 1.5)
+    content = Tile(0, *variant).of(style)
+    config = replace(QUICK, turns=(0, 1, 2, 3), mirrored=True, keys=8000)
+    painting = painted(content, Exemplar(style), config=config)
+    assert float((painting.picture - content).abs().mean()) < 0.02
+    taken = painting.tiles[int(painting.match_field[0].flatten().mode().values)]
+    assert (taken.turn, taken.mirrored) == variant
+
+
+def test_rows_and_columns_seen_as_a_tile_tell_where_its_pixels_came_from() -> None:
+    style = random_picture(40, 52)
+    place = torch.stack(torch.meshgrid(torch.arange(40.0), torch.arange(52.0), indexing="ij"))
+    for tile in (Tile(0, 1), Tile(0, 2, True), Tile(0, 3, True)):
+        row, column = tile.of(place).long()
+        assert torch.equal(style[:, row, column], tile.of(style))
+
+
+def test_two_pictures_are_searched_at_once() -> None:
+    """Dark content is found in the dark picture, bright content in the bright one."""
+    dark, bright = random_picture(40, 60, 1) * 0.4, 0.6 + random_picture(60, 44, 2) * 0.4
+    content = torch.cat([random_picture(40, 40, 3) * 0.4, 0.6 + random_picture(40, 40, 4) * 0.4], 2)
+    picture = painted(content, Exemplar(dark), Exemplar(bright)).match_field[0]
+    third = picture.shape[1] // 3
+    assert (picture[:, :third] == 0).all() and (picture[:, -third:] == 1).all()
+
+
+def test_no_patch_crosses_from_one_picture_into_the_next() -> None:
+    sizes = ((30, 64), (44, 40), (64, 30))
+    pictures = [blur(random_picture(*size, seed), 1.0) for seed, size in enumerate(sizes)]
+    config = replace(QUICK, levels=(0.5, 0.625), rounds=(2, 2))
+    found = painted(random_picture(64, 64, 9), *map(Exemplar, pictures), config=config).match_field.long()
+    limits = torch.tensor(sizes)[found[0]].permute(2, 0, 1) - round(7 / 0.625)
+    assert (found[1:] >= 0).all() and (found[1:] <= limits).all()
+    assert found[0].unique().numel() == 3
+
+
+@pytest.mark.parametrize("weight", [1.0, 4.0])
+def test_a_weight_is_a_share_of_the_patches(weight: float) -> None:
+    """Of two pictures of the same kind; a content of another kind prefers neither."""
+    ours, theirs = (blur(random_picture(120, 120, seed), 1.0) for seed in (1, 2))
+    config = TeacherConfig(levels=(1.0,), rounds=(2,), keys=3000, jitter=0.0, coherence=0.0)
+    content = blur(random_picture(96, 96, 3), 1.0)
+    taken = painted(content, Exemplar(ours, weight), Exemplar(theirs), config=config).match_field[0]
+    assert float((taken == 0).float().mean()) == pytest.approx(weight / (weight + 1), abs=0.1)
+
+
+def test_the_guide_takes_from_each_picture_what_its_weight_says() -> None:
+    dark, bright = torch.full((3, 40, 40), 0.2), torch.full((3, 80, 60), 0.8)
+    guide = Guide([random_picture(32, 32)], [Exemplar(dark, 3.0), Exemplar(bright)], TeacherConfig())
+    assert float((guide.curve < 0.5).float().mean()) == pytest.approx(0.75, abs=0.01)
+
+
+@given(st.integers(0, 10**6), st.sampled_from([(1.0,), (0.5, 0.625)]), st.sampled_from([1.0, 0.7]))
+@settings(max_examples=8, deadline=None)
+def test_nothing_masked_is_taken(seed: int, levels: tuple[float, ...], scale: float) -> None:
+    """The masked spots are red, and the painting has nothing of it: neither a patch nor a mixed border."""
+    random = torch.Generator().manual_seed(seed)
+    mask = torch.ones(90, 100, dtype=torch.uint8)
+    for row, column in zip(*(torch.randint(0, s, (2,), generator=random).tolist() for s in mask.shape), strict=True):
+        mask[row : row + 9, column : column + 5] = 0
+    style = random_picture(90, 100, seed) * torch.tensor([0.0, 1.0, 1.0])[:, None, None]
+    style[0, mask == 0] = 1.0
+    config = replace(QUICK, levels=levels, rounds=(1,) * len(levels), turns=(0, 1), scales=(scale,))
+    painting = painted(random_picture(40, 40, seed + 1), Exemplar(style, mask=mask), config=config)
+    assert float(painting.picture[0].max()) == 0.0
+
+
+@pytest.mark.parametrize("free", [0, 4])
+def test_masks_that_leave_nothing_are_refused(free: int) -> None:
+    mask = torch.zeros(40, 40, dtype=torch.uint8)
+    mask[5 : 5 + free, 5:9] = 1
+    with pytest.raises(EngineError, match="nothing to paint with"):
+        painted(random_picture(40, 40), Exemplar(random_picture(40, 40), mask=mask))
+
+
+def test_each_region_is_painted_from_its_own() -> None:
+    """Although the other one would fit better: the content's left is as dark as the style's right."""
+    light, dark = 0.7 + 0.3 * random_picture(40, 40, 1), 0.3 * random_picture(40, 40, 2)
+    mask = torch.full((40, 80), 100, dtype=torch.uint8)
+    mask[:, 40:] = 200
+    regions = torch.full((40, 80), 100, dtype=torch.uint8)
+    regions[:, 40:] = 190  # the nearest it has is meant
+    content = torch.cat([dark, light], 2)
+    config = replace(QUICK, levels=(0.625, 1.0))
+    free, bound = (
+        painted(content, Exemplar(torch.cat([light, dark], 2), mask=mask), config=config, regions=r).match_field[2]
+        for r in (None, regions)
+    )
+    third = free.shape[1] // 3
+    assert (free[:, :third] >= 34).all() and (bound[:, :third] < 40).all()
+    assert (free[:, -third:] < 40).all() and (bound[:, -third:] >= 34).all()
+
+
+def test_a_guide_that_both_have_decides() -> None:
+    """Everything is equally grey; only the normals tell left from right, and they are swapped in the content."""
+    style = 0.4 + 0.2 * random_picture(40, 80)
+    content = torch.full((3, 40, 80), 0.5)
+    normals = torch.cat([torch.full((3, 40, 40), -1.0), torch.full((3, 40, 40), 1.0)], 2)
+    exemplar = Exemplar(style, guides={"Normal": normals})
+    columns = painted(content, exemplar, guides={"Normal": normals.flip(2)}).match_field[2]
+    third = columns.shape[1] // 3
+    assert (columns[:, :third] >= 30).all() and (columns[:, -third:] < 44).all()
+
+
+def test_a_guide_that_one_side_lacks_does_not_count() -> None:
+    style, content = random_picture(40, 48, 1), random_picture(32, 40, 2)
+    normals = {"Normal": random_picture(40, 48, 3)}
+    plain = painted(content, Exemplar(style))
+    assert torch.equal(painted(content, Exemplar(style, guides=normals)).picture, plain.picture)
+    others = {"Normal": random_picture(32, 40, 4), "Albedo": random_picture(32, 40, 5)}
+    two = [Exemplar(style, guides=normals), Exemplar(style)]
+    assert torch.equal(painted(content, *two, guides=others).picture, painted(content, *two).picture)
+
+
+def test_of_too_many_tiles_each_painting_draws_its_own() -> None:
+    config = replace(QUICK, levels=(1.0,), rounds=(1,), tiles=2)
+    exemplars = [Exemplar(random_picture(32, 32, seed)) for seed in range(5)]
+    drawn = [painted(random_picture(32, 32, 9), *exemplars, config=config, seed=seed).tiles for seed in range(6)]
+    assert all(len(tiles) == 2 for tiles in drawn)
+    assert len({tile.picture for tiles in drawn for tile in tiles}) > 3
