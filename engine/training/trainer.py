@@ -184,8 +184,8 @@ class Trainer(ABC):
 
     def restore(self, flat: dict[str, Tensor]) -> None:
         self.steps_done = int(flat["steps"])
-        *factors, diagnoses = flat["care"].tolist()
-        self.care = Care(*factors, diagnoses=int(diagnoses))
+        rate, critic_rate, turn, diagnoses = flat["care"].tolist()
+        self.care = Care(rate, critic_rate, turn, int(diagnoses))
         self.meter.restore(_below(flat, "meter"), self.device)
         for name, module in self._modules().items():
             module.load_state_dict(_below(flat, name))

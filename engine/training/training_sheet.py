@@ -30,7 +30,7 @@ CHARTS: dict[str, tuple[str, ...]] = {
     "Does the critic know too much?": ("told_apart", "r_t", "r_v", "turned"),
     "Gradient norms": ("gradient", "critic_gradient"),
     "Penalties": ("r1", "penalty"),
-    "Regular grid (1: none)": ("grid",),
+    "Regular grid": ("grid",),
 }
 """Numbers of a diagnosis by the title of their chart"""
 WORDS = {
@@ -38,7 +38,7 @@ WORDS = {
     "wasserstein": "sliced Wasserstein", "content_diversity": "of contents", "seed_diversity": "of seeds",
     "critic_real": "style", "critic_held_out": "held-out style", "critic_fake": "results",
     "told_apart": "told apart", "turned": "turned", "gradient": "generator", "critic_gradient": "critic",
-    "r1": "R1", "penalty": "gradient penalty", "grid": "grid",
+    "r1": "R1", "penalty": "gradient penalty", "grid": "to the strokes around it",
 }  # fmt: skip
 """What a line is called under its title"""
 LOGARITHMIC = {"Loss terms", "Gradient norms", "Penalties"}
@@ -120,9 +120,7 @@ def _chart(title: str, names: dict[str, str], history: Sequence[Diagnosis], mark
 def recipe(config: TrainConfig) -> list[tuple[str, str]]:
     """Every setting, those that differ from the defaults first, with a star."""
     defaults = to_json(type(config)())
-    rows = [
-        (f"{name} *" if value != defaults[name] else name, str(value)) for name, value in to_json(config).items()
-    ]
+    rows = [(f"{name} *" if value != defaults[name] else name, str(value)) for name, value in to_json(config).items()]
     return sorted(rows, key=lambda row: not row[0].endswith("*"))
 
 
