@@ -94,9 +94,9 @@ class Limits:
     """How much farther from the style's colours than they have been: 20 of 255 on average, clearly another palette.
     Healthy: .05 for a moment where a critic has all to teach."""
     grid: float = 2.5
-    """Times the power of the strokes around it. Healthy: at most .3 in the three finished styles, 1.2 in paintings. A
-    mesh of 8 of 255 over Starry Night comes to 2.4 and begins to be seen; a weave that a young run on the adversarial
-    route wove plainly came to 2.7."""
+    """Times the power of what is around it. Healthy: at most .1 in the three finished styles, 1 in paintings. On an
+    even wall a grid of 5 of 255 comes to 2.8 and is plainly seen, one of 3 to 1 and is hardly seen; over Starry Night
+    one of 10 comes to 2.2."""
     young: int = 100
     """Steps before which results tell nothing of collapse: every generator begins with one grey."""
     most_turned: float = 0.6

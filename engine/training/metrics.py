@@ -109,7 +109,7 @@ def palette_distance(pictures: Tensor, style: Tensor) -> float:
     return float((ours - theirs).abs().mean())
 
 
-FAINT = 1.5 / 255
+FAINT = 3 / 255
 """Amplitude of a grid that can just be seen on an even wall"""
 
 
