@@ -28,7 +28,7 @@ from .metrics import (
     palette_distance,
     sliced_wasserstein_distance,
 )
-from .networks import STRIDE
+from .networks import SIGHT, STRIDE
 from .objectives import verdict_numbers
 from .teacher import patches, resize
 from .trainer import Care, Trainer
@@ -133,7 +133,7 @@ class Diagnostics:
         self.folder.remember(found)
         if not lost:
             self.folder.save(self.trainer, GOOD)
-        if self.trainer.config.patience and self._best() == len(self._alike()) - 1:
+        if self.trainer.config.patience and self._waited() == 0:
             self.folder.save(self.trainer, BEST)
         return found
 
@@ -148,16 +148,25 @@ class Diagnostics:
 
     @property
     def exhausted(self) -> bool:
-        """Has the held-out score not improved for as long as the config's patience?"""
-        patience = self.trainer.config.patience
-        return bool(patience) and len(self._alike()) - 1 - self._best() >= patience
+        """Has the held-out score not improved for as long as the config's patience? While a critic stands by that is
+        still to play, nothing is said."""
+        config, scored = self.trainer.config, self._scored()
+        plays = bool(scored) and "told_apart" in scored[-1].numbers
+        to_come = bool(config.adversarial or config.features) and not plays
+        return bool(config.patience and scored) and not to_come and self._waited() >= config.patience
 
-    def keep_the_best(self) -> int:
-        """The averaged networks with the best held-out score, where one was looked for. Returns its step, else 0."""
-        if not (self.trainer.config.patience and self._alike()):
-            return 0
-        self.folder.load_averages(self.trainer, BEST)
-        return self._alike()[self._best()].step
+    def settle(self) -> str:
+        """Puts the averaged networks in place that are worth keeping: the best where a run has patience, and the last
+        good ones where it ends lost. Returns which, in words; empty: those of now."""
+        averages = self.trainer.averages.values()
+        if self.trainer.config.patience and self._scored():
+            self.folder.load_averages(self.trainer, BEST)
+            best = self._scored()[-1 - self._waited()].step
+            return f"the style is that of step {best}, the best on the held-out style"
+        if not all(bool(torch.isfinite(p).all()) for network in averages for p in network.parameters()):
+            self.folder.load_averages(self.trainer, GOOD)
+            return "the style is the last that was well, for after it numbers were lost"
+        return ""
 
     def _numbers(self) -> tuple[Numbers, Numbers]:
         """Loss terms, and all else."""
@@ -185,15 +194,15 @@ class Diagnostics:
         trainer.care = replace(care, rate=care.rate / 2)
         return f"It went back to step {trainer.steps_done} and goes on with half the learning rates."
 
-    def _alike(self) -> list[Diagnosis]:
-        """The diagnoses of this part of the run that have a score."""
+    def _scored(self) -> list[Diagnosis]:
+        """The diagnoses with a score, of this part of the run: with the critic or without."""
         scored = [past for past in self.history if "patch_distance" in past.numbers]
-        return [past for past in scored if past.numbers.keys() == scored[-1].numbers.keys()]
+        return [past for past in scored if ("told_apart" in past.numbers) == ("told_apart" in scored[-1].numbers)]
 
-    def _best(self) -> int:
-        """Which of those has the best score; the first of several."""
-        scores = [past.numbers["patch_distance"] for past in self._alike()]
-        return scores.index(min(scores)) if scores else -1
+    def _waited(self) -> int:
+        """How many diagnoses the best score lies back; the first of several counts. -1: there is none."""
+        scores = [past.numbers["patch_distance"] for past in self._scored()]
+        return len(scores) - 1 - scores.index(min(scores)) if scores else -1
 
     def _seconds_per_step(self) -> float:
         (then, steps), now = self._looked, time.monotonic()
@@ -399,17 +408,16 @@ def critic_numbers(trainer: Trainer, probe: Probe) -> Numbers:
     r_v = (D_train - D_held_out) / (D_train - D_generated) (Karras et al. 2020, eq. 1) where it tells the last two
     apart at all."""
     edge = min(min(picture.shape[1:]) for picture in (*probe.styles, *probe.held_out, *probe.painted))
+    if not probe.held_out or edge < SIGHT << (len(trainer.critic.scales) - 1):
+        return {}
     trainer.critic.eval()  # a batch norm must not learn from what is only looked at
     seen, kept, made = (
-        trainer.critic(torch.stack(_windows(pictures, edge))) if pictures else None
+        trainer.critic(torch.stack(_windows(pictures, edge)))
         for pictures in (probe.styles, probe.held_out, tuple(probe.painted))
     )
     trainer.critic.train()
-    numbers: Numbers = {}
-    if seen is None or kept is None or made is None:
-        return numbers
     train, held_out, fake = (float(torch.stack([v.mean() for v, _ in x]).mean()) for x in (seen, kept, made))
-    numbers["critic_held_out"] = held_out
+    numbers = {"critic_held_out": held_out}
     if float(verdict_numbers(trainer.objective, seen, made)["told_apart"]) > 0.7 and train > fake:
         numbers["r_v"] = (train - held_out) / (train - fake)
     return numbers

@@ -148,8 +148,8 @@ def _comparison(probe: Probe) -> list[list[Cell]]:
     results = [Cell(side_by_side([p]), "result") for p in probe.painted[: COLUMNS - 1]]
     if probe.content is None:
         return [[style, *results]]
-    said = "content, not trained on" if probe.held_out else "content"
-    return [[style, *(Cell(side_by_side([p]), said) for p in probe.content[: COLUMNS - 1])], [held_out, *results]]
+    contents = [Cell(side_by_side([p]), "content") for p in probe.content[: COLUMNS - 1]]
+    return [[style, *contents], [held_out, *results]]
 
 
 def _on_the_way(samples: Sequence[Path]) -> list[list[Cell]]:

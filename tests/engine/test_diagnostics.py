@@ -334,6 +334,19 @@ def test_a_run_that_is_lost_goes_back_to_where_all_was_well(tmp_path: Path) -> N
     assert not found(examined(trainer, tmp_path, 1, every=3)[-1])
 
 
+def test_a_run_that_ends_lost_keeps_what_was_well(tmp_path: Path) -> None:
+    trainer = trainer_of()
+    doctor = Diagnostics(trainer, Workspace(tmp_path))
+    trainer.step(0.0)
+    doctor.examine("job", 0.0)
+    well = trainer.averages["generator"].leave.weight.clone()
+    trainer.taught["generator"].leave.weight.data.fill_(torch.nan)
+    trainer.step(0.0)
+    assert not bool(torch.isfinite(trainer.averages["generator"].leave.weight).all())
+    assert "last that was well" in doctor.settle()
+    assert torch.equal(trainer.averages["generator"].leave.weight, well)
+
+
 def test_a_run_that_is_lost_again_and_again_ends(pictures: Path) -> None:
     events: list[Event] = []
     with pytest.raises(EngineError, match="lost its way"):
@@ -441,6 +454,14 @@ def test_it_stops_by_itself_and_keeps_the_best(pictures: Path) -> None:
     kept = load_file(pictures / "style" / "training.safetensors")
     name = "leave.weight"
     assert torch.equal(kept[f"generator/{name}"], best[f"averaged_generator/{name}"].half())
+
+
+def test_patience_is_counted_where_the_critic_plays(pictures: Path) -> None:
+    """Whatever the score does before, a run with a critic to come goes on until that has played."""
+    settings = {"steps": 40, "diagnose_every": 2, "patience": 2, "warm_up": 0.5, "learning_rate": 1e-12}
+    done = list(train(request(pictures, **settings)))[-1]
+    assert isinstance(done, Done) and done.report["steps"] == 24  # the critic sets in with step 20
+    assert "of step 20," in done.report["say"][0]
 
 
 # ---------------------------------------------------------------- the sheet
