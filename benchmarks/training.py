@@ -31,7 +31,7 @@ from engine.training.metrics import colour_transfer, structure_kept, way_closed
 from engine.training.networks import Encoder, Generator
 from engine.training.pictures import PAIRS_SHARE, PictureSamples, PicturesTrainer
 from engine.training.strokes import stroke_field
-from engine.training.teacher import Guide, paint
+from engine.training.teacher import Exemplar, Guide, paint
 from engine.training.trainer import EXPORT_SECONDS
 
 from . import machine
@@ -78,11 +78,12 @@ class Judge:
 
     def __init__(self, painting: Tensor, inputs: list[Tensor], contents: list[Path]) -> None:
         config = PicturesConfig().teacher
-        guide = Guide([load_picture(p, 128) for p in contents], painting, config)
+        style = [Exemplar(painting)]
+        guide = Guide([load_picture(p, 128) for p in contents], style, config)
         self.painting, self.inputs, self.last = painting, inputs, {"content": inputs}
         self.plain = [distance(colour_transfer(i, painting), painting) for i in inputs]
         seed = torch.Generator().manual_seed(1)
-        self.taught = [distance(paint(i, painting, guide, config, seed).picture, painting) for i in inputs]
+        self.taught = [distance(paint(i, style, guide, config, seed).picture, painting) for i in inputs]
 
     def look(self, painter: Painter, name: str) -> dict[str, float]:
         made = self.last[name] = [painter(content) for content in self.inputs]
@@ -103,22 +104,22 @@ class Clock:
 def ours(contents: list[Path], painting: Tensor, device: torch.device, limit: float, clock: Clock) -> Iterator[Painter]:
     """The defaults, teacher's pairs included, with as many steps as there is time for. Yields after every step."""
     config = PicturesConfig(name=STYLE.name, style_side=STYLE.side, budget=limit + EXPORT_SECONDS, steps=10**9)
-    guide = Guide([load_picture(p, 128).to(device) for p in contents], painting.to(device), config.teacher)
+    style = [Exemplar(painting.to(device))]
+    guide = Guide([load_picture(p, 128).to(device) for p in contents], style, config.teacher)
     pairs: list[Pair] = []
     while len(pairs) < config.pairs and clock.seconds < PAIRS_SHARE * limit:
-        style, index = painting.to(device), len(pairs)
-        pairs.append(make_pair(contents, style, guide, config.teacher, config.size, config.seed, index))
+        pairs.append(make_pair(contents, style, guide, config.teacher, config.size, config.seed, len(pairs)))
         yield lambda content: content
-    trainer = PicturesTrainer(PictureSamples(config, pairs, [], [painting], device), device, began=clock.seconds)
+    trainer = PicturesTrainer(PictureSamples(config, pairs, [], style, device), device, began=clock.seconds)
     while True:
         trainer.step(clock.seconds)
         clock.steps += 1
-        yield lambda content: _by_ours(trainer, pairs, content)
+        yield lambda content: _by_ours(trainer, style, content)
 
 
-def _by_ours(trainer: PicturesTrainer, pairs: list[Pair], content: Tensor) -> Tensor:
+def _by_ours(trainer: PicturesTrainer, style: list[Exemplar], content: Tensor) -> Tensor:
     generator, encoder = (copy.deepcopy(trainer.averages[name]).cpu() for name in ("generator", "encoder"))
-    return stylized(cast(Generator, generator), content, stroke_field(cast(Encoder, encoder), pairs))
+    return stylized(cast(Generator, generator), content, stroke_field(cast(Encoder, encoder), style))
 
 
 def fastcut(contents: list[Path], painting: Tensor, device: torch.device, clock: Clock) -> Iterator[Painter]:

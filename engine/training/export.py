@@ -28,6 +28,7 @@ from .data import Pair, to_bytes, to_float
 from .networks import STRIDE, Encoder, Generator, GeneratorConfig, macs_per_pixel, parameters, receptive_radius
 from .strokes import FILE as STROKES
 from .strokes import packed, stroke_field
+from .teacher import Exemplar
 from .trainer import Trainer
 
 PARITY = 1e-4
@@ -43,11 +44,19 @@ KEPT_PAIRS = 1
 TRAINING = "training.safetensors"
 
 
-def export(out: Path, trainer: Trainer, sample: Tensor, pairs: Sequence[Pair] = ()) -> StylePack:
-    """Write the style pack `out`; `sample` (3, H, W) 0..1 is the content its preview shows.
+def export(
+    out: Path,
+    trainer: Trainer,
+    sample: Tensor,
+    pairs: Sequence[Pair] = (),
+    style: Sequence[Exemplar] = (),
+    held_out: Json | None = None,
+) -> StylePack:
+    """Write the style pack `out`; `sample` (3, H, W) 0..1 is the content its preview shows; `held_out` says in the
+    recipe what was kept from training.
 
-    Where an encoder has learned from the pairs to read strokes, the style gets a stroke field. Without it paints with
-    plain noise.
+    Where an encoder has learned to read strokes, the style gets a stroke field, of those of the style pictures. Without
+    it paints with plain noise.
 
     Raises EngineError when onnxruntime and torch disagree.
     """
@@ -59,8 +68,8 @@ def export(out: Path, trainer: Trainer, sample: Tensor, pairs: Sequence[Pair] = 
     worst = parity(generator, data)
     noise, field = ModelInput(generator.config.noise, scale=STRIDE), None
     files = {GENERATOR: data, TRAINING: kept_for_explanations({**averages, "critic": trainer.critic}, pairs)}
-    if pairs and isinstance(encoder, Encoder):
-        field = stroke_field(encoder, pairs)
+    if style and isinstance(encoder, Encoder):
+        field = stroke_field(encoder, style)
         noise, files[STROKES] = packed(field)
     half, error = half_precision(generator, [sample, *(to_float(pair.content) for pair in pairs)], field)
     if half:
@@ -68,6 +77,7 @@ def export(out: Path, trainer: Trainer, sample: Tensor, pairs: Sequence[Pair] = 
     files[PREVIEW] = png(stylized(generator, sample, field))
     recipe = {
         "training": to_json(config),
+        "held_out": held_out or {},
         "steps": trainer.steps_done,
         "parity": worst,
         "half": error,

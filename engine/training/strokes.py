@@ -1,7 +1,7 @@
 """The stroke field: noise that looks like what the encoder reads off painted pictures.
 
 Strokes are long and run along with their neighbours; noise drawn cell by cell is neither. So the field is quilted from
-the strokes of the teacher's own pictures, and the generator paints wherever it is laid.
+the strokes of the style pictures themselves, and the generator paints wherever it is laid.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..style_pack import ModelInput, StrokeField
-from .data import Pair, to_float
 from .networks import SLOW, STRIDE, Encoder
+from .teacher import Exemplar, blur
 
 FILE = "strokes.bytes"
 EDGE = 256
@@ -29,12 +29,16 @@ LOUD = 0.92
 strokes stay."""
 PIECE = 64
 """Cells to each side of a piece: several strokes long, small enough to find even places."""
+FORMS = 2.0
+"""Deviation in pixels of the blur that takes the strokes from a painting and leaves its forms. With 6 a spire counted
+as a stroke, and stood in every picture."""
 
 
-def stroke_field(encoder: Encoder, pairs: Sequence[Pair], seed: int = 0) -> Tensor:
-    """(channels, E, E): pieces of the pictures' strokes side by side, joined without a seam, across the borders too."""
+def stroke_field(encoder: Encoder, style: Sequence[Exemplar], seed: int = 0) -> Tensor:
+    """(channels, E, E): pieces of the style pictures' strokes side by side, joined without a seam, across the borders
+    too. On the processor."""
     choose = random.Random(seed)
-    pieces = even_pieces(encoder, pairs)
+    pieces = even_pieces(encoder, style)
     piece = pieces[0].shape[1]
     overlap = piece // 4
     count = max(1, round(EDGE / (piece - overlap)))
@@ -48,40 +52,55 @@ def stroke_field(encoder: Encoder, pairs: Sequence[Pair], seed: int = 0) -> Tens
     return field
 
 
-def even_pieces(encoder: Encoder, pairs: Sequence[Pair]) -> list[Tensor]:
-    """Strokes (channels, P, P) from where they are lively and even.
+def even_pieces(encoder: Encoder, style: Sequence[Exemplar]) -> list[Tensor]:
+    """Strokes (channels, P, P) from where they are even and nothing is masked.
 
     A loud spot is an outline of the picture it was read from, a window or a leaf, and would show in every picture to
     come; a silent one is a place without strokes, and would leave a hole in every picture.
     """
-    found: list[tuple[float, float, Tensor]] = []
-    for pair in pairs:
-        strokes = read_strokes(encoder, pair)
+    found: list[tuple[float, Tensor]] = []
+    for exemplar in style:
+        strokes = read_strokes(encoder, exemplar.picture)
         loudness = F.avg_pool2d(strokes.abs().mean(0, keepdim=True), SLOW, 1, SLOW // 2)[0]
-        for rows, columns in _windows(min(strokes.shape[1:])):
+        masked = _masked(exemplar, loudness)
+        for rows, columns in _windows(*loudness.shape):
             here = loudness[rows, columns]
             unevenness = float(here.max()) / max(float(here.min()), 1e-6)
-            found.append((float(here.median()), unevenness, strokes[:, rows, columns]))
-    lively = sorted(found, key=lambda entry: -entry[0])[: max(1, 2 * len(found) // 3)]
-    even = sorted(lively, key=lambda entry: entry[1])[: max(1, len(found) // 8)]
-    return [strokes for _, _, strokes in even]
+            found.append((torch.inf if masked[rows, columns].any() else unevenness, strokes[:, rows, columns]))
+    even = sorted(found, key=lambda entry: entry[0])[: max(1, len(found) // 3)]
+    return [strokes for _, strokes in even]
 
 
-def _windows(edge: int) -> list[tuple[slice, slice]]:
-    """Where pieces are taken from pictures of `edge` cells: near a border the encoder sees nothing beyond."""
+def _windows(height: int, width: int) -> list[tuple[slice, slice]]:
+    """Where pieces are taken from so many cells: near a border the encoder sees nothing beyond."""
     margin = SLOW // 2
-    piece = max(4, min(PIECE, edge - 2 * margin))
-    room = max(0, edge - piece - 2 * margin)
-    starts = sorted({min(margin, edge - piece) + room * third // 2 for third in range(3)})
-    return [(slice(top, top + piece), slice(left, left + piece)) for top, left in product(starts, starts)]
+    piece = max(4, min(PIECE, height - 2 * margin, width - 2 * margin))
+    rows, columns = (_starts(length, piece, margin) for length in (height, width))
+    return [(slice(top, top + piece), slice(left, left + piece)) for top, left in product(rows, columns)]
 
 
-def read_strokes(encoder: Encoder, pair: Pair) -> Tensor:
-    """(channels, h/4, w/4): what would make the generator paint the pair's picture."""
-    size = [s // STRIDE * STRIDE for s in pair.content.shape[1:]]
-    content, painted = (to_float(p[:, : size[0], : size[1]])[None] for p in (pair.content, pair.painted))
+def _starts(length: int, piece: int, margin: int) -> range:
+    first = max(0, min(margin, (length - piece) // 2))
+    return range(first, max(first, length - piece - margin) + 1, max(1, piece // 4))
+
+
+def _masked(exemplar: Exemplar, like: Tensor) -> Tensor:
+    """(h, w) of bool, in cells"""
+    if exemplar.mask is None:
+        return torch.zeros_like(like, dtype=torch.bool)
+    cells = F.max_pool2d((exemplar.mask.cpu() == 0).float()[None], STRIDE)[0]
+    return cells[: like.shape[0], : like.shape[1]] > 0
+
+
+def read_strokes(encoder: Encoder, painted: Tensor) -> Tensor:
+    """(channels, h/4, w/4): what would make the generator paint the picture (3, h, w), if its forms were the content.
+
+    Read off the painting itself strokes run as the painter laid them, over whole skies. Read off the teacher's pictures
+    they brought along bricks and cobbles of what had been painted.
+    """
+    painted = painted[:, : painted.shape[1] // STRIDE * STRIDE, : painted.shape[2] // STRIDE * STRIDE].cpu()
     with torch.no_grad():
-        mean: Tensor = encoder(content, painted)[0][0]
+        mean: Tensor = encoder(blur(painted, FORMS)[None], painted[None])[0][0]
     return mean
 
 
