@@ -28,7 +28,11 @@ LOUD = 0.92
 """Share of values that are kept as they are. Cut back, the loudest are no longer seen as spots in calm places; the
 strokes stay."""
 PIECE = 64
-"""Cells to each side of a piece: several strokes long, small enough to find even places."""
+"""Cells to each side of a piece: long enough for strokes that sweep, small enough to find calm places."""
+CALM = 1 / 6
+"""Share of a painting that strokes are taken from: with a third a portrait's eye looked out of walls."""
+OUTLINES = 6.0
+"""Deviation in pixels of the blur under which strokes vanish and outlines stay."""
 FORMS = 2.0
 """Deviation in pixels of the blur that takes the strokes from a painting and leaves its forms. With 6 a spire counted
 as a stroke, and stood in every picture."""
@@ -38,7 +42,7 @@ def stroke_field(encoder: Encoder, style: Sequence[Exemplar], seed: int = 0) -> 
     """(channels, E, E): pieces of the style pictures' strokes side by side, joined without a seam, across the borders
     too. On the processor."""
     choose = random.Random(seed)
-    pieces = even_pieces(encoder, style)
+    pieces = calm_pieces(encoder, style)
     piece = pieces[0].shape[1]
     overlap = piece // 4
     count = max(1, round(EDGE / (piece - overlap)))
@@ -52,23 +56,33 @@ def stroke_field(encoder: Encoder, style: Sequence[Exemplar], seed: int = 0) -> 
     return field
 
 
-def even_pieces(encoder: Encoder, style: Sequence[Exemplar]) -> list[Tensor]:
-    """Strokes (channels, P, P) from where they are even and nothing is masked.
+def calm_pieces(encoder: Encoder, style: Sequence[Exemplar]) -> list[Tensor]:
+    """Strokes (channels, P, P) from where a painting shows least but strokes, and nothing is masked.
 
-    A loud spot is an outline of the picture it was read from, a window or a leaf, and would show in every picture to
-    come; a silent one is a place without strokes, and would leave a hole in every picture.
+    The outline of what it shows, an eye or a roof, would stand in every picture to come.
     """
     found: list[tuple[float, Tensor]] = []
     for exemplar in style:
-        strokes = read_strokes(encoder, exemplar.picture)
-        loudness = F.avg_pool2d(strokes.abs().mean(0, keepdim=True), SLOW, 1, SLOW // 2)[0]
-        masked = _masked(exemplar, loudness)
-        for rows, columns in _windows(*loudness.shape):
-            here = loudness[rows, columns]
-            unevenness = float(here.max()) / max(float(here.min()), 1e-6)
-            found.append((torch.inf if masked[rows, columns].any() else unevenness, strokes[:, rows, columns]))
-    even = sorted(found, key=lambda entry: entry[0])[: max(1, len(found) // 3)]
-    return [strokes for _, strokes in even]
+        strokes, outlines = read_strokes(encoder, exemplar.picture), _outlines(exemplar.picture)
+        masked = _masked(exemplar, outlines)
+        for rows, columns in _windows(*outlines.shape):
+            strength = float(outlines[rows, columns].quantile(0.95))
+            found.append((torch.inf if masked[rows, columns].any() else strength, strokes[:, rows, columns]))
+    calm = sorted(found, key=lambda entry: entry[0])[: max(1, round(CALM * len(found)))]
+    return [strokes for _, strokes in calm]
+
+
+def _outlines(picture: Tensor) -> Tensor:
+    """(h/4, w/4): how steeply a painting (3, h, w) changes there apart from its strokes."""
+    forms = F.avg_pool2d(blur(_whole_cells(picture), OUTLINES)[None], STRIDE)
+    down, right = (
+        F.pad(forms.diff(dim=axis), pad).square().sum(1)[0] for axis, pad in ((2, (0, 0, 0, 1)), (3, (0, 1)))
+    )
+    return (down + right).sqrt()
+
+
+def _whole_cells(picture: Tensor) -> Tensor:
+    return picture[:, : picture.shape[1] // STRIDE * STRIDE, : picture.shape[2] // STRIDE * STRIDE].cpu()
 
 
 def _windows(height: int, width: int) -> list[tuple[slice, slice]]:
@@ -98,7 +112,7 @@ def read_strokes(encoder: Encoder, painted: Tensor) -> Tensor:
     Read off the painting itself strokes run as the painter laid them, over whole skies. Read off the teacher's pictures
     they brought along bricks and cobbles of what had been painted.
     """
-    painted = painted[:, : painted.shape[1] // STRIDE * STRIDE, : painted.shape[2] // STRIDE * STRIDE].cpu()
+    painted = _whole_cells(painted)
     with torch.no_grad():
         mean: Tensor = encoder(blur(painted, FORMS)[None], painted[None])[0][0]
     return mean

@@ -38,7 +38,7 @@ from engine.training.networks import (
     receptive_radius,
 )
 from engine.training.pictures import PictureSamples, PicturesTrainer
-from engine.training.strokes import even_pieces, packed, read_strokes, stroke_field
+from engine.training.strokes import calm_pieces, packed, read_strokes, stroke_field
 from engine.training.teacher import Exemplar
 
 TINY = GeneratorConfig(width=8, blocks=1, half=4, full=4, noise=2)
@@ -345,15 +345,15 @@ def test_a_stroke_field_has_no_seam_and_keeps_the_strength_of_the_strokes() -> N
     assert float(steps[0]) < 1.5 * float(steps.mean())  # across the border as anywhere
 
 
-def test_a_stroke_field_is_quilted_from_even_pieces() -> None:
-    """A bright square in an otherwise evenly painted picture must not come along, nor what is masked."""
+def test_a_stroke_field_is_quilted_from_calm_pieces() -> None:
+    """A bright square in an otherwise calmly painted picture must not come along, nor what is masked."""
     torch.manual_seed(0)
-    encoder, even, spotted, masked = Encoder(TINY), painted(0), painted(1), painted(2)
+    encoder, calm, spotted, masked = Encoder(TINY), painted(0), painted(1), painted(2)
     spotted[:, 80:140, 80:140] = 1.0
     mask = torch.ones(masked.shape[1:], dtype=torch.uint8)
     mask[90:100, 90:100] = 0
-    pieces = even_pieces(encoder, [Exemplar(spotted), Exemplar(even), Exemplar(masked, mask=mask)])
-    read = read_strokes(encoder, even)
+    pieces = calm_pieces(encoder, [Exemplar(spotted), Exemplar(calm), Exemplar(masked, mask=mask)])
+    read = read_strokes(encoder, calm)
     size = pieces[0].shape[1]
     windows = read.unfold(1, size, 1).unfold(2, size, 1).permute(1, 2, 0, 3, 4).flatten(0, 1)
     assert all((windows == piece).all((1, 2, 3)).any() for piece in pieces)
