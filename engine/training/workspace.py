@@ -25,6 +25,8 @@ from .data import to_bytes
 from .networks import Critic, Generator, parameters
 from .trainer import Trainer
 
+TO_LOOK_AT = 4_000_000
+"""Bytes of previews and of the training sheet, about"""
 STATE, GOOD, BEST = "state", "good", "best"
 """Checkpoints: where a resumed run goes on, where a diagnosis last found all well, and the best held-out score."""
 
@@ -131,16 +133,16 @@ class Workspace:
 
 
 def space_needed(config: TrainConfig) -> int:
-    """Bytes that a training may fill, about: its checkpoint three times (the new one lies beside the old for a moment,
-    pack and previews take less than another), and the teacher's pictures."""
+    """Bytes that a training may fill, about: its checkpoint five times (today's, the good and the best one, a new one
+    beside them for a moment, and the pack), what there is to look at, and the teacher's pictures."""
     generator = parameters(Generator(config.generator))
     critic = parameters(Critic(config.critic_width, config.critic_scales, config.critic_norm))
     # Weights in float32 and two moments of each; of what is taught, which an encoder doubles at most, the average too.
     checkpoint = 4 * (4 * 2 * generator + 3 * critic)
     if not isinstance(config, PicturesConfig) or config.route != "teacher":
-        return 3 * checkpoint
+        return 5 * checkpoint + TO_LOOK_AT
     # Content and painting, three bytes a pixel each; the match field is a tenth of that.
-    return 3 * checkpoint + config.pairs * 7 * config.size**2
+    return 5 * checkpoint + TO_LOOK_AT + config.pairs * 7 * config.size**2
 
 
 def side_by_side(pictures: Tensor | Sequence[Tensor]) -> NDArray[np.uint8]:

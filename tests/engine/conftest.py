@@ -68,6 +68,13 @@ def small_disk() -> Iterator[Path]:
 
 
 @pytest.fixture
+def roomy_disk() -> Iterator[Path]:
+    """A disk of eight megabytes: enough for a training of tiny networks."""
+    with mounted("size=8m") as folder:
+        yield folder
+
+
+@pytest.fixture
 def read_only_disk() -> Iterator[Path]:
     """A disk that holds `old.txt` and cannot be written."""
     with mounted("size=64k") as folder:

@@ -284,11 +284,11 @@ def test_a_training_takes_no_more_than_was_asked_for(studio: Path) -> None:
     assert sum(used) < space_needed(from_json(asked.config))
 
 
-def test_a_disk_that_fills_up_ends_the_training_and_it_can_go_on(studio: Path, small_disk: Path) -> None:
-    asked = replace(request(studio, steps=3), out=str(small_disk / "style"))
+def test_a_disk_that_fills_up_ends_the_training_and_it_can_go_on(studio: Path, roomy_disk: Path) -> None:
+    asked = replace(request(studio, steps=3), out=str(roomy_disk / "style"))
     training = train(asked)
     next(e for e in training if isinstance(e, Preview))
-    filler = small_disk / "filler"
+    filler = roomy_disk / "filler"
     with pytest.raises(OSError), filler.open("wb") as file:
         for _ in range(10**6):
             file.write(bytes(1000))
@@ -296,6 +296,6 @@ def test_a_disk_that_fills_up_ends_the_training_and_it_can_go_on(studio: Path, s
     with pytest.raises(EngineError, match="disk is full"):
         list(training)
     filler.unlink()
-    assert json.loads((small_disk / "style.training" / "config.json").read_text())["steps"] == 3
-    assert not list(small_disk.rglob("*.tmp"))
+    assert json.loads((roomy_disk / "style.training" / "config.json").read_text())["steps"] == 3
+    assert not list(roomy_disk.rglob("*.tmp"))
     assert isinstance(list(train(replace(asked, resume=True)))[-1], Done)
