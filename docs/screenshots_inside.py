@@ -72,7 +72,7 @@ def steps() -> Generator[Step, None, None]:
     yield from lose_the_worker(addon, area)
     properties = next(area for area in bpy.context.screen.areas if area.type == "PROPERTIES")
     properties.spaces.active.context = "RENDER"
-    addon.jobs._report = None
+    addon.jobs.PAINTING.report = None
     yield from open_render_panel(addon.panels.RenderPanel, properties)
     shoot("panel_render.png", properties)
     bpy.context.scene.render.engine = "CYCLES"
@@ -98,7 +98,7 @@ def lose_the_worker(addon: Any, area: Any) -> Generator[Step, None, None]:
     area.spaces.active.image = wall
     press(area)
     yield lambda: addon.jobs.current().stage.startswith("Explaining")
-    os.kill(addon.engine_client.worker_pid(), signal.SIGKILL)
+    os.kill(addon.jobs.PAINTING.slot.worker.pid, signal.SIGKILL)
     start = time.monotonic()
     yield lambda: addon.jobs.current() is None
     print(f"SHOWN the killed worker was reported after {time.monotonic() - start:.2f} s")

@@ -120,12 +120,14 @@ def test_a_result_of_yesterday_still_says_what_was_found(addon: Any, styles: Any
     styles.style, styles.overlays = "Brush", {"Scale"}
     new_image()
     bpy.ops.pentimento.stylize_image(image="Stone")
-    addon.jobs._report = None
+    addon.jobs.PAINTING.report = None
     assert "Scale: " in draw(addon, "ImageEditorPanel", bpy.data.images["Stone (Brush)"])
 
 
 def test_an_error_and_its_fix_are_readable(addon: Any, styles: Any) -> None:
-    addon.jobs._report = addon.jobs.Report("ERROR", "The engine stopped " * 5, "Start it again. " * 8, "Traceback")
+    addon.jobs.PAINTING.report = addon.jobs.Report(
+        "ERROR", "The engine stopped " * 5, "Start it again. " * 8, "Traceback"
+    )
     said = draw(addon, "ViewportPanel")
     assert "The engine stopped" in said
     assert "Start it again." in said
@@ -147,6 +149,6 @@ def test_a_missing_style_is_named(addon: Any, styles: Any) -> None:
 
 
 def test_the_report_is_copied(addon: Any) -> None:
-    addon.jobs._report = addon.jobs.Report("ERROR", "What", "How", "Traceback")
+    addon.jobs.PAINTING.report = addon.jobs.Report("ERROR", "What", "How", "Traceback")
     assert bpy.ops.pentimento.copy_report() == {"FINISHED"}
     assert addon.jobs.last_report().text == "What\nHow\nTraceback"
