@@ -26,15 +26,15 @@ def interpreter() -> Interpreter:
 
 
 def training_interpreter() -> Interpreter:
-    """The Python that trains. Raises EngineError where there is none."""
+    """The Python that trains. Raises EngineError where the last check found none."""
+    if props.preferences().can_train:
+        return interpreter()
     if not props.preferences().python:
         raise EngineError("Training needs a Python with PyTorch.", SETUP)
-    if not props.preferences().can_train:
-        raise EngineError(
-            f"The Python in the add-on's preferences cannot train: it lacks one of {', '.join(NEEDED)}.",
-            "Install them there, then press Check Python in the preferences.",
-        )
-    return interpreter()
+    raise EngineError(
+        f"The Python in the add-on's preferences cannot train: it lacks one of {', '.join(NEEDED)}.",
+        "Install them there, then press Check Python in the preferences.",
+    )
 
 
 def setup_commands() -> str:
