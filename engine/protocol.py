@@ -12,6 +12,7 @@ import json
 import types
 import typing
 from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
 from typing import Any, Union
 
 from .errors import EngineError
@@ -176,6 +177,25 @@ class TrainRequest:
     resume: bool = False
 
 
+def training_folder(out: str) -> Path:
+    """The folder beside the style pack `out` with all that belongs to its training: checkpoints, previews, sheet."""
+    return Path(out).with_name(Path(out).name + ".training")
+
+
+def finish_file(out: str) -> Path:
+    """Whoever creates this file asks the training of the pack `out` to end now, with what there is.
+
+    Seen within about a second, between two steps: the style is exported as after the last step, then StyleReady and
+    Done come as usual, and the file is gone. Before the first step there is nothing to export: the job fails and says
+    so. To pause instead, cancel the job: it keeps its state of that very step, and `resume` goes on from there.
+    Create it once the job has said its first event; what lies there before is removed when the job starts.
+
+    A file, so that a request arrives from the panel, another terminal or a render farm alike, while the worker's one
+    thread computes.
+    """
+    return training_folder(out) / "finish"
+
+
 @dataclass(frozen=True)
 class EvaluateRequest:
     """Measure styles, or pictures from anywhere, against a painting; or make the page on which eyes judge two."""
@@ -325,6 +345,36 @@ class TrainStep:
 
 
 @dataclass(frozen=True)
+class Finding:
+    """A symptom that a diagnosis has found in a training."""
+
+    symptom: str
+    """critic wins, grid artefact, ...: see training.diagnostics.SYMPTOMS"""
+    evidence: str
+    """One plain sentence with the numbers."""
+    advice: str
+    """What the artist can do about it, as an imperative sentence."""
+    done: str = ""
+    """What the training has done about it itself; empty: nothing."""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """How a training is doing, every few steps. docs/training.md says what each number means."""
+
+    job: str
+    step: int
+    losses: dict[str, float]
+    """Loss terms, mean since the last diagnosis. What is not a finite number is left out here and below."""
+    numbers: dict[str, float]
+    """By name: see training.diagnostics.NUMBERS. Only those that this kind of style, and this part of its run, has."""
+    findings: tuple[Finding, ...]
+    """All that hold at this step, also those that were found before."""
+    seconds_per_step: float
+    seconds_left: float
+
+
+@dataclass(frozen=True)
 class Preview:
     """A picture to look at while the job runs."""
 
@@ -401,6 +451,7 @@ Event = (
     | Stylized
     | SourceFailed
     | TrainStep
+    | Diagnosis
     | Preview
     | StyleReady
     | Styles

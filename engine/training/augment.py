@@ -12,12 +12,18 @@ SHIFT = 0.125
 """Share of a crop's edge by which the window on it may lie elsewhere"""
 
 
-def augment(pictures: Tensor, random: torch.Generator, shift: float = SHIFT, hole: float = 0.25) -> Tensor:
-    """(N, C, H, W) -> (N, C, H', W'): a window of 1 - `shift` of each picture, with a hole of `hole` of its edge.
+def augment(
+    pictures: Tensor, random: torch.Generator, shift: float = SHIFT, hole: float = 0.25, turn: float = 0.0
+) -> Tensor:
+    """(N, C, S, S) -> (N, C, S', S'): a window of 1 - `shift` of each picture, with a hole of `hole` of its edge.
 
     Nothing is filled in: a frame of zeros around a shifted picture would tell the critic what is augmented.
+    turn: chance that a picture is turned on its head, and again that its sides are swapped. Below 1 the generator can
+    tell which way up is meant (Karras et al., "Training Generative Adversarial Networks with Limited Data", 2020,
+    section 2.2).
     """
-    return _cutout(_window(pictures, random, shift), random, hole)
+    shown = _cutout(_window(pictures, random, shift), random, hole)
+    return _turned(shown, random, turn) if turn else shown
 
 
 def _window(pictures: Tensor, random: torch.Generator, share: float) -> Tensor:
@@ -37,3 +43,9 @@ def _cutout(pictures: Tensor, random: torch.Generator, share: float) -> Tensor:
     columns = torch.arange(width, device=pictures.device)[None]
     hole = ((rows >= top) & (rows < top + tall))[:, :, None] & ((columns >= left) & (columns < left + wide))[:, None, :]
     return pictures * ~hole[:, None]
+
+
+def _turned(pictures: Tensor, random: torch.Generator, chance: float) -> Tensor:
+    drawn = torch.rand(2, len(pictures), 1, 1, 1, generator=random, device=pictures.device) < chance
+    pictures = torch.where(drawn[0], pictures.flip(2), pictures)
+    return torch.where(drawn[1], pictures.transpose(2, 3), pictures)

@@ -43,8 +43,11 @@ KEPT_PAIRS = 1
 TRAINING = "training.safetensors"
 
 
-def export(out: Path, trainer: Trainer, sample: Tensor, pairs: Sequence[Pair] = ()) -> StylePack:
-    """Write the style pack `out`; `sample` (3, H, W) 0..1 is the content its preview shows.
+def export(
+    out: Path, trainer: Trainer, sample: Tensor, pairs: Sequence[Pair] = (), held_out: Json | None = None
+) -> StylePack:
+    """Write the style pack `out`; `sample` (3, H, W) 0..1 is the content its preview shows; `held_out` says in the
+    recipe what was kept from training.
 
     Where an encoder has learned from the pairs to read strokes, the style gets a stroke field. Without it paints with
     plain noise.
@@ -68,6 +71,7 @@ def export(out: Path, trainer: Trainer, sample: Tensor, pairs: Sequence[Pair] = 
     files[PREVIEW] = png(stylized(generator, sample, field))
     recipe = {
         "training": to_json(config),
+        "held_out": held_out or {},
         "steps": trainer.steps_done,
         "parity": worst,
         "half": error,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -11,12 +12,24 @@ from typing import Any, Protocol
 import torch
 
 from ..errors import EngineError
-from ..protocol import Done, Event, Preview, Progress, StyleReady, TrainRequest, TrainStep
+from ..protocol import (
+    Done,
+    Event,
+    Preview,
+    Progress,
+    StyleReady,
+    TrainRequest,
+    TrainStep,
+    finish_file,
+    training_folder,
+)
 from ..style_pack import StylePack
 from .config import TrainConfig, from_json
+from .diagnostics import Diagnostics
 from .pictures import FromPictures
 from .trainer import Trainer
-from .workspace import Workspace
+from .training_sheet import write_sheet
+from .workspace import STATE, Workspace
 
 
 class Kind(Protocol):
@@ -41,39 +54,83 @@ KINDS: dict[str, Callable[[Any, TrainRequest], Kind]] = {"pictures": FromPicture
 
 
 def train(request: TrainRequest) -> Iterator[Event]:
-    """Train one style and write its pack. Yields progress, losses, previews; then StyleReady and Done.
+    """Train one style and write its pack. Yields progress, losses, diagnoses, previews; then StyleReady and Done.
 
     Everything needed to go on later lies in `<out>.training` beside the pack; `resume` continues there, and on a CPU
-    the resumed run equals the uninterrupted one.
+    the resumed run equals the uninterrupted one, at whichever step it was closed. protocol.finish_file ends it early
+    with the style it has by then.
     """
     config = named(from_json(request.config), request)
     started = time.monotonic()
     kind = KINDS[config.kind](config, request)
     device = choose_device(config.device)
-    folder = Workspace(Path(request.out).with_name(Path(request.out).name + ".training"))
+    folder = Workspace(training_folder(request.out))
     folder.prepare(config, request.resume)
-    yield from kind.prepare(request.job, folder, device, started)
+    finish_file(request.out).unlink(missing_ok=True)
+    for event in kind.prepare(request.job, folder, device, started):
+        yield event
+        if finish_file(request.out).exists() and not folder.has(STATE):
+            raise EngineError("Not one step has been trained yet: there is no style to finish.", "Resume it later.")
 
     trainer = kind.trainer(device, time.monotonic() - started)
-    if request.resume:
+    if request.resume and folder.has(STATE):  # else it was stopped before the first step
         folder.load(trainer)
-    spoken = 0.0
-    while not trainer.finished(time.monotonic() - started):
-        terms = trainer.step(time.monotonic() - started)
-        if trainer.steps_done % config.preview_every == 0:
-            folder.save(trainer)
-            yield Preview(request.job, str(folder.preview(trainer)), f"Step {trainer.steps_done}")
-        if time.monotonic() - spoken > 1.0:
-            spoken = time.monotonic()
-            left = trainer.seconds_left(spoken - started)
-            values = {name: float(value) for name, value in terms.items()}
-            yield TrainStep(request.job, trainer.steps_done, config.steps, values, left)
+    diagnostics = Diagnostics(trainer, folder)
+    yield from _steps(request, trainer, diagnostics, folder, started)
     folder.save(trainer)
+    ended = _end(diagnostics, time.monotonic() - started)
+    finish_file(request.out).unlink(missing_ok=True)
+    last = diagnostics.look(request.job, time.monotonic() - started)
+    yield last
 
     yield Progress(request.job, 0.97, "Exporting the style and checking it against the training network")
+    sheet = write_sheet(folder, trainer, [*diagnostics.history, last], ended)
+    yield Preview(request.job, str(sheet), "Training sheet")
     pack = kind.export(Path(request.out), trainer)
     yield StyleReady(request.job, pack.name, str(pack.folder))
-    yield Done(request.job, {"style": pack.name, "steps": trainer.steps_done, "seconds": time.monotonic() - started})
+    seconds = time.monotonic() - started
+    report = {"style": pack.name, "steps": trainer.steps_done, "seconds": seconds, "say": [ended]}
+    yield Done(request.job, report)
+
+
+def _steps(
+    request: TrainRequest, trainer: Trainer, diagnostics: Diagnostics, folder: Workspace, started: float
+) -> Iterator[Event]:
+    """Step by step to the end of the run. Closed on the way, it keeps the state of that very step."""
+    config, spoken, asked = trainer.config, 0.0, False
+    try:
+        while not (asked or diagnostics.exhausted or trainer.finished(time.monotonic() - started)):
+            terms, values = trainer.step(time.monotonic() - started), {}
+            if time.monotonic() - spoken > 1.0:
+                spoken = time.monotonic()
+                values = {name: float(value) for name, value in terms.items()}
+                asked = finish_file(request.out).exists()
+            well = all(math.isfinite(value) for value in values.values())
+            if not well or trainer.steps_done % config.diagnose_every == 0:
+                yield diagnostics.examine(request.job, time.monotonic() - started)
+            if well and trainer.steps_done % config.preview_every == 0:
+                folder.save(trainer)
+                yield Preview(request.job, str(folder.preview(trainer)), f"Step {trainer.steps_done}")
+            if well and values:
+                left = trainer.seconds_left(spoken - started)
+                yield TrainStep(request.job, trainer.steps_done, config.steps, values, left)
+    except GeneratorExit:
+        folder.save(trainer)
+        raise
+
+
+def _end(diagnostics: Diagnostics, elapsed: float) -> str:
+    """Why the run ended, in a sentence; the networks that are kept are in place then."""
+    trainer = diagnostics.trainer
+    exhausted, best = diagnostics.exhausted, diagnostics.keep_the_best()
+    kept = f"; the style is that of step {best}, the best on the held-out style" if best else ""
+    if exhausted:
+        why = f"its held-out score had not improved for {trainer.config.patience} diagnoses"
+    elif trainer.steps_done >= trainer.config.steps:
+        why = "all were done"
+    else:
+        why = "its time was used up" if trainer.finished(elapsed) else "it was asked to finish"
+    return f"The training ended after {trainer.steps_done} of {trainer.config.steps} steps: {why}{kept}."
 
 
 def named(config: TrainConfig, request: TrainRequest) -> TrainConfig:

@@ -16,6 +16,13 @@ PROJECTED = 7
 """Edge of the patches whose distribution is compared: as in training."""
 
 
+def nearest_distance(asking: Tensor, answering: Tensor, count: int = 500) -> float:
+    """Mean distance of patches (N, K) to their nearest among others (M, K). `count` of them are drawn at random to ask,
+    always the same."""
+    nearest, _ = nearest_both_ways(_some(asking, count), answering)
+    return float(nearest.sqrt().mean())
+
+
 def bidirectional_patch_distance(result: Tensor, painting: Tensor, asking: int = 800) -> tuple[float, float]:
     """Mean distance of each 9x9 RGB patch of the result to its nearest in the painting, and back.
 
@@ -57,7 +64,7 @@ def sliced_wasserstein_distance(result: Tensor, painting: Tensor, scales: int = 
     result, painting = result[None], painting[None]
     terms = []
     for _ in range(scales):
-        axes = torch.randn(directions, 3, PROJECTED, PROJECTED, generator=random)
+        axes = torch.randn(directions, 3, PROJECTED, PROJECTED, generator=random).to(result.device)
         axes = axes / axes.flatten(1).norm(dim=1)[:, None, None, None]
         ours, theirs = (F.conv2d(x, axes, stride=3)[0].flatten(1).sort(1).values for x in (result, painting))
         count = min(ours.shape[1], theirs.shape[1])
@@ -68,7 +75,8 @@ def sliced_wasserstein_distance(result: Tensor, painting: Tensor, scales: int = 
 
 def _quantiles(ordered: Tensor, count: int) -> Tensor:
     """(K, N) -> (K, count): the values in the middle of `count` equal shares."""
-    return ordered[:, ((torch.arange(count) + 0.5) * (ordered.shape[1] / count)).long()]
+    places = (torch.arange(count, device=ordered.device) + 0.5) * (ordered.shape[1] / count)
+    return ordered[:, places.long()]
 
 
 def structure_kept(result: Tensor, content: Tensor) -> float:
@@ -90,6 +98,41 @@ def pairwise_distance(pictures: Tensor) -> float:
 def deviation(pictures: Tensor) -> float:
     """Standard deviation of each value over the pictures (N, 3, H, W), mean over all values; N >= 2."""
     return float(pictures.std(0).mean())
+
+
+def palette_distance(pictures: Tensor, style: Tensor) -> float:
+    """1-Wasserstein distance between the colours of the two, mean over red, green and blue: 0 .. 1.
+
+    (3, H, W) each, of any size. A tint of .1 on everything is a distance of .1.
+    """
+    ours, theirs = (_quantiles(x.flatten(1).sort(1).values, 256) for x in (pictures, style))
+    return float((ours - theirs).abs().mean())
+
+
+def grid_energy(pictures: Tensor, period: int) -> float:
+    """How far a regular grid of that period, or of half of it, stands out of the strokes: 1 not at all.
+
+    (N, 3, H, W), H and W at least 8 periods. The power of the rows' (and columns') luminance at the grid's frequency,
+    over the median power at the frequencies around it, mean over all rows; the largest of those.
+    """
+    light = torch.stack([luminance(picture)[0] for picture in pictures])
+    return max(_peak(light, period), _peak(light.transpose(1, 2), period))
+
+
+def _peak(light: Tensor, period: int) -> float:
+    """Along the last axis of (N, H, W)."""
+    length = light.shape[2] // (2 * period) * 2 * period  # so that both frequencies fall on a bin
+    window = torch.hann_window(length, device=light.device)
+    rows = light[..., :length] - light[..., :length].mean(2, keepdim=True)
+    power = torch.fft.rfft(rows * window).abs().square().mean((0, 1))
+    return max(_stands_out(power, length // period), _stands_out(power, 2 * length // period))
+
+
+def _stands_out(power: Tensor, at: int) -> float:
+    """The window spreads a peak over its neighbours: what counts as around it begins two bins away."""
+    reach = max(6, len(power) // 12)
+    around = torch.cat([power[max(1, at - reach) : at - 2], power[at + 3 : at + reach + 1]])
+    return float(power[at] / around.median().clamp_min(1e-12))
 
 
 def _some(rows: Tensor, count: int) -> Tensor:

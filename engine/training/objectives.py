@@ -28,6 +28,8 @@ class Objective:
     """Critic's loss of its logits for generated ones"""
     generator: Callable[[Tensor], Tensor]
     """Generator's loss of the critic's logits for what it made"""
+    undecided: float | None
+    """The logit of a critic that cannot tell; None where only differences between logits mean something"""
     published: dict[str, Any]
     """Fields of TrainConfig as published: they hold wherever the artist names the objective and nothing else."""
 
@@ -46,6 +48,7 @@ OBJECTIVES = {
         lambda x: F.softplus(-x),
         F.softplus,
         lambda x: F.softplus(-x),
+        0.0,
         {**_ADAM, "learning_rate": 2e-4, "critic_learning_rate": 2e-4, "beta1": 0.5, "beta2": 0.999},
     ),
     # Mao et al. 2017, eq. 9 with a = 0, b = c = 1, as CycleGAN weights it. Settings of CycleGAN (Zhu et al. 2017).
@@ -53,6 +56,7 @@ OBJECTIVES = {
         lambda x: (x - 1).square() / 2,
         lambda x: x.square() / 2,
         lambda x: (x - 1).square(),
+        0.5,
         {**_ADAM, "learning_rate": 2e-4, "critic_learning_rate": 2e-4, "beta1": 0.5, "beta2": 0.999},
     ),
     # Arjovsky et al. 2017, algorithm 1.
@@ -60,6 +64,7 @@ OBJECTIVES = {
         torch.neg,
         torch.Tensor.clone,
         torch.neg,
+        None,
         {
             **{**_ADAM, "optimiser": "rmsprop", "critic_steps": 5, "clip": 0.01},
             **{"learning_rate": 5e-5, "critic_learning_rate": 5e-5},
@@ -70,6 +75,7 @@ OBJECTIVES = {
         torch.neg,
         torch.Tensor.clone,
         torch.neg,
+        None,
         {
             **{**_ADAM, "critic_steps": 5, "penalty": 10.0, "beta1": 0.0, "beta2": 0.9},
             **{"learning_rate": 1e-4, "critic_learning_rate": 1e-4},
@@ -77,7 +83,7 @@ OBJECTIVES = {
     ),
     # Lim and Ye 2017; Miyato et al. 2018, eq. 16 and 17. Their settings (spectral norm, Adam 0 and .9) left our critic
     # blind to strokes (benchmarks/README.md), so the defaults of TrainConfig stand.
-    "hinge": Objective(lambda x: F.relu(1 - x), lambda x: F.relu(1 + x), torch.neg, {}),
+    "hinge": Objective(lambda x: F.relu(1 - x), lambda x: F.relu(1 + x), torch.neg, 0.0, {}),
 }
 
 
@@ -103,6 +109,26 @@ def gradient_penalty(
     # Not the root of a sum of squares: where a critic is flat its slope is infinite, and weights would be lost.
     norm = torch.linalg.vector_norm(_gradient(between, verdicts) / len(verdicts), dim=(1, 2, 3))
     return (norm - 1).square().mean()
+
+
+@torch.no_grad()
+def verdict_numbers(objective: Objective, real: Verdicts, fake: Verdicts) -> dict[str, Tensor]:
+    """What a critic's step says of the critic, each the mean over scales.
+
+    `critic_real`, `critic_fake`: mean logits. `told_apart`: share of patches on the right side of the middle between
+    the two; .5 is guessing. `r_t`: E sign D(real), of objectives whose logits have a sign (Karras et al., "Training
+    Generative Adversarial Networks with Limited Data", 2020, eq. 1).
+    """
+    found: dict[str, list[Tensor]] = {}
+    for (ours, _), (theirs, _) in zip(real, fake, strict=True):
+        middle = (ours.mean() + theirs.mean()) / 2
+        right = ((ours > middle).float().mean() + (theirs < middle).float().mean()) / 2
+        numbers = {"critic_real": ours.mean(), "critic_fake": theirs.mean(), "told_apart": right}
+        if objective.undecided is not None:
+            numbers["r_t"] = (ours - objective.undecided).sign().mean()
+        for name, value in numbers.items():
+            found.setdefault(name, []).append(value.float())
+    return {name: torch.stack(values).mean() for name, values in found.items()}
 
 
 def _gradient(pictures: Tensor, verdicts: Verdicts) -> Tensor:

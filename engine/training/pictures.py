@@ -5,26 +5,32 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import EngineError
-from ..protocol import Event, Progress, TrainRequest
+from ..protocol import Event, Json, Progress, TrainRequest
 from ..style_pack import StylePack
 from . import losses
 from .config import PicturesConfig
 from .data import Pair, find_content, load_pair, load_picture, make_pair, random_crop, save_pair, to_float
 from .export import export
-from .networks import STRIDE, Encoder
+from .meters import Probe
+from .networks import SIGHT, STRIDE, Encoder
 from .teacher import Guide, resize
 from .trainer import Trainer
 from .workspace import Workspace
 
 PAIRS_SHARE = 0.35
 """Share of a time budget the teacher may use."""
+SPARED, MOST_SPARED = 8, 8
+"""One content picture of this many is kept from training, to measure with, and of many pictures this many at most."""
+PROBED = 4
+"""Pictures a diagnosis looks at, and seeds."""
 
 
 class FromPictures:
@@ -32,8 +38,11 @@ class FromPictures:
 
     def __init__(self, config: PicturesConfig, request: TrainRequest) -> None:
         self.config = config
-        self.contents = find_content(Path(request.content))
-        self.styles = [style_picture(Path(p), config) for p in request.style_pictures]
+        self.folder = Path(request.content)
+        self.contents, self.held_out_contents = split_content(find_content(self.folder))
+        parts = [split_style(style_picture(Path(p), config), config) for p in request.style_pictures]
+        self.styles = [taught for taught, _ in parts]
+        self.strips = [strip for _, strip in parts if strip is not None]
         self.pairs: list[Pair] = []
 
     def prepare(self, job: str, folder: Workspace, device: torch.device, started: float) -> Iterator[Event]:
@@ -48,12 +57,21 @@ class FromPictures:
             yield Progress(job, PAIRS_SHARE * done / self.config.pairs, said)
 
     def trainer(self, device: torch.device, began: float) -> PicturesTrainer:
-        samples = PictureSamples(self.config, self.pairs, self.contents, self.styles, device)
+        samples = PictureSamples(
+            self.config, self.pairs, self.contents, self.styles, device, self.held_out_contents, self.strips
+        )
         return PicturesTrainer(samples, device, began)
 
     def export(self, out: Path, trainer: Trainer) -> StylePack:
         sample = resize(load_picture(self.contents[0], 256), (256, 256))
-        return export(out, trainer, sample, self.pairs)
+        return export(out, trainer, sample, self.pairs, self._held_out())
+
+    def _held_out(self) -> Json:
+        """For the recipe: what can be measured with because no step saw it."""
+        return {
+            "style": [list(strip.shape[1:]) for strip in self.strips],
+            "content": [path.relative_to(self.folder).as_posix() for path in self.held_out_contents],
+        }
 
     def _painted_pairs(self, folder: Workspace, device: torch.device, started: float) -> Iterator[Pair]:
         """From the disk where they lie, else painted now. Ends early when a budget's share is used."""
@@ -86,6 +104,23 @@ def style_picture(path: Path, config: PicturesConfig) -> Tensor:
     return picture
 
 
+def split_style(picture: Tensor, config: PicturesConfig) -> tuple[Tensor, Tensor | None]:
+    """What is trained on and what is held out of a style picture (3, h, w): a strip at the end of its long side, so
+    that it has all that lies across. None where the picture is too small to spare it: see config.held_out."""
+    axis = 2 if picture.shape[2] >= picture.shape[1] else 1
+    strip, length = SIGHT << (config.critic_scales - 1), picture.shape[axis]
+    if strip > config.held_out * length or length - strip < config.crop:
+        return picture, None
+    return picture.narrow(axis, 0, length - strip), picture.narrow(axis, length - strip, strip)
+
+
+def split_content(paths: list[Path]) -> tuple[list[Path], list[Path]]:
+    """What is trained on and what is held out: every eighth picture, evenly over the folder; none of fewer."""
+    held_out = paths[SPARED - 1 :: SPARED]
+    held_out = held_out[:: -(-len(held_out) // MOST_SPARED)] if held_out else []
+    return [path for path in paths if path not in held_out], held_out
+
+
 @dataclass(frozen=True)
 class PictureSamples:
     """Crops to train on. Step k's crops depend on (seed, k) alone, so a resumed run sees what it would have seen."""
@@ -95,6 +130,9 @@ class PictureSamples:
     contents: list[Path]
     styles: list[Tensor]
     device: torch.device
+    held_out_contents: list[Path] = field(default_factory=list)
+    strips: list[Tensor] = field(default_factory=list)
+    """Of the style pictures, held out"""
 
     def batch(self, step: int, turn: int = 0) -> tuple[Tensor, Tensor | None, Tensor]:
         """(content, what the teacher made of it or None, crops of the style pictures), each (N, 3, S, S) 0..1.
@@ -110,6 +148,15 @@ class PictureSamples:
             random_crop(load_picture(choose.choice(self.contents)), self.config.crop, choose) for _ in self._each()
         ]
         return self._stack(crops), None, style
+
+    def held_out_content(self) -> Tensor | None:
+        """(PROBED, 3, S, S) crops of contents that no step sees, always the same; None where none are held out."""
+        if not self.held_out_contents:
+            return None
+        choose, size = random.Random(f"{self.config.seed}/held out"), self.config.size
+        pictures = [self.held_out_contents[i % len(self.held_out_contents)] for i in range(PROBED)]
+        crops = [random_crop(load_picture(path), size, choose) for path in pictures]
+        return self._stack([crop[:, : self.config.crop, : self.config.crop] for crop in crops])
 
     def _each(self) -> range:
         return range(self.config.batch)
@@ -204,6 +251,35 @@ class PicturesTrainer(Trainer):
             noise = self.averages["encoder"](content, target)[0].roll(1, 0)
         stylized = self.averages["generator"](content, noise).clamp(0, 1)
         return {"content": content, "stylized": stylized} | ({} if target is None else {"teacher": target})
+
+    @torch.no_grad()
+    def probe(self) -> Probe:
+        """Contents that no step sees, where there are such, each with other strokes; and the first with all of them."""
+        content, practised, targets = self._probed
+        if targets is not None and "encoder" in self.averages:  # as in use, the strokes of painted pictures
+            strokes = self.averages["encoder"](practised, targets)[0]
+        else:
+            strokes = torch.randn(self._noise_shape(content), generator=torch.Generator().manual_seed(0))
+            strokes = strokes.to(self.device)
+        generator = self.averages["generator"]
+        return Probe(
+            painted=generator(content, strokes.roll(1, 0)).clamp(0, 1),
+            seeds=generator(content[:1].expand_as(content), strokes).clamp(0, 1),
+            styles=tuple(style.to(self.device) for style in self.samples.styles),
+            held_out=tuple(strip.to(self.device) for strip in self.samples.strips),
+            content=content,
+            scale=self.config.teacher.levels[-1],
+        )
+
+    @cached_property
+    def _probed(self) -> tuple[Tensor, Tensor, Tensor | None]:
+        """PROBED contents to look at, as many that are practised on, and what the teacher made of those."""
+        batches = [self.samples.batch(0, turn) for turn in range(-(-PROBED // self.config.batch))]
+        practised = torch.cat([content for content, _, _ in batches])[:PROBED]
+        targets = [target for _, target, _ in batches if target is not None]
+        held_out = self.samples.held_out_content()
+        content = practised if held_out is None else held_out
+        return content, practised, torch.cat(targets)[:PROBED] if targets else None
 
     def _reads_strokes(self) -> bool:
         return bool(self.samples.pairs and self.samples.config.reconstruction)

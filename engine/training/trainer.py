@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from dataclasses import astuple, dataclass
 
 import torch
 from torch import Tensor, nn
@@ -12,14 +13,29 @@ from torch import Tensor, nn
 from . import losses
 from .augment import augment
 from .config import TrainConfig
+from .meters import Meter, Probe
 from .networks import Critic, Generator, initialise
-from .objectives import OBJECTIVES, gradient_penalty, r1_penalty
+from .objectives import OBJECTIVES, gradient_penalty, r1_penalty, verdict_numbers
 
 EXPORT_SECONDS = 10.0
 """Kept back from a time budget for the export and its parity check (5 s measured on two busy cores)."""
 AVERAGED_STEPS = 10
 """An average over a tenth of the steps so far, as far as `average` allows: longer, and short runs end pale, for it
 lags behind; shorter, and it is no calmer than the generator itself."""
+
+
+@dataclass(frozen=True)
+class Care:
+    """What diagnosis has changed in how a training goes on, and how far its record reaches. Part of the state."""
+
+    rate: float = 1.0
+    """Factor on both learning rates"""
+    critic_rate: float = 1.0
+    """Another one on the critic's alone"""
+    turn: float = 0.0
+    """Chance of what the critic sees to be turned: see augment"""
+    diagnoses: int = 0
+    """How many there have been"""
 
 
 class Trainer(ABC):
@@ -42,6 +58,8 @@ class Trainer(ABC):
         for module in self._modules().values():
             module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # its stub forgot this one
         self.steps_done = 0
+        self.care = Care()
+        self.meter = Meter()
 
     def networks(self) -> dict[str, nn.Module]:
         """What the loss terms teach: `generator`, and what helps it. An average of each is what is kept."""
@@ -59,6 +77,10 @@ class Trainer(ABC):
     def preview(self) -> dict[str, Tensor]:
         """Rows of pictures (N, 3, H, W) 0..1 by their label, the same at every step."""
 
+    def probe(self) -> Probe | None:
+        """What a diagnosis looks at. None: only at numbers of the steps."""
+        return None
+
     def warm_up(self) -> float:
         """Share of the run in which the critic stands by."""
         return 0.0
@@ -66,7 +88,7 @@ class Trainer(ABC):
     def step(self, elapsed: float) -> dict[str, Tensor]:
         """One step of all networks. `elapsed` seconds place it in a time budget. Returns the loss terms."""
         self.steps_done += 1
-        warming_up, part = self._part(self.progress(elapsed))
+        warming_up, part = self.part(self.progress(elapsed))
         self._set_learning_rate(part)
         random_ = torch.Generator(self.device).manual_seed(self.config.seed * 1_000_003 + self.steps_done)
         terms = self.terms(warming_up, random_)
@@ -76,7 +98,9 @@ class Trainer(ABC):
         total.backward()
         self.optimiser.step()
         self._average()
-        return {name: value.detach() for name, value in terms.items()}
+        terms = {name: value.detach() for name, value in terms.items()}
+        self.meter.add(**terms, gradient=_gradient_norm(self.taught["generator"]))
+        return terms
 
     def judged(self, painted: Tensor, real: Tensor, wanted: Tensor, random_: torch.Generator) -> dict[str, Tensor]:
         """One step of the critic, or several on crops of their own, and its verdict on what the generator painted.
@@ -91,10 +115,10 @@ class Trainer(ABC):
         # would learn what the critic never sees, their borders.
         self.critic.requires_grad_(False)
         window = random_.get_state()
-        verdicts = self.critic(augment(painted, random_))
+        verdicts = self.critic(augment(painted, random_, turn=self.care.turn))
         random_.set_state(window)
         with torch.no_grad():
-            wanted_verdicts = self.critic(augment(wanted, random_))
+            wanted_verdicts = self.critic(augment(wanted, random_, turn=self.care.turn))
         self.critic.requires_grad_(True)
         return {
             "critic": loss,
@@ -107,17 +131,25 @@ class Trainer(ABC):
         "Differentiable Augmentation", 2020). Returns the objective's loss, without penalties."""
         config = self.config
         penalised = bool(config.r1) and self.steps_done % config.r1_every == 0
-        real = augment(real, random_).requires_grad_(penalised)
-        fake = augment(fake, random_)
-        real_verdicts = self.critic(real)
-        loss = total = self.objective.critic_loss(real_verdicts, self.critic(fake))
+        real = augment(real, random_, turn=self.care.turn).requires_grad_(penalised)
+        fake = augment(fake, random_, turn=self.care.turn)
+        real_verdicts, fake_verdicts = self.critic(real), self.critic(fake)
+        loss = total = self.objective.critic_loss(real_verdicts, fake_verdicts)
         if penalised:
-            total = total + config.r1_every * config.r1 / 2 * r1_penalty(real, real_verdicts)
+            penalty = r1_penalty(real, real_verdicts)
+            total = total + config.r1_every * config.r1 / 2 * penalty
+            self.meter.add(r1=penalty)
         if config.penalty:
-            total = total + config.penalty * gradient_penalty(self.critic, real, fake, random_)
+            penalty = gradient_penalty(self.critic, real, fake, random_)
+            total = total + config.penalty * penalty
+            self.meter.add(penalty=penalty)
         self.critic_optimiser.zero_grad()
         total.backward()
         self.critic_optimiser.step()
+        self.meter.add(
+            **verdict_numbers(self.objective, real_verdicts, fake_verdicts),
+            critic_gradient=_gradient_norm(self.critic),
+        )
         if config.clip:
             with torch.no_grad():
                 for weight in self.critic.parameters():
@@ -140,7 +172,9 @@ class Trainer(ABC):
 
     def state(self) -> dict[str, Tensor]:
         """Everything a resumed run needs, as flat names -> tensors."""
-        flat = {"steps": torch.tensor(self.steps_done)}
+        care = torch.tensor(astuple(self.care), dtype=torch.float64)
+        flat = {"steps": torch.tensor(self.steps_done), "care": care}
+        flat.update({f"meter/{name}": value for name, value in self.meter.state().items()})
         for name, module in self._modules().items():
             flat.update({f"{name}/{key}": value for key, value in module.state_dict().items()})
         for name, optimiser in self._optimisers().items():
@@ -150,6 +184,9 @@ class Trainer(ABC):
 
     def restore(self, flat: dict[str, Tensor]) -> None:
         self.steps_done = int(flat["steps"])
+        *factors, diagnoses = flat["care"].tolist()
+        self.care = Care(*factors, diagnoses=int(diagnoses))
+        self.meter.restore(_below(flat, "meter"), self.device)
         for name, module in self._modules().items():
             module.load_state_dict(_below(flat, name))
         for name, optimiser in self._optimisers().items():
@@ -159,6 +196,11 @@ class Trainer(ABC):
                 state.setdefault(int(index), {})[field] = value
             optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
 
+    def take_averages(self, flat: dict[str, Tensor]) -> None:
+        """The averaged networks of another state, and nothing else of it."""
+        for name, network in self.averages.items():
+            network.load_state_dict(_below(flat, f"averaged_{name}"))
+
     def _modules(self) -> dict[str, nn.Module]:
         averages = {f"averaged_{name}": network for name, network in self.averages.items()}
         return {**self.taught, **averages, "critic": self.critic}
@@ -166,7 +208,7 @@ class Trainer(ABC):
     def _optimisers(self) -> dict[str, torch.optim.Optimizer]:
         return {"optimiser": self.optimiser, "critic_optimiser": self.critic_optimiser}
 
-    def _part(self, progress: float) -> tuple[bool, float]:
+    def part(self, progress: float) -> tuple[bool, float]:
         """Is the run still in its warm-up, and which share of the part it is in has passed?"""
         warm_up = self.warm_up()
         if progress < warm_up:
@@ -175,8 +217,8 @@ class Trainer(ABC):
 
     def _set_learning_rate(self, part: float) -> None:
         """Constant, then over the last `decay` of either part of the run falling to a twentieth."""
-        factor = min(1.0, max(0.05, (1 - part) / max(self.config.decay, 1e-9)))
-        rates = (self.config.learning_rate, self.config.critic_learning_rate)
+        factor = self.care.rate * min(1.0, max(0.05, (1 - part) / max(self.config.decay, 1e-9)))
+        rates = (self.config.learning_rate, self.config.critic_learning_rate * self.care.critic_rate)
         for optimiser, rate in zip(self._optimisers().values(), rates, strict=True):
             for group in optimiser.param_groups:
                 group["lr"] = rate * factor
@@ -187,6 +229,10 @@ class Trainer(ABC):
         for name, average in self.averages.items():
             for kept, now in zip(average.parameters(), self.taught[name].parameters(), strict=True):
                 kept.lerp_(now, 1 - decay)
+
+
+def _gradient_norm(network: nn.Module) -> Tensor:
+    return nn.utils.get_total_norm([p.grad for p in network.parameters() if p.grad is not None])
 
 
 def _optimiser(parameters: Iterable[nn.Parameter], rate: float, config: TrainConfig) -> torch.optim.Optimizer:

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from ..atomic import NewFile, write_json
-from ..contact_sheet import Cell, Look, contact_sheet, save_png
+from ..atomic import NewFile, write_json, write_text, writing
+from ..contact_sheet import Cell, Look, contact_sheet, save_png, to_image
 from ..errors import EngineError
+from ..protocol import Diagnosis, from_line, to_line
 from .config import TrainConfig, to_json
 from .data import to_bytes
 from .trainer import Trainer
+
+STATE, GOOD, BEST = "state", "good", "best"
+"""Checkpoints: where a resumed run goes on, where a diagnosis last found all well, and the best held-out score."""
 
 
 class Workspace:
@@ -50,20 +57,50 @@ class Workspace:
     def pair(self, index: int) -> Path:
         return self.folder / "pairs" / f"{index:04d}.safetensors"
 
-    def save(self, trainer: Trainer) -> None:
-        with NewFile(self.folder / "state.safetensors") as new:
+    def has(self, which: str) -> bool:
+        return self._checkpoint(which).exists()
+
+    def save(self, trainer: Trainer, which: str = STATE) -> None:
+        with NewFile(self._checkpoint(which)) as new:
             new.file.write(save({name: value.contiguous().cpu() for name, value in trainer.state().items()}))
 
-    def load(self, trainer: Trainer) -> None:
-        path = self.folder / "state.safetensors"
-        if not path.exists():  # stopped while the teacher still painted
-            return
+    def load(self, trainer: Trainer, which: str = STATE) -> None:
         try:
-            trainer.restore(load(path.read_bytes()))
-        except (SafetensorError, KeyError, RuntimeError) as error:
-            raise EngineError(
-                f"The saved training in {path} cannot be read ({error}).", "Start the training anew."
-            ) from error
+            trainer.restore(self._read(which))
+        except (KeyError, RuntimeError, ValueError, TypeError) as error:
+            raise _unreadable(self._checkpoint(which), error) from error
+
+    def load_averages(self, trainer: Trainer, which: str) -> None:
+        """The averaged networks of a checkpoint, and nothing else of it."""
+        trainer.take_averages(self._read(which))
+
+    def _checkpoint(self, which: str) -> Path:
+        return self.folder / f"{which}.safetensors"
+
+    def _read(self, which: str) -> dict[str, Tensor]:
+        path = self._checkpoint(which)
+        try:
+            return load(path.read_bytes())
+        except SafetensorError as error:
+            raise _unreadable(path, error) from error
+
+    def history(self, count: int) -> list[Diagnosis]:
+        """The first `count` diagnoses. Later ones are forgotten: the run goes on from before them."""
+        path = self.folder / "history.jsonl"
+        lines = path.read_text("utf-8").splitlines()[:count] if path.exists() else []
+        write_text(path, "".join(line + "\n" for line in lines))
+        return [from_line(line) for line in lines]
+
+    def remember(self, diagnosis: Diagnosis) -> None:
+        path = self.folder / "history.jsonl"
+        with writing(path), path.open("a", encoding="utf-8") as file:
+            file.write(to_line(diagnosis) + "\n")
+            file.flush()
+            os.fsync(file.fileno())  # a checkpoint counts on the lines before it
+
+    def samples(self) -> list[Path]:
+        """What `preview` kept of results on the way, in the order of steps."""
+        return sorted(self.folder.glob("samples_*.png"))
 
     def preview(self, trainer: Trainer) -> Path:
         """What the averaged generator can do now, as one PNG."""
@@ -72,7 +109,20 @@ class Workspace:
         cells = [[Cell(_pixels(p), label) for p in pictures] for label, pictures in rows.items()]
         path = self.folder / f"preview_{trainer.steps_done:06d}.png"
         save_png(contact_sheet(cells, trainer.config.name, Look(width=width, height=height)), path)
+        probe = trainer.probe()
+        if probe is not None:
+            row = self.folder / f"samples_{trainer.steps_done:06d}.png"
+            save_png(to_image(side_by_side(probe.painted)), row)
         return path
+
+
+def side_by_side(pictures: Tensor | Sequence[Tensor]) -> NDArray[np.uint8]:
+    """Pictures of one height as pixels (H, W, 3)."""
+    return _pixels(torch.cat(list(pictures), 2))
+
+
+def _unreadable(path: Path, error: Exception) -> EngineError:
+    return EngineError(f"The saved training in {path} cannot be read ({error}).", "Start the training anew.")
 
 
 def _pixels(picture: Tensor) -> NDArray[np.uint8]:
