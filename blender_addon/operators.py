@@ -298,9 +298,9 @@ PATIENCE = jobs.Limits(silence=60.0, cancel=60.0)
 """One picture of the teacher takes up to half a minute on a busy computer; only then does it hear of a wish to stop."""
 
 
-def _training_job(name: str, requests: jobs.Requests) -> jobs.Job:
+def _training_job(name: str, out: Path, requests: jobs.Requests) -> jobs.Job:
     python = preferences.training_interpreter()
-    training.watch(name)
+    training.watch(name, out)
     return jobs.Job(
         f"Training {name}",
         requests,
@@ -326,7 +326,7 @@ class Train(TrainingOperator, bpy.types.Operator):
     def job(self, context: bpy.types.Context, blocking: bool) -> jobs.Job:
         preferences.training_interpreter()
         plan = training.plan(context, json.loads(self.settings or "{}"))
-        return _training_job(plan.config["name"], training.requests(plan))
+        return _training_job(plan.config["name"], plan.out, training.requests(plan))
 
 
 class ResumeTraining(TrainingOperator, bpy.types.Operator):
@@ -339,7 +339,7 @@ class ResumeTraining(TrainingOperator, bpy.types.Operator):
 
     def job(self, context: bpy.types.Context, blocking: bool) -> jobs.Job:
         found = training.find_unfinished(self.name)
-        return _training_job(found.name, training.resume_requests(found))
+        return _training_job(found.name, Path(found.request.out), training.resume_requests(found))
 
 
 class PauseTraining(bpy.types.Operator):

@@ -219,7 +219,7 @@ class TrainingPanel:
             _draw_unfinished(layout, context)
             _draw_training(layout, context)
             _draw_report(layout, context, jobs.TRAINING)
-        _draw_view(layout)
+        _draw_view(layout, context)
 
 
 class ImageTrainingPanel(TrainingPanel, bpy.types.Panel):
@@ -319,14 +319,20 @@ def _draw_running(layout: bpy.types.UILayout) -> None:
     row = column.row(align=True)
     row.enabled = not job.cancelling
     row.operator("pentimento.pause_training", icon="PAUSE")
-    row.operator("pentimento.stop_training", icon="CHECKMARK", text="Finish Now")
+    stop = row.row()
+    stop.enabled = bool(training.view and training.view.losses)  # before the first step there is nothing to finish
+    stop.operator("pentimento.stop_training", icon="CHECKMARK", text="Finish Now")
 
 
-def _draw_view(layout: bpy.types.UILayout) -> None:
+def _draw_view(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """What the training that runs, or ran last, can do, and its curves in the colours of their names."""
     seen = training.view
     if seen is None:
         return
+    for found in seen.findings:
+        box = layout.box().column(align=True)
+        _draw_text(box, context, f"{found.symptom.capitalize()}: {found.evidence}", "ERROR")
+        _draw_text(box, context, f"{found.done} {found.advice}".strip(), "BLANK1")
     _draw_image(layout, training.PREVIEW, f"{seen.name}, {seen.caption}" if seen.caption else "")
     _draw_image(layout, training.CURVES, "Losses, each in its own range" if seen.losses else "")
     names = layout.grid_flow(columns=2, align=True)

@@ -10,6 +10,7 @@ another day, whatever has become of the .blend.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Generator
@@ -57,7 +58,7 @@ class Plan:
 
     @property
     def workspace(self) -> Path:
-        return workspace_of(self.out)
+        return protocol.training_folder(str(self.out))
 
 
 def plan(context: bpy.types.Context, more: dict[str, Any]) -> Plan:
@@ -90,17 +91,12 @@ def free_place(name: str) -> Path:
     out = props.user_styles() / bpy.path.clean_name(name.lower())
     if props.style_of(name) or out.exists():
         raise EngineError(f"There is a style called {name!r} already.", "Choose another name in the Training panel.")
-    if (workspace_of(out) / REQUEST).exists():
+    if (protocol.training_folder(str(out)) / REQUEST).exists():
         raise EngineError(
             f"A training of {name!r} is unfinished.",
             "Resume or discard it in the Training panel, or choose another name.",
         )
     return out
-
-
-def workspace_of(out: Path) -> Path:
-    """The folder with all that a training needs to go on, beside its style. The engine puts it there."""
-    return out.with_name(out.name + ".training")
 
 
 def _folder(chosen: props.TrainingSettings) -> str:
@@ -187,7 +183,7 @@ def _bring(file: Path, target: Path) -> None:
 
 
 def resume_requests(unfinished: Unfinished) -> Generator[protocol.Request | None, None, None]:
-    begun = _begun(workspace_of(Path(unfinished.request.out)))
+    begun = _begun(protocol.training_folder(unfinished.request.out))
     try:
         yield replace(unfinished.request, job=props.new_job(), resume=begun)
     finally:
@@ -202,7 +198,7 @@ def _begun(workspace: Path) -> bool:
 def finish_now(request: protocol.TrainRequest) -> None:
     """Tells a running training to end with what there is."""
     with scene_io.artist_words("The training cannot be told to finish"):
-        (workspace_of(Path(request.out)) / "finish").touch()
+        protocol.finish_file(request.out).touch()
 
 
 # ---------------------------------------------------------------- unfinished ones
@@ -256,7 +252,7 @@ def find_unfinished(name: str) -> Unfinished:
 def discard(found: Unfinished) -> None:
     forget()
     with scene_io.artist_words("The training cannot be removed"):
-        shutil.rmtree(workspace_of(Path(found.request.out)))
+        shutil.rmtree(protocol.training_folder(found.request.out))
 
 
 # ---------------------------------------------------------------- what it shows
@@ -271,22 +267,30 @@ class View:
     """(step, value) of each term"""
     caption: str = ""
     """Of the preview picture; empty before the first"""
+    findings: tuple[protocol.Finding, ...] = ()
+    """What the last diagnosis found wrong"""
 
 
 view: View | None = None
 
 
-def watch(name: str) -> None:
-    """A training begins, or goes on: what it showed before a pause stays."""
+def watch(name: str, out: Path) -> None:
+    """A training begins, or goes on: its curves go on too, from what they were before a pause."""
     global view
-    if view is None or view.name != name:
-        view = View(name)
+    view = View(name)
+    history = protocol.training_folder(str(out)) / "history.jsonl"
+    # A curve is no reason not to train: a line that was cut off ends it.
+    with contextlib.suppress(OSError, ValueError, EngineError):
+        for line in history.read_text(encoding="utf-8").splitlines():
+            _add_losses(protocol.from_line(line))
 
 
 def take(event: protocol.Event) -> None:
     """What the worker says, into Blender."""
     if isinstance(event, protocol.TrainStep):
         _add_step(event)
+    elif isinstance(event, protocol.Diagnosis):
+        _add_findings(event)
     elif isinstance(event, protocol.Preview):
         _show_preview(event)
     elif isinstance(event, protocol.StyleReady):
@@ -294,10 +298,20 @@ def take(event: protocol.Event) -> None:
         props.refresh_styles()
 
 
-def _add_step(event: protocol.TrainStep) -> None:
+def _add_findings(event: protocol.Diagnosis) -> None:
+    assert view is not None
+    view.findings = event.findings
+
+
+def _add_losses(event: protocol.TrainStep | protocol.Diagnosis) -> None:
     assert view is not None
     for term, value in event.losses.items():
         view.losses.setdefault(term, []).append((float(event.step), value))
+
+
+def _add_step(event: protocol.TrainStep) -> None:
+    assert view is not None
+    _add_losses(event)
     width, height = CURVES_SIZE
     image = image_of(CURVES) or _new_image(CURVES, width, height)
     pixels = curves.drawn(view.losses, colours(), width, height)

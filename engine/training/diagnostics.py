@@ -132,9 +132,7 @@ class Diagnostics:
         gone = lost({**losses, **numbers})
         findings = (gone,) if gone else symptoms([*(past.numbers for past in self.history), numbers])
         seconds, left = self._seconds_per_step(), self.trainer.seconds_left(elapsed)
-        return Diagnosis(
-            job, self.trainer.steps_done, _finite(losses), _finite(numbers), findings, seconds, left
-        )
+        return Diagnosis(job, self.trainer.steps_done, _finite(losses), _finite(numbers), findings, seconds, left)
 
     @property
     def exhausted(self) -> bool:

@@ -120,9 +120,7 @@ def _chart(title: str, names: dict[str, str], history: Sequence[Diagnosis], mark
 def recipe(config: TrainConfig) -> list[tuple[str, str]]:
     """Every setting, those that differ from the defaults first, with a star."""
     defaults = to_json(type(config)())
-    rows = [
-        (f"{name} *" if value != defaults[name] else name, str(value)) for name, value in to_json(config).items()
-    ]
+    rows = [(f"{name} *" if value != defaults[name] else name, str(value)) for name, value in to_json(config).items()]
     return sorted(rows, key=lambda row: not row[0].endswith("*"))
 
 

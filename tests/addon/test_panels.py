@@ -210,10 +210,14 @@ def test_training_at_rest_and_at_work(
 
     monkeypatch.setattr(addon.engine_client, "command", lambda _python: [sys.executable, str(FAKE_WORKER), "slow"])
     plan = addon.training.plan(bpy.context, {})
-    addon.jobs.start(addon.operators._training_job("Own Hand", addon.training.requests(plan)))
+    addon.jobs.start(addon.operators._training_job("Own Hand", plan.out, addon.training.requests(plan)))
     pump(addon.jobs, lambda: addon.jobs.current(addon.jobs.TRAINING).fraction > 0, 10)
     addon.training.take(addon.engine_client.protocol.TrainStep("", 1, 9, {"code": 0.5}, 60.0))
+    finding = addon.engine_client.protocol.Finding("grid artefact", "A grid stands out.", "Train for longer.")
+    addon.training.take(addon.engine_client.protocol.Diagnosis("", 1, {}, {}, (finding,), 0.5, 60.0))
     said = draw(addon, panel)
+    assert "Grid artefact: A grid stands out. " in said.replace("  ", " ")
+    assert "Train for longer." in said.replace("  ", " ")
     assert {"pentimento.pause_training", "pentimento.stop_training"} <= set(said.split())
     assert "Training Own Hand" in said
     assert "code 0.5" in said
