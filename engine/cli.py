@@ -9,9 +9,10 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -89,7 +90,28 @@ def _train(arguments: argparse.Namespace) -> int:
         _config(arguments),
         arguments.resume,
     )
-    return _follow(train(request), arguments)
+    with _finishing(request.out):
+        return _follow(train(request), arguments)
+
+
+@contextmanager
+def _finishing(out: str) -> Iterator[None]:
+    """The first Ctrl-C asks a training to finish with what there is; a second one ends it as anywhere else."""
+
+    def ask(*_: object) -> None:
+        signal.signal(signal.SIGINT, before)
+        try:
+            protocol.finish_file(out).touch()
+        except OSError as error:  # nothing has begun yet
+            raise KeyboardInterrupt from error
+        said = "Finishing with what there is. Ctrl-C again stops at once; --resume goes on from there."
+        print(said, file=sys.stderr, flush=True)
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
@@ -242,15 +264,27 @@ class _JsonLines:
 
 
 class _Words:
-    """For people: what was written and what failed."""
+    """For people: what was written, found and what failed."""
+
+    _known: frozenset[str] = frozenset()
+    """Symptoms that the last diagnosis has told of: while they last they are not told again."""
 
     def tell(self, event: protocol.Event) -> None:
         for line in _lines(event):
             print(line, flush=True)
+        if isinstance(event, protocol.Diagnosis):
+            self._tell_findings(event)
         if isinstance(event, protocol.SourceFailed):
             _complain(f"{_shown(event.source)}: {event.message}", event.fix)
         elif isinstance(event, protocol.Failed):
             _complain(event.message, event.fix)
+
+    def _tell_findings(self, event: protocol.Diagnosis) -> None:
+        for finding in event.findings:
+            if finding.symptom not in self._known:
+                print(f"Step {event.step}, {finding.symptom}: {finding.evidence}", flush=True)
+                print("  " + " ".join(filter(None, (finding.done, finding.advice))), flush=True)
+        self._known = frozenset(finding.symptom for finding in event.findings)
 
 
 class _Bar(_Words):

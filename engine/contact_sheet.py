@@ -61,9 +61,9 @@ def contact_sheet(rows: Sequence[Sequence[Cell]], title: str = "", look: Look | 
 
 
 def save_png(picture: Image.Image, path: Path) -> None:
-    """Write atomically."""
+    """Write atomically. Not optimised: that takes six times as long for 4 % (a training sheet: 3.4 s)."""
     encoded = io.BytesIO()
-    picture.save(encoded, "PNG", optimize=True)
+    picture.save(encoded, "PNG")
     with NewFile(path) as new:
         new.file.write(encoded.getvalue())
 

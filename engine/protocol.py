@@ -360,7 +360,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """How a training is doing, every few steps. docs/training.md says what each number means."""
+    """How a training is doing, every few steps. docs/diagnosis.md says what each number means."""
 
     job: str
     step: int

@@ -28,6 +28,8 @@ class Chart:
     lines: Mapping[str, Points]
     """Points (step, value) by name, in the order of steps; at most as many lines as COLOURS"""
     logarithmic: bool = False
+    span: tuple[float, float] | None = None
+    """What the axis shows at least, so that a ripple does not look like a wave; not on a logarithmic one"""
     marks: Sequence[float] = ()
     """Steps at which something was found"""
 
@@ -102,7 +104,7 @@ def picture(chart: Chart, width: int, height: int) -> Image.Image:
 def _layout(chart: Chart, width: int, height: int) -> _Layout:
     every = [(x, y) for points in chart.lines.values() for x, y in points if not chart.logarithmic or y > 0]
     first, last = min(x for x, _ in every), max(x for x, _ in every)
-    low, high = _range([y for _, y in every], chart.logarithmic)
+    low, high = _range([*(y for _, y in every), *(chart.span or ())], chart.logarithmic)
     rows = -(-len(chart.lines) // 2)
     left, top, right, bottom = LEFT, TOP, width - RIGHT, height - 20 - rows * LINE
 

@@ -28,7 +28,7 @@ from .metrics import (
     palette_distance,
     sliced_wasserstein_distance,
 )
-from .networks import STRIDE
+from .networks import SIGHT, STRIDE
 from .objectives import verdict_numbers
 from .teacher import patches, resize
 from .trainer import Care, Trainer
@@ -43,7 +43,7 @@ NUMBERS = {
     "nearest_training_patch": "distance to the nearest training patch",
     "wasserstein": "sliced Wasserstein distance to the held-out style",
     "palette": "distance of the colours from the style's",
-    "grid": "strength of a regular grid (1: none)",
+    "grid": "power of a regular grid, to that of the strokes around it",
     "content_diversity": "difference of results, as a share of that of their contents",
     "seed_diversity": "difference of results with other seeds, as a share of their contrast",
     "gradient": "gradient norm of the generator",
@@ -65,29 +65,40 @@ Numbers = dict[str, float]
 
 @dataclass(frozen=True)
 class Limits:
-    """From where on a number is a symptom. Healthy values: benchmarks/README.md, "Diagnosis"."""
+    """From where on a number is a symptom. Healthy: what trainings on Starry Night, Wheat Field and Metzinger showed
+    that looked as they should, by both routes."""
 
     lasting: int = 3
     """Diagnoses in a row that must agree: what comes and goes is how two networks learn from each other."""
     told_apart: float = 0.985
-    """Share of patches told apart: with one in a hundred left there is nothing the generator can please."""
+    """Share of patches told apart: with one in a hundred left there is nothing the generator can please. Healthy: .47
+    to .87."""
     memorised: float = 0.5
-    """r_v at which what the critic never saw counts as much as a result as it counts as style"""
+    """r_v at which what the critic never saw counts as much as a result as it counts as style. Healthy: at most .33,
+    and often below 0, for no two strips of a painting are alike."""
     sure: float = 0.6
     """r_t above which the critic is sure enough of what it learned for r_v to mean something: the target of Karras et
     al. 2020."""
     alike: float = 0.1
-    """Difference of results to that of their contents: a tenth is less than luminance alone would give."""
+    """Difference of results to that of their contents: a tenth is less than luminance alone would give. Healthy: .57 to
+    1.1."""
     deaf: float = 0.02
-    """Difference that another seed makes, to the contrast of a result: below it no eye sees any."""
+    """Difference that another seed makes, to the contrast of a result: below it no eye sees any. Healthy: .07 in the
+    first steps, .3 to .9 at the end."""
     exploding: float = 30.0
-    """Times the usual gradient. Adam divides by the usual one, so a step is as many times too long."""
+    """Times the largest gradient before. Adam divides by a usual one, so a step is as many times too long. Healthy: at
+    most two, apart from where the critic sets in, which counts as a part of its own."""
     vanishing: float = 1e-3
     """Times the usual gradient: what is left is rounding."""
-    drift: float = 0.06
-    """How much farther from the style's colours than they have been: 15 of 255 on average, clearly another palette."""
-    grid: float = 8.0
-    """Power of the grid over that of the strokes around it: seen as a mesh in flat areas."""
+    drift: float = 0.08
+    """How much farther from the style's colours than they have been: 20 of 255 on average, clearly another palette.
+    Healthy: .05 for a moment where a critic has all to teach."""
+    grid: float = 2.5
+    """Times the power of what is around it. Healthy: at most .1 in the three finished styles, 1 in paintings. On an
+    even wall a grid of 5 of 255 comes to 2.8 and is plainly seen, one of 3 to 1 and is hardly seen; over Starry Night
+    one of 10 comes to 2.2."""
+    young: int = 100
+    """Steps before which results tell nothing of collapse: every generator begins with one grey."""
     most_turned: float = 0.6
     """Chance of turning up to which the generator still learns which way up is meant (Karras et al. 2020, figure 4)"""
     smallest_rate: float = 1 / 8
@@ -122,7 +133,7 @@ class Diagnostics:
         self.folder.remember(found)
         if not lost:
             self.folder.save(self.trainer, GOOD)
-        if self.trainer.config.patience and self._best() == len(self._alike()) - 1:
+        if self.trainer.config.patience and self._waited() == 0:
             self.folder.save(self.trainer, BEST)
         return found
 
@@ -130,22 +141,32 @@ class Diagnostics:
         """The numbers of now and what is found in them; nothing is changed but the meter, which begins anew."""
         losses, numbers = self._numbers()
         gone = lost({**losses, **numbers})
-        findings = (gone,) if gone else symptoms([*(past.numbers for past in self.history), numbers])
+        history = [{"step": past.step, **past.numbers} for past in self.history]
+        findings = (gone,) if gone else symptoms([*history, {"step": self.trainer.steps_done, **numbers}])
         seconds, left = self._seconds_per_step(), self.trainer.seconds_left(elapsed)
         return Diagnosis(job, self.trainer.steps_done, _finite(losses), _finite(numbers), findings, seconds, left)
 
     @property
     def exhausted(self) -> bool:
-        """Has the held-out score not improved for as long as the config's patience?"""
-        patience = self.trainer.config.patience
-        return bool(patience) and len(self._alike()) - 1 - self._best() >= patience
+        """Has the held-out score not improved for as long as the config's patience? While a critic stands by that is
+        still to play, nothing is said."""
+        config, scored = self.trainer.config, self._scored()
+        plays = bool(scored) and "told_apart" in scored[-1].numbers
+        to_come = bool(config.adversarial or config.features) and not plays
+        return bool(config.patience and scored) and not to_come and self._waited() >= config.patience
 
-    def keep_the_best(self) -> int:
-        """The averaged networks with the best held-out score, where one was looked for. Returns its step, else 0."""
-        if not (self.trainer.config.patience and self._alike()):
-            return 0
-        self.folder.load_averages(self.trainer, BEST)
-        return self._alike()[self._best()].step
+    def settle(self) -> str:
+        """Puts the averaged networks in place that are worth keeping: the best where a run has patience, and the last
+        good ones where it ends lost. Returns which, in words; empty: those of now."""
+        averages = self.trainer.averages.values()
+        if self.trainer.config.patience and self._scored():
+            self.folder.load_averages(self.trainer, BEST)
+            best = self._scored()[-1 - self._waited()].step
+            return f"the style is that of step {best}, the best on the held-out style"
+        if not all(bool(torch.isfinite(p).all()) for network in averages for p in network.parameters()):
+            self.folder.load_averages(self.trainer, GOOD)
+            return "the style is the last that was well, for after it numbers were lost"
+        return ""
 
     def _numbers(self) -> tuple[Numbers, Numbers]:
         """Loss terms, and all else."""
@@ -165,23 +186,23 @@ class Diagnostics:
         trainer, care = self.trainer, self.trainer.care
         if care.rate / 2 < LIMITS.smallest_rate:
             raise EngineError(
-                f"The training lost its way: at step {trainer.steps_done} its losses are no numbers any more, also after "
-                "it went back and took smaller steps.",
+                f"The training lost its way: at step {trainer.steps_done} its losses are no numbers any more, also "
+                "after it went back and took smaller steps.",
                 "Start anew with a smaller learning_rate and critic_learning_rate.",
             )
         self.folder.load(trainer, GOOD)
         trainer.care = replace(care, rate=care.rate / 2)
         return f"It went back to step {trainer.steps_done} and goes on with half the learning rates."
 
-    def _alike(self) -> list[Diagnosis]:
-        """The diagnoses of this part of the run that have a score."""
+    def _scored(self) -> list[Diagnosis]:
+        """The diagnoses with a score, of this part of the run: with the critic or without."""
         scored = [past for past in self.history if "patch_distance" in past.numbers]
-        return [past for past in scored if past.numbers.keys() == scored[-1].numbers.keys()]
+        return [past for past in scored if ("told_apart" in past.numbers) == ("told_apart" in scored[-1].numbers)]
 
-    def _best(self) -> int:
-        """Which of those has the best score; the first of several."""
-        scores = [past.numbers["patch_distance"] for past in self._alike()]
-        return scores.index(min(scores)) if scores else -1
+    def _waited(self) -> int:
+        """How many diagnoses the best score lies back; the first of several counts. -1: there is none."""
+        scores = [past.numbers["patch_distance"] for past in self._scored()]
+        return len(scores) - 1 - scores.index(min(scores)) if scores else -1
 
     def _seconds_per_step(self) -> float:
         (then, steps), now = self._looked, time.monotonic()
@@ -190,6 +211,7 @@ class Diagnostics:
 
 
 # ---------------------------------------------------------------- symptoms: numbers in, a finding out
+# Each is asked for the last of the numbers, which also hold their step.
 
 
 def critic_wins(history: Sequence[Numbers], limits: Limits = LIMITS) -> Finding | None:
@@ -212,14 +234,14 @@ def critic_memorises(history: Sequence[Numbers], limits: Limits = LIMITS) -> Fin
         return None
     return Finding(
         "critic memorises",
-        f"The critic knows the style pictures by heart: parts of them that it never saw count for {history[-1]['r_v']:.0%} "
-        f"as results (r_v), {limits.lasting} diagnoses in a row.",
+        "The critic knows the style pictures by heart: parts of them that it never saw count for "
+        f"{history[-1]['r_v']:.0%} as results (r_v), {limits.lasting} diagnoses in a row.",
         "Give more style pictures of the same hand, or fewer steps.",
     )
 
 
 def mode_collapse(history: Sequence[Numbers], limits: Limits = LIMITS) -> Finding | None:
-    if not _lasts(history, limits, lambda n: n.get("content_diversity", 1.0) <= limits.alike):
+    if not _lasts(_grown(history, limits), limits, lambda n: n.get("content_diversity", 1.0) <= limits.alike):
         return None
     return Finding(
         "mode collapse",
@@ -230,19 +252,20 @@ def mode_collapse(history: Sequence[Numbers], limits: Limits = LIMITS) -> Findin
 
 
 def stroke_collapse(history: Sequence[Numbers], limits: Limits = LIMITS) -> Finding | None:
-    if not _lasts(history, limits, lambda n: n.get("seed_diversity", 1.0) <= limits.deaf):
+    if not _lasts(_grown(history, limits), limits, lambda n: n.get("seed_diversity", 1.0) <= limits.deaf):
         return None
     return Finding(
         "stroke collapse",
-        f"With another seed a result changes by {history[-1]['seed_diversity']:.1%} of its contrast: the generator does "
-        "not listen to its noise, every seed will paint the same strokes.",
+        f"With another seed a result changes by {history[-1]['seed_diversity']:.1%} of its contrast: the generator "
+        "does not listen to its noise, every seed will paint the same strokes.",
         "Start anew with a smaller weight `code` or a larger `reconstruction`.",
     )
 
 
 def vanishing_gradient(history: Sequence[Numbers], limits: Limits = LIMITS) -> Finding | None:
-    usual, now = _usual("gradient", history), history[-1].get("gradient", 1.0)
-    if usual is None or not _lasts(history, limits, lambda n: n.get("gradient", 1.0) <= limits.vanishing * usual):
+    before, now = _before("gradient", history), history[-1].get("gradient", 1.0)
+    usual = median(before) if before else 0.0
+    if not usual or not _lasts(history, limits, lambda n: n.get("gradient", 1.0) <= limits.vanishing * usual):
         return None
     return Finding(
         "vanishing gradient",
@@ -254,11 +277,13 @@ def vanishing_gradient(history: Sequence[Numbers], limits: Limits = LIMITS) -> F
 def exploding_gradient(history: Sequence[Numbers], limits: Limits = LIMITS) -> Finding | None:
     """Of either network; one diagnosis is enough: three more of such steps undo a thousand."""
     for name, whose in (("gradient", "generator"), ("critic_gradient", "critic")):
-        usual, now = _usual(name, history), history[-1].get(name, 0.0)
-        if usual is not None and now >= limits.exploding * usual:
+        # The largest before, not the usual one: that of a critic which has nothing to learn for a while is 0.
+        largest, now = max(_before(name, history), default=0.0), history[-1].get(name, 0.0)
+        if largest and now >= limits.exploding * largest:
             return Finding(
                 "exploding gradient",
-                f"The gradient of the {whose} is {now:.1e}, {now / usual:.0f} times the usual {usual:.1e}.",
+                f"The gradient of the {whose} is {now:.1e}, {now / largest:.0f} times the largest before, "
+                f"{largest:.1e}.",
                 "If it comes again, start anew with smaller learning rates.",
             )
     return None
@@ -281,7 +306,8 @@ def grid_artefact(history: Sequence[Numbers], limits: Limits = LIMITS) -> Findin
         return None
     return Finding(
         "grid artefact",
-        f"A regular grid of {STRIDE} or {STRIDE // 2} pixels stands {history[-1]['grid']:.0f} times out of the strokes.",
+        f"A regular grid of {STRIDE} or {STRIDE // 2} pixels has {history[-1]['grid']:.0f} times the power of the "
+        "strokes around it.",
         "Train for longer; if it stays, start anew with a smaller weight `adversarial`.",
     )
 
@@ -337,11 +363,15 @@ def _lasts(history: Sequence[Numbers], limits: Limits, holds: Callable[[Numbers]
     return len(recent) == limits.lasting and all(holds(numbers) for numbers in recent)
 
 
-def _usual(name: str, history: Sequence[Numbers]) -> float | None:
-    """The median of what came before in this part of the run, with the critic or without; None of fewer than three."""
+def _grown(history: Sequence[Numbers], limits: Limits) -> Sequence[Numbers]:
+    return [numbers for numbers in history if numbers.get("step", limits.young) >= limits.young]
+
+
+def _before(name: str, history: Sequence[Numbers]) -> list[float]:
+    """What came before in this part of the run, with the critic or without; nothing where that is fewer than three."""
     now = history[-1]
     before = [n[name] for n in history[:-1] if name in n and ("told_apart" in n) == ("told_apart" in now)]
-    return median(before) if len(before) >= 3 else None
+    return before if len(before) >= 3 else []
 
 
 def _finite(values: Numbers) -> Numbers:
@@ -378,17 +408,16 @@ def critic_numbers(trainer: Trainer, probe: Probe) -> Numbers:
     r_v = (D_train - D_held_out) / (D_train - D_generated) (Karras et al. 2020, eq. 1) where it tells the last two
     apart at all."""
     edge = min(min(picture.shape[1:]) for picture in (*probe.styles, *probe.held_out, *probe.painted))
+    if not probe.held_out or edge < SIGHT << (len(trainer.critic.scales) - 1):
+        return {}
     trainer.critic.eval()  # a batch norm must not learn from what is only looked at
     seen, kept, made = (
-        trainer.critic(torch.stack(_windows(pictures, edge))) if pictures else None
+        trainer.critic(torch.stack(_windows(pictures, edge)))
         for pictures in (probe.styles, probe.held_out, tuple(probe.painted))
     )
     trainer.critic.train()
-    numbers: Numbers = {}
-    if seen is None or kept is None or made is None:
-        return numbers
     train, held_out, fake = (float(torch.stack([v.mean() for v, _ in x]).mean()) for x in (seen, kept, made))
-    numbers["critic_held_out"] = held_out
+    numbers = {"critic_held_out": held_out}
     if float(verdict_numbers(trainer.objective, seen, made)["told_apart"]) > 0.7 and train > fake:
         numbers["r_v"] = (train - held_out) / (train - fake)
     return numbers

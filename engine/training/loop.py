@@ -122,15 +122,14 @@ def _steps(
 def _end(diagnostics: Diagnostics, elapsed: float) -> str:
     """Why the run ended, in a sentence; the networks that are kept are in place then."""
     trainer = diagnostics.trainer
-    exhausted, best = diagnostics.exhausted, diagnostics.keep_the_best()
-    kept = f"; the style is that of step {best}, the best on the held-out style" if best else ""
-    if exhausted:
+    if diagnostics.exhausted:
         why = f"its held-out score had not improved for {trainer.config.patience} diagnoses"
     elif trainer.steps_done >= trainer.config.steps:
         why = "all were done"
     else:
         why = "its time was used up" if trainer.finished(elapsed) else "it was asked to finish"
-    return f"The training ended after {trainer.steps_done} of {trainer.config.steps} steps: {why}{kept}."
+    why = "; ".join(filter(None, (why, diagnostics.settle())))
+    return f"The training ended after {trainer.steps_done} of {trainer.config.steps} steps: {why}."
 
 
 def named(config: TrainConfig, request: TrainRequest) -> TrainConfig:

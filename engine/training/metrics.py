@@ -109,11 +109,16 @@ def palette_distance(pictures: Tensor, style: Tensor) -> float:
     return float((ours - theirs).abs().mean())
 
 
-def grid_energy(pictures: Tensor, period: int) -> float:
-    """How far a regular grid of that period, or of half of it, stands out of the strokes: 1 not at all.
+FAINT = 3 / 255
+"""Amplitude of a grid that can just be seen on an even wall"""
 
-    (N, 3, H, W), H and W at least 8 periods. The power of the rows' (and columns') luminance at the grid's frequency,
-    over the median power at the frequencies around it, mean over all rows; the largest of those.
+
+def grid_energy(pictures: Tensor, period: int) -> float:
+    """How far a regular grid of that period, or of half of it, stands out: about 1 where there is none, and strokes.
+
+    (N, 3, H, W) 0..1, H and W at least 8 periods. The power of the rows' (or columns') luminance at the grid's
+    frequency, over the median power at the frequencies around it and that of a grid which can just be seen; mean over
+    all rows, the largest of those.
     """
     light = torch.stack([luminance(picture)[0] for picture in pictures])
     return max(_peak(light, period), _peak(light.transpose(1, 2), period))
@@ -125,14 +130,15 @@ def _peak(light: Tensor, period: int) -> float:
     window = torch.hann_window(length, device=light.device)
     rows = light[..., :length] - light[..., :length].mean(2, keepdim=True)
     power = torch.fft.rfft(rows * window).abs().square().mean((0, 1))
-    return max(_stands_out(power, length // period), _stands_out(power, 2 * length // period))
+    faint = (FAINT * length / 4) ** 2  # of a sine of that amplitude, through the window
+    return max(_stands_out(power, length // period, faint), _stands_out(power, 2 * length // period, faint))
 
 
-def _stands_out(power: Tensor, at: int) -> float:
+def _stands_out(power: Tensor, at: int, faint: float) -> float:
     """The window spreads a peak over its neighbours: what counts as around it begins two bins away."""
     reach = max(6, len(power) // 12)
     around = torch.cat([power[max(1, at - reach) : at - 2], power[at + 3 : at + reach + 1]])
-    return float(power[at] / around.median().clamp_min(1e-12))
+    return float(power[at] / (around.median() + faint))
 
 
 def _some(rows: Tensor, count: int) -> Tensor:

@@ -88,7 +88,7 @@ class Trainer(ABC):
     def step(self, elapsed: float) -> dict[str, Tensor]:
         """One step of all networks. `elapsed` seconds place it in a time budget. Returns the loss terms."""
         self.steps_done += 1
-        warming_up, part = self.part(self.progress(elapsed))
+        warming_up, part = self._part(self.progress(elapsed))
         self._set_learning_rate(part)
         random_ = torch.Generator(self.device).manual_seed(self.config.seed * 1_000_003 + self.steps_done)
         terms = self.terms(warming_up, random_)
@@ -184,8 +184,8 @@ class Trainer(ABC):
 
     def restore(self, flat: dict[str, Tensor]) -> None:
         self.steps_done = int(flat["steps"])
-        *factors, diagnoses = flat["care"].tolist()
-        self.care = Care(*factors, diagnoses=int(diagnoses))
+        rate, critic_rate, turn, diagnoses = flat["care"].tolist()
+        self.care = Care(rate, critic_rate, turn, int(diagnoses))
         self.meter.restore(_below(flat, "meter"), self.device)
         for name, module in self._modules().items():
             module.load_state_dict(_below(flat, name))
@@ -208,7 +208,7 @@ class Trainer(ABC):
     def _optimisers(self) -> dict[str, torch.optim.Optimizer]:
         return {"optimiser": self.optimiser, "critic_optimiser": self.critic_optimiser}
 
-    def part(self, progress: float) -> tuple[bool, float]:
+    def _part(self, progress: float) -> tuple[bool, float]:
         """Is the run still in its warm-up, and which share of the part it is in has passed?"""
         warm_up = self.warm_up()
         if progress < warm_up:

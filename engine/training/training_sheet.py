@@ -16,11 +16,12 @@ from ..contact_sheet import Cell, Look, contact_sheet, save_png, to_image
 from ..protocol import Diagnosis
 from .charts import Chart, picture, svg
 from .config import TrainConfig, to_json
+from .diagnostics import LIMITS
 from .meters import Probe
 from .trainer import Trainer
 from .workspace import Workspace, side_by_side
 
-LOOK = Look(width=360, height=260)
+PICTURES, CURVES = Look(width=360, height=360), Look(width=360, height=250)
 COLUMNS = 4
 CHARTS: dict[str, tuple[str, ...]] = {
     "Distance to the held-out style": ("patch_distance", "nearest_training_patch"),
@@ -28,9 +29,8 @@ CHARTS: dict[str, tuple[str, ...]] = {
     "Diversity": ("content_diversity", "seed_diversity"),
     "What the critic says": ("critic_real", "critic_held_out", "critic_fake"),
     "Does the critic know too much?": ("told_apart", "r_t", "r_v", "turned"),
-    "Gradient norms": ("gradient", "critic_gradient"),
-    "Penalties": ("r1", "penalty"),
-    "Regular grid (1: none)": ("grid",),
+    "Gradient norms and penalties": ("gradient", "critic_gradient", "r1", "penalty"),
+    "Regular grid (above 2.5: seen)": ("grid",),
 }
 """Numbers of a diagnosis by the title of their chart"""
 WORDS = {
@@ -38,10 +38,17 @@ WORDS = {
     "wasserstein": "sliced Wasserstein", "content_diversity": "of contents", "seed_diversity": "of seeds",
     "critic_real": "style", "critic_held_out": "held-out style", "critic_fake": "results",
     "told_apart": "told apart", "turned": "turned", "gradient": "generator", "critic_gradient": "critic",
-    "r1": "R1", "penalty": "gradient penalty", "grid": "grid",
+    "r1": "R1", "penalty": "gradient penalty", "grid": "to the strokes around it",
 }  # fmt: skip
 """What a line is called under its title"""
-LOGARITHMIC = {"Loss terms", "Gradient norms", "Penalties"}
+LOGARITHMIC = {"Loss terms", "Gradient norms and penalties"}
+SPANS = {
+    "Distance of colours and patches": (0.0, 0.2),
+    "Diversity": (0.0, 1.0),
+    "Does the critic know too much?": (0.0, 1.0),
+    "Regular grid (above 2.5: seen)": (0.0, LIMITS.grid),
+}
+"""What an axis shows at least"""
 
 
 def write_sheet(folder: Workspace, trainer: Trainer, history: Sequence[Diagnosis], ended: str) -> Path:
@@ -75,9 +82,9 @@ def _score(history: Sequence[Diagnosis], probe: Probe | None) -> list[str]:
     best = min(scored, key=lambda d: d.numbers["patch_distance"])
     before, now, least = (d.numbers["patch_distance"] for d in (first, last, best))
     whose = "a part of the style that it never saw" if probe.held_out else "the style (too small to hold a part out)"
-    said = f"The patch distance to {whose} went from {before:.2f} at step {first.step} to {now:.2f}"
-    return [f"{said}; smaller is closer to the hand." if now <= least * 1.005 else
-            f"{said}, and had been {least:.2f} at step {best.step}; smaller is closer to the hand."]  # fmt: skip
+    on_the_way = f", and had been {least:.2f} at step {best.step}" if least < now * 0.995 else ""
+    said = f"The patch distance to {whose} went from {before:.2f} at step {first.step} to {now:.2f}{on_the_way}"
+    return [f"{said}; smaller is closer to the hand."]
 
 
 def _found(history: Sequence[Diagnosis]) -> list[str]:
@@ -90,8 +97,9 @@ def _found(history: Sequence[Diagnosis]) -> list[str]:
     for symptom, when in seen.items():
         finding = next(f for f in when[-1].findings if f.symptom == symptom)
         at = f"step {when[0].step}" if len(when) == 1 else f"steps {when[0].step} to {when[-1].step}"
-        said.append(" ".join(filter(None, (f"{symptom.capitalize()} ({at}):", finding.evidence, finding.done,
-                                           finding.advice))))  # fmt: skip
+        said.append(
+            " ".join(filter(None, (f"{symptom.capitalize()} ({at}):", finding.evidence, finding.done, finding.advice)))
+        )
     return said or [f"No symptom was found in {len(history)} diagnoses."]
 
 
@@ -114,7 +122,8 @@ def _chart(title: str, names: dict[str, str], history: Sequence[Diagnosis], mark
         word: [(step, v[name]) for step, v in values if name in v and (v[name] > 0 or not logarithmic)]
         for name, word in names.items()
     }
-    return Chart(title, {word: points for word, points in lines.items() if len(points) > 1}, logarithmic, marks)
+    told = {word: points for word, points in lines.items() if len(points) > 1 and any(y for _, y in points)}
+    return Chart(title, told, logarithmic, SPANS.get(title), marks)
 
 
 def recipe(config: TrainConfig) -> list[tuple[str, str]]:
@@ -148,8 +157,8 @@ def _comparison(probe: Probe) -> list[list[Cell]]:
     results = [Cell(side_by_side([p]), "result") for p in probe.painted[: COLUMNS - 1]]
     if probe.content is None:
         return [[style, *results]]
-    said = "content, not trained on" if probe.held_out else "content"
-    return [[style, *(Cell(side_by_side([p]), said) for p in probe.content[: COLUMNS - 1])], [held_out, *results]]
+    contents = [Cell(side_by_side([p]), "content") for p in probe.content[: COLUMNS - 1]]
+    return [[style, *contents], [held_out, *results]]
 
 
 def _on_the_way(samples: Sequence[Path]) -> list[list[Cell]]:
@@ -172,15 +181,15 @@ def _on_the_way(samples: Sequence[Path]) -> list[list[Cell]]:
 def _sheet(
     config: TrainConfig, said: Sequence[str], groups: dict[str, list[list[Cell]]], curves: Sequence[Chart]
 ) -> Image.Image:
-    across = LOOK.gap + COLUMNS * (LOOK.width + LOOK.gap)
+    across = PICTURES.gap + COLUMNS * (PICTURES.width + PICTURES.gap)
     changed = ", ".join(f"{name[:-2]} {value}" for name, value in recipe(config) if name.endswith("*"))
     words = "\n".join([*said, "", f"Settings that differ from the defaults: {changed or 'none'}."])
-    wide = Look(width=across - 2 * LOOK.gap, height=1, gap=LOOK.gap, text=16)
+    wide = Look(width=across - 2 * PICTURES.gap, height=1, text=16)
     parts = [contact_sheet([[Cell(None, words)]], config.name, wide)]
-    parts += [contact_sheet(rows, title, LOOK) for title, rows in groups.items()]
-    drawn = [Cell(picture(chart, LOOK.width, LOOK.height)) for chart in curves]
-    parts.append(contact_sheet([drawn[n : n + COLUMNS] for n in range(0, len(drawn), COLUMNS)], "Curves", LOOK))
-    sheet = Image.new("RGB", (across, sum(part.height for part in parts)), LOOK.background)
+    parts += [contact_sheet(rows, title, PICTURES) for title, rows in groups.items()]
+    drawn = [Cell(picture(chart, CURVES.width, CURVES.height)) for chart in curves]
+    parts.append(contact_sheet([drawn[n : n + COLUMNS] for n in range(0, len(drawn), COLUMNS)], "Curves", CURVES))
+    sheet = Image.new("RGB", (across, sum(part.height for part in parts)), PICTURES.background)
     top = 0
     for part in parts:
         sheet.paste(part, (0, top))
@@ -201,7 +210,7 @@ def _page(
         name=html.escape(config.name),
         verdict="\n".join(f"<p>{html.escape(sentence)}</p>" for sentence in said),
         pictures="\n".join(pictures),
-        charts="".join(f"<figure>{svg(chart, LOOK.width, LOOK.height)}</figure>" for chart in curves),
+        charts="".join(f"<figure>{svg(chart, CURVES.width, CURVES.height)}</figure>" for chart in curves),
         recipe=cells,
     )
 

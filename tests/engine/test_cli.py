@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -274,6 +275,47 @@ def test_train_sends_only_what_was_given(pentimento: Pentimento, monkeypatch: py
     config = {"budget": 120.0, "route": "adversarial", "objective": "bce", "r1": 1.0, "batch": 2}
     config["generator"] = {"width": 48}
     assert sent == [protocol.TrainRequest("cli", ("a.jpg", "b.jpg"), "renders", "out/mine", config, resume=True)]
+
+
+def test_a_symptom_is_told_when_it_is_found_and_not_while_it_lasts(
+    pentimento: Pentimento, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = pytest.importorskip("engine.training.loop", reason="training needs torch")
+    grid = protocol.Finding("grid artefact", "A grid.", "Train for longer.", "Nothing yet.")
+
+    def train(request: protocol.TrainRequest) -> list[protocol.Event]:
+        told = [(), (grid,), (grid,), (), (grid,)]
+        return [protocol.Diagnosis("cli", n, {}, {}, findings, 0.1, 1.0) for n, findings in enumerate(told)]
+
+    monkeypatch.setattr(loop, "train", train)
+    command = ("train", "--style-picture", "a.jpg", "--content", "c", "--out", "o")
+    words = ["Step {}, grid artefact: A grid.", "  Nothing yet. Train for longer."]
+    assert pentimento(*command)[1].splitlines() == [w.format(step) for step in (1, 4) for w in words]
+    assert events(pentimento(*command, "--json")[1]) == train(None)  # type: ignore[arg-type]
+
+
+def test_ctrl_c_finishes_a_training_and_twice_ends_it(
+    pentimento: Pentimento, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    loop = pytest.importorskip("engine.training.loop", reason="training needs torch")
+    folder, presses = tmp_path / "mine.training", 1
+
+    def train(request: protocol.TrainRequest) -> Iterator[protocol.Event]:
+        for _ in range(presses):
+            signal.raise_signal(signal.SIGINT)
+        assert protocol.finish_file(request.out) == folder / "finish"
+        yield protocol.StyleReady("cli", "Mine", request.out)
+
+    monkeypatch.setattr(loop, "train", train)
+    command = ("train", "--style-picture", "a.jpg", "--content", "c", "--out", tmp_path / "mine")
+    assert pentimento(*command)[0] == 1  # nothing has begun: as anywhere else
+    folder.mkdir()
+    before = signal.getsignal(signal.SIGINT)
+    code, out, err = pentimento(*command)
+    assert code == 0 and "ready" in out and "Finishing" in err and (folder / "finish").exists()
+    presses = 2
+    assert pentimento(*command)[0] == 1
+    assert signal.getsignal(signal.SIGINT) == before
 
 
 def test_train_without_torch_says_what_to_install(pentimento: Pentimento, monkeypatch: pytest.MonkeyPatch) -> None:

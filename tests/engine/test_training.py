@@ -159,7 +159,7 @@ def test_learning_rates_fall_to_a_twentieth_in_either_part_of_a_run() -> None:
     trainer = trainer_of(from_json({**QUICK, "steps": 200, "warm_up": 0.5}))
 
     def rate(progress: float) -> float:
-        trainer._set_learning_rate(trainer.part(progress)[1])
+        trainer._set_learning_rate(trainer._part(progress)[1])
         return float(trainer.optimiser.param_groups[0]["lr"]) / trainer.config.learning_rate
 
     assert [rate(p) for p in (0.0, 0.25, 0.5, 0.75, 1.0)] == pytest.approx([1.0, 0.5, 1.0, 0.5, 0.05])
