@@ -25,6 +25,8 @@ BUDGET = 0.005
 """Seconds of one timer call: half a frame at 100 Hz, so that nobody feels it."""
 INTERVAL = 0.05
 """Seconds between two timer calls."""
+PARTING = 5.0
+"""Seconds that closing Blender may take longer. A training hears of a wish to stop once a second, then it writes."""
 LIMITS = Limits()
 SHOWN_IN = {"IMAGE_EDITOR": "UI", "VIEW_3D": "UI", "PROPERTIES": "WINDOW", "PREFERENCES": "WINDOW"}
 """The editors that show a job, and in which of their regions: drawing a whole viewport for a progress bar is dear."""
@@ -140,12 +142,24 @@ def cancel(lane: Lane = PAINTING) -> None:
 
 def stop() -> None:
     """Ends jobs, timer and workers: the add-on goes."""
+    _part()
     for lane in LANES:
         if lane.job:
             _end(lane, Report("WARNING", f"{lane.job.title} was ended: the add-on was disabled."))
         lane.slot.stop()
     if bpy.app.timers.is_registered(_tick):
         bpy.app.timers.unregister(_tick)
+
+
+def _part() -> None:
+    """Jobs that can go on another day get a moment to keep where they are: Blender may be closing."""
+    lasting = [lane for lane in LANES if lane.job and lane.job.outlives_file]
+    end = time.monotonic() + PARTING
+    for lane in lasting:
+        cancel(lane)
+    for lane in lasting:
+        while lane.job is not None and time.monotonic() < end:
+            _step(lane, wait=0.05)
 
 
 # ---------------------------------------------------------------- one step

@@ -258,7 +258,7 @@ class RemoveStyle(bpy.types.Operator):
 
 
 class AddStylePicture(bpy.types.Operator):
-    """Add a picture of the hand that the style is to learn: the image in view, or one to be opened"""
+    """Add a picture of the hand that the style is to learn: the image in view, or one to be chosen in the list"""
 
     bl_idname = "pentimento.add_style_picture"
     bl_label = "Add Style Picture"
@@ -269,6 +269,35 @@ class AddStylePicture(bpy.types.Operator):
         fits = seen is not None and seen.type not in scene_io.RENDERS and not seen.get(scene_io.ROLE)
         known = [picture.image for picture in pictures]
         pictures.add().image = seen if fits and seen not in known else None
+        return {"FINISHED"}
+
+
+class OpenStylePictures(bpy.types.Operator):
+    """Open pictures of the hand that the style is to learn"""
+
+    bl_idname = "pentimento.open_style_pictures"
+    bl_label = "Open Style Pictures"
+    bl_options = {"REGISTER", "UNDO"}
+
+    directory: bpy.props.StringProperty(subtype="DIR_PATH", options={"SKIP_SAVE"})
+    files: bpy.props.CollectionProperty(type=bpy.types.OperatorFileListElement, options={"SKIP_SAVE"})
+    filter_image: bpy.props.BoolProperty(default=True, options={"HIDDEN"})
+    filter_folder: bpy.props.BoolProperty(default=True, options={"HIDDEN"})
+
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> Answer:
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self, context: bpy.types.Context) -> Answer:
+        pictures = props.training_settings(context).pictures
+        for file in self.files:
+            try:
+                image = bpy.data.images.load(str(Path(self.directory, file.name)), check_existing=True)
+            except RuntimeError as error:  # says which file, and what is wrong with it
+                self.report({"ERROR"}, str(error))
+                return {"CANCELLED"}
+            if image not in [picture.image for picture in pictures]:
+                pictures.add().image = image
         return {"FINISHED"}
 
 
@@ -477,6 +506,7 @@ CLASSES = (
     AddStyle,
     RemoveStyle,
     AddStylePicture,
+    OpenStylePictures,
     RemoveStylePicture,
     Train,
     ResumeTraining,

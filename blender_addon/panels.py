@@ -168,9 +168,9 @@ def _draw_part(
     if is_mix:
         column.prop(part, "share", slider=True)
     if paints_renders:
-        column.prop_search(part, "matte", bpy.data, "objects", text="", icon="OBJECT_DATA")
+        column.prop_search(part, "matte", bpy.data, "objects", icon="OBJECT_DATA")
     else:
-        column.prop(part, "mask", text="", icon="MOD_MASK")
+        column.prop(part, "mask")
 
 
 class ImageMixingPanel(MixingPanel, bpy.types.Panel):
@@ -241,6 +241,10 @@ class SignaturePanel:
     bl_category = "Pentimento"
     bl_options = {"DEFAULT_CLOSED"}
 
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        return props.preferences().can_train
+
     def draw(self, context: bpy.types.Context) -> None:
         layout: bpy.types.UILayout = self.layout  # type: ignore[attr-defined]
         layout.use_property_split = True
@@ -268,8 +272,8 @@ def _draw_setup(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """What is missing before anything can be trained, in the order in which to do it."""
     has_python = bool(props.preferences().python)
     said = "The Python in the preferences cannot train" if has_python else "Training needs a Python with PyTorch"
-    _draw_text(layout, context, f"{said}. Blender's own has none.", "INFO")
     column = layout.column(align=True)
+    _draw_text(column, context, f"{said}. Blender's own has none.", "INFO")
     _draw_text(column, context, "1. Copy the commands that make one, and paste them into a terminal.", "BLANK1")
     column.operator("pentimento.copy_setup", icon="COPYDOWN")
     _draw_text(column, context, "2. Enter the path they print in the preferences.", "BLANK1")
@@ -294,14 +298,18 @@ def _draw_training(layout: bpy.types.UILayout, context: bpy.types.Context) -> No
     column = layout.column(align=True)
     for index, picture in enumerate(chosen.pictures):
         row = column.row(align=True)
-        row.template_ID(picture, "image", open="image.open")
-        row.operator("pentimento.remove_style_picture", text="", icon="X").index = index
-    column.operator("pentimento.add_style_picture", icon="ADD", text="Add Picture")
+        row.prop(picture, "image", text="")
+        row.operator("pentimento.remove_style_picture", text="", icon="REMOVE").index = index
+    row = column.row(align=True)
+    row.operator("pentimento.add_style_picture", icon="ADD", text="Add")
+    row.operator("pentimento.open_style_pictures", icon="FILE_FOLDER", text="Open")
     layout.prop(chosen, "content")
     if chosen.content == "FOLDER":
         layout.prop(chosen, "folder")
-    layout.row().prop(chosen, "effort", expand=True)
-    _draw_text(layout, context, props.EFFORTS[chosen.effort].about, "TIME")
+    row = layout.row(align=True)
+    row.use_property_split = False
+    row.prop(chosen, "effort", expand=True)
+    _draw_text(layout.column(align=True), context, props.EFFORTS[chosen.effort].about, "TIME")
     layout.prop(chosen, "name")
     big = layout.column()
     big.scale_y = 1.5

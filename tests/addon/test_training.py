@@ -226,6 +226,18 @@ def test_pause_and_resume_on_another_day(addon: Any, chosen: Any, tmp_path: Path
     assert addon.training.unfinished() == ()
 
 
+def test_closing_blender_keeps_the_training_where_it_is(
+    addon: Any, chosen: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes its add-ons down when it closes, and they their jobs."""
+    monkeypatch.setattr(addon.jobs, "PARTING", 60.0)  # however busy the computer is
+    start(addon, steps=100000, preview_every=100000, diagnose_every=100000)
+    pump(addon.jobs, lambda: "code" in addon.training.view.losses, 90)
+    addon.jobs.stop()
+    assert (tmp_path / "mine" / "long_waves.training" / "state.safetensors").exists()
+    assert [found.name for found in addon.training.unfinished()] == ["Long Waves"]
+
+
 @pytest.fixture
 def fake_worker(addon: Any, chosen: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that begins and never comes to an end, for what does not need torch."""
@@ -292,6 +304,18 @@ def test_pictures_are_added_and_removed_with_undo(addon: Any, chosen: Any) -> No
     assert len(bpy.context.scene.pentimento_training.pictures) == 1
     assert bpy.ops.pentimento.remove_style_picture(index=0) == {"FINISHED"}
     assert len(bpy.context.scene.pentimento_training.pictures) == 0
+
+
+def test_files_are_opened_as_style_pictures(addon: Any, chosen: Any, tmp_path: Path) -> None:
+    chosen.pictures.clear()
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(addon.encode.png(np.full((64, 64, 3), 90, np.uint8)))
+    files = [{"name": "a.png"}, {"name": "b.png"}]
+    for _ in range(2):  # once is enough
+        assert bpy.ops.pentimento.open_style_pictures(directory=str(tmp_path), files=files) == {"FINISHED"}
+    assert [picture.image.name for picture in chosen.pictures] == ["a.png", "b.png"]
+    with pytest.raises(RuntimeError, match=r"gone\.png"):
+        bpy.ops.pentimento.open_style_pictures(directory=str(tmp_path), files=[{"name": "gone.png"}])
 
 
 @pytest.fixture
