@@ -32,12 +32,9 @@ __all__ = [
     "EngineError",
     "Interpreter",
     "Limits",
+    "Slot",
     "blender_python",
-    "cancel",
     "protocol",
-    "receive",
-    "stop",
-    "submit",
 ]
 
 ADDON = Path(__file__).resolve().parent
@@ -237,38 +234,38 @@ def _what_to_do(code: int) -> str:
     return "Start again. If it happens again copy the report and send it to us."
 
 
-# ---------------------------------------------------------------- the one worker of this Blender
-
-_worker: Worker | None = None
+# ---------------------------------------------------------------- a worker when there is work
 
 
-def submit(request: protocol.Request, interpreter: Interpreter, limits: Limits | None = None) -> None:
-    """Sends the request to the worker; starts one if there is none, it is dead or runs another Python."""
-    global _worker
-    if _worker is None or not _worker.alive or _worker.interpreter != interpreter:
-        stop()
-        _worker = Worker(interpreter)
-    _worker.limits = limits or Limits()
-    _worker.send(request)
+class Slot:
+    """A place for one worker: started by the first request, replaced when it is dead or runs another Python."""
 
+    def __init__(self) -> None:
+        self._worker: Worker | None = None
 
-def receive(timeout: float = 0.0) -> protocol.Event | None:
-    """The next event of the worker, or None when it has said nothing new within `timeout` seconds."""
-    return _worker.receive(timeout) if _worker else None
+    def submit(self, request: protocol.Request, interpreter: Interpreter, limits: Limits | None = None) -> None:
+        """Sends the request to the worker; starts one where there is none that can take it."""
+        if self._worker is None or not self._worker.alive or self._worker.interpreter != interpreter:
+            self.stop()
+            self._worker = Worker(interpreter)
+        self._worker.limits = limits or Limits()
+        self._worker.send(request)
 
+    def receive(self, timeout: float = 0.0) -> protocol.Event | None:
+        """The next event of the worker, or None when it has said nothing new within `timeout` seconds."""
+        return self._worker.receive(timeout) if self._worker else None
 
-def cancel(job: str) -> None:
-    if _worker:
-        _worker.send(protocol.CancelRequest(job))
+    def cancel(self, job: str) -> None:
+        if self._worker:
+            self._worker.send(protocol.CancelRequest(job))
 
+    @property
+    def worker(self) -> Worker | None:
+        """The worker, as long as it lives."""
+        return self._worker if self._worker and self._worker.alive else None
 
-def worker_pid() -> int | None:
-    return _worker.pid if _worker and _worker.alive else None
-
-
-def stop() -> None:
-    """Ends the worker, if there is one. The next job starts a new one."""
-    global _worker
-    if _worker:
-        _worker.stop()
-        _worker = None
+    def stop(self) -> None:
+        """Ends the worker, if there is one. The next request starts a new one."""
+        if self._worker:
+            self._worker.stop()
+            self._worker = None

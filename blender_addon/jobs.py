@@ -1,4 +1,4 @@
-"""The one job at a time: started, pumped, cancelled, reported.
+"""Jobs: started, pumped, cancelled, reported. One at a time in each of two lanes, so that a training stops no painting.
 
 A job is a chain of small steps. `_step` makes one: first the job's own generator (what comes before the request, such
 as a render; what a result needs, such as new images), then the worker. Two callers step: a timer, which stops after a
@@ -19,13 +19,14 @@ from typing import Literal
 
 import bpy
 
-from . import engine_client
-from .engine_client import EngineError, Interpreter, Limits, protocol
+from .engine_client import EngineError, Interpreter, Limits, Slot, protocol
 
 BUDGET = 0.005
 """Seconds of one timer call: half a frame at 100 Hz, so that nobody feels it."""
 INTERVAL = 0.05
 """Seconds between two timer calls."""
+PARTING = 5.0
+"""Seconds that closing Blender may take longer. A training hears of a wish to stop once a second, then it writes."""
 LIMITS = Limits()
 SHOWN_IN = {"IMAGE_EDITOR": "UI", "VIEW_3D": "UI", "PROPERTIES": "WINDOW", "PREFERENCES": "WINDOW"}
 """The editors that show a job, and in which of their regions: drawing a whole viewport for a progress bar is dear."""
@@ -53,8 +54,23 @@ class Report:
 
 
 @dataclass(eq=False)
+class Lane:
+    """One job at a time, and the worker that does it."""
+
+    slot: Slot = field(default_factory=Slot)
+    job: Job | None = None
+    """What runs now"""
+    report: Report | None = None
+    """How the last job ended"""
+
+
+PAINTING, TRAINING = Lane(), Lane()
+LANES = (PAINTING, TRAINING)
+
+
+@dataclass(eq=False)
 class Job:
-    """What runs now."""
+    """What is to be done."""
 
     title: str
     requests: Requests
@@ -64,7 +80,14 @@ class Job:
     on_end: Callable[[Report], None] | None = None
     limits: Limits | None = None
     """Other patience than usual."""
+    lane: Lane = PAINTING
+    stopped: str = "was cancelled"
+    """What Cancel does to it, as the report says it."""
+    outlives_file: bool = False
+    """What it makes has its place on disk: it goes on when another file is opened."""
     request: protocol.Request | None = None
+    asked: float = 0.0
+    """When the worker was asked, on the clock of time.monotonic"""
     work: Work | None = None
     fraction: float = 0.0
     stage: str = "Starting"
@@ -74,16 +97,12 @@ class Job:
     """What the artist should read when the job is over."""
 
 
-_job: Job | None = None
-_report: Report | None = None
+def current(lane: Lane = PAINTING) -> Job | None:
+    return lane.job
 
 
-def current() -> Job | None:
-    return _job
-
-
-def last_report() -> Report | None:
-    return _report
+def last_report(lane: Lane = PAINTING) -> Report | None:
+    return lane.report
 
 
 def start(job: Job) -> None:
@@ -92,10 +111,11 @@ def start(job: Job) -> None:
     The first step is made here: checks that cost nothing answer at once, and a render needs the operator's context.
     """
     _begin(job)
-    _step()
-    if _report is not None:
-        _raise(_report)
-    bpy.app.handlers.load_pre.append(_file_closes)
+    _step(job.lane)
+    if job.lane.report is not None:
+        _raise(job.lane.report)
+    if _file_closes not in bpy.app.handlers.load_pre:
+        bpy.app.handlers.load_pre.append(_file_closes)
     if not bpy.app.timers.is_registered(_tick):
         bpy.app.timers.register(_tick, first_interval=0.0, persistent=True)
 
@@ -103,70 +123,90 @@ def start(job: Job) -> None:
 def run(job: Job) -> Report:
     """Starts the job and blocks until it has ended. Raises EngineError when it failed."""
     _begin(job)
-    while _job is job:
-        _step(wait=0.05)
-    assert _report is not None
-    _raise(_report)
-    return _report
+    while job.lane.job is job:
+        _step(job.lane, wait=0.05)
+    assert job.lane.report is not None
+    _raise(job.lane.report)
+    return job.lane.report
 
 
-def cancel() -> None:
-    """Asks the job to stop; it ends as cancelled within `LIMITS.cancel` seconds."""
-    if _job and not _job.cancelling:
-        _job.cancelling = True
-        _job.stage = "Cancelling"
-        if _job.request is not None:
-            engine_client.cancel(_job.request.job)
+def cancel(lane: Lane = PAINTING) -> None:
+    """Asks the job to stop; it ends as cancelled within its `limits.cancel` seconds."""
+    job = lane.job
+    if job and not job.cancelling:
+        job.cancelling = True
+        job.stage = "Cancelling"
+        if job.request is not None:
+            lane.slot.cancel(job.request.job)
 
 
 def stop() -> None:
-    """Ends job, timer and worker: the add-on goes."""
-    if _job:
-        _end(Report("WARNING", f"{_job.title} was ended: the add-on was disabled."))
+    """Ends jobs, timer and workers: the add-on goes."""
+    _part()
+    for lane in LANES:
+        if lane.job:
+            _end(lane, Report("WARNING", f"{lane.job.title} was ended: the add-on was disabled."))
+        lane.slot.stop()
     if bpy.app.timers.is_registered(_tick):
         bpy.app.timers.unregister(_tick)
-    engine_client.stop()
+
+
+def _part() -> None:
+    """Jobs that can go on another day get a moment to keep where they are: Blender may be closing."""
+    lasting = [lane for lane in LANES if lane.job and lane.job.outlives_file]
+    end = time.monotonic() + PARTING
+    for lane in lasting:
+        cancel(lane)
+    for lane in lasting:
+        while lane.job is not None and time.monotonic() < end:
+            _step(lane, wait=0.05)
 
 
 # ---------------------------------------------------------------- one step
 
 
 def _begin(job: Job) -> None:
-    global _job, _report
-    if _job is not None:
-        raise EngineError(f"{_job.title} is still running.", "Wait for it or press Cancel, then start again.")
-    _job, _report = job, None
+    lane = job.lane
+    if lane.job is not None:
+        raise EngineError(f"{lane.job.title} is still running.", "Wait for it or press Cancel, then start again.")
+    lane.job, lane.report = job, None
 
 
 def _tick() -> float | None:
     """The timer: steps until its time is used up or nothing is left to do at the moment."""
     end = time.perf_counter() + BUDGET
-    shown = (_job.fraction, _job.stage) if _job else None
-    while _job is not None and _step() and time.perf_counter() < end:
-        pass
-    if _job is None or shown != (_job.fraction, _job.stage):
+    before = _shown()
+    for lane in LANES:
+        while lane.job is not None and _step(lane) and time.perf_counter() < end:
+            pass
+    if before != _shown():
         redraw()
-    return INTERVAL if _job is not None else None
+    return INTERVAL if any(lane.job for lane in LANES) else None
 
 
-def _step(wait: float = 0.0) -> bool:
-    """One small step of the job. False when it is Blender's turn."""
-    assert _job is not None
+def _shown() -> list[tuple[float, str] | None]:
+    """What panels show of the jobs."""
+    return [(lane.job.fraction, lane.job.stage) if lane.job else None for lane in LANES]
+
+
+def _step(lane: Lane, wait: float = 0.0) -> bool:
+    """One small step of the lane's job. False when it is Blender's turn."""
+    assert lane.job is not None
     again = understood = False
     try:
-        again = _advance(_job, wait)
+        again = _advance(lane.job, wait)
         understood = True
     except EngineError as error:
         understood = True
-        _break_off(Report("ERROR", error.message, error.fix))
+        _break_off(lane, Report("ERROR", error.message, error.fix))
     except KeyboardInterrupt:
         understood = True
-        _break_off(Report("WARNING", f"{_job.title} was interrupted."))
+        _break_off(lane, Report("WARNING", f"{lane.job.title} was interrupted."))
         raise
     finally:
         if not understood:
             # A mistake of ours surfaces in the console as any other does; but nobody waits for this job any more.
-            _break_off(_defect())
+            _break_off(lane, _defect())
     return again
 
 
@@ -177,7 +217,7 @@ def _advance(job: Job, wait: float) -> bool:
     if job.request is None:
         _ask(job, wait)
         return False
-    event = engine_client.receive(wait)
+    event = job.lane.slot.receive(wait)
     if event is not None and getattr(event, "job", job.request.job) == job.request.job:
         _hear(job, event)
     return event is not None
@@ -195,31 +235,46 @@ def _go_on(job: Job, wait: float) -> None:
 
 def _ask(job: Job, wait: float) -> None:
     if job.cancelling:
-        _end(Report("WARNING", f"{job.title} was cancelled."))
+        _end(job.lane, Report("WARNING", f"{job.title} {job.stopped}."))
         return
     job.request = next(job.requests)
     if job.request is None:
         time.sleep(wait)
     else:
-        engine_client.submit(job.request, job.interpreter, job.limits or LIMITS)
+        job.asked = time.monotonic()
+        job.lane.slot.submit(job.request, job.interpreter, job.limits or LIMITS)
 
 
 def _hear(job: Job, event: protocol.Event) -> None:
     if isinstance(event, protocol.Progress):
         job.fraction = event.fraction
         job.stage = job.stage if job.cancelling else event.stage
+    elif isinstance(event, protocol.TrainStep):
+        job.on_event(event)
+        _hear_step(job, event)
     elif isinstance(event, protocol.SourceFailed):
         job.notes.append(f"{event.message} {event.fix}")
     elif isinstance(event, protocol.LAST_WORDS):
-        _end(_ending(job, event))
+        _end(job.lane, _ending(job, event))
     else:
         job.work = job.on_event(event)
         job.delivered = job.delivered or not isinstance(event, protocol.Ready)
 
 
+def _hear_step(job: Job, event: protocol.TrainStep) -> None:
+    passed, left = time.monotonic() - job.asked, event.seconds_left
+    job.fraction = passed / max(passed + left, 1e-9)
+    stage = f"Step {event.step}, {_duration(left)} left"
+    job.stage = job.stage if job.cancelling else stage
+
+
+def _duration(seconds: float) -> str:
+    return f"{max(seconds, 1):.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+
+
 def _ending(job: Job, event: protocol.Event) -> Report:
     if isinstance(event, protocol.Cancelled) or (job.cancelling and not job.delivered):
-        return Report("WARNING", f"{job.title} was cancelled.")
+        return Report("WARNING", f"{job.title} {job.stopped}.")
     if isinstance(event, protocol.Failed):
         return Report("ERROR", event.message, event.fix, event.report)
     if job.notes and not job.delivered:
@@ -232,17 +287,16 @@ def _defect() -> Report:
     return Report("ERROR", "Pentimento made a mistake.", fix, traceback.format_exc())
 
 
-def _break_off(report: Report) -> None:
+def _break_off(lane: Lane, report: Report) -> None:
     """Ends the job from our side. A worker that is still at it is ended too: the next job starts a new one."""
-    if _job is not None and _job.request is not None:
-        engine_client.stop()
-    _end(report)
+    if lane.job is not None and lane.job.request is not None:
+        lane.slot.stop()
+    _end(lane, report)
 
 
-def _end(report: Report) -> None:
-    global _job, _report
-    job, _job, _report = _job, None, report
-    if _file_closes in bpy.app.handlers.load_pre:
+def _end(lane: Lane, report: Report) -> None:
+    job, lane.job, lane.report = lane.job, None, report
+    if not any(lane.job for lane in LANES) and _file_closes in bpy.app.handlers.load_pre:
         bpy.app.handlers.load_pre.remove(_file_closes)
     if job is not None:
         for generator in (job.work, job.requests):
@@ -260,8 +314,9 @@ def _raise(report: Report) -> None:
 @bpy.app.handlers.persistent
 def _file_closes(*_: object) -> None:
     """Another file is opened: results have no place any more."""
-    if _job:
-        _break_off(Report("WARNING", f"{_job.title} was ended: another file was opened."))
+    for lane in LANES:
+        if lane.job and not lane.job.outlives_file:
+            _break_off(lane, Report("WARNING", f"{lane.job.title} was ended: another file was opened."))
 
 
 def redraw() -> None:

@@ -1,18 +1,20 @@
 """What the buttons do. `execute` blocks until the result is there; `invoke` starts the job and returns."""
 
 # Blender wants properties as annotations (real ones: it does not evaluate strings), and no stub knows all its classes.
-# mypy: disable-error-code="valid-type, union-attr, attr-defined, misc, override, arg-type"
+# mypy: disable-error-code="valid-type, union-attr, attr-defined, misc, override, arg-type, return-value"
 # ruff: noqa: RUF012
 
 import functools
+import json
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import bpy
 
-from . import jobs, preferences, props, scene_io
+from . import jobs, preferences, props, scene_io, training
 from .engine_client import EngineError, protocol
 
 Answer = set[str]
@@ -87,8 +89,10 @@ def image_job(context: bpy.types.Context, name: str, blocking: bool) -> jobs.Job
     image = scene_io.original_of(scene_io.find_image(name) if name else scene_io.active_image(context))
     scene_io.check(image)
     chosen = props.settings(context)
-    style = props.chosen_style(chosen).name
-    requests = _image_requests(image.name, _view_scene(context), props.stylize_settings(chosen, chosen.tileable))
+    style = props.look_name(chosen)
+    masks = scene_io.masks_of(chosen, image)
+    how = props.stylize_settings(chosen, is_render=False)
+    requests = _image_requests(image.name, _view_scene(context), how, masks)
     material = scene_io.active_material(context)
     apply = functools.partial(scene_io.add_layers, image=image.name, material=material, style=style)
     return _job(f"Stylize {image.name}", requests, apply, blocking)
@@ -97,9 +101,11 @@ def image_job(context: bpy.types.Context, name: str, blocking: bool) -> jobs.Job
 def render_job(context: bpy.types.Context, filepath: str, blocking: bool) -> jobs.Job:
     """Paints the EXR, or a new render of the current frame."""
     chosen, scene = props.settings(context), context.scene.name
-    style = props.chosen_style(chosen).name
+    style = props.look_name(chosen)
     given = Path(bpy.path.abspath(filepath)) if filepath else None
-    how = props.stylize_settings(chosen, tileable=False)
+    how = props.stylize_settings(chosen, is_render=True)
+    if given is None:
+        scene_io.check_mattes(context.scene, [part.matte for part in how.styles])
     requests = _render_requests(scene, given, _view_scene(context), how, blocking)
     return _job("Stylize Render", requests, functools.partial(scene_io.add_render, scene=scene, style=style), blocking)
 
@@ -121,8 +127,12 @@ def _remember(title: str, report: jobs.Report) -> None:
             bpy.ops.ed.undo_push(message=title)
 
 
-def _image_requests(image: str, view_of: str, how: protocol.StylizeSettings) -> jobs.Requests:
+def _image_requests(image: str, view_of: str, how: protocol.StylizeSettings, masks: list[str]) -> jobs.Requests:
     with _scratch() as folder:
+        files = yield from scene_io.write_pictures(filter(None, masks), Path(folder, "masks"))
+        where = iter(files)
+        parts = (replace(part, matte=next(where) if mask else "") for part, mask in zip(how.styles, masks, strict=True))
+        how = replace(how, styles=tuple(parts))
         source = scene_io.gather(scene_io.find_image(image), folder)
         view = _view(view_of, folder) if source.encoding == "linear" else None
         yield props.stylize_request(source, how, folder, "pixels", view)
@@ -212,6 +222,244 @@ class CheckPython(JobOperator, bpy.types.Operator):
         return preferences.check_job()
 
 
+# ---------------------------------------------------------------- mixing
+
+
+class AddStyle(bpy.types.Operator):
+    """Mix another style in"""
+
+    bl_idname = "pentimento.add_style"
+    bl_label = "Add Style"
+    bl_options = {"REGISTER", "UNDO"}
+
+    def execute(self, context: bpy.types.Context) -> Answer:
+        chosen = props.settings(context)
+        used = {props.chosen_style(part).name for part in props.all_styles(chosen)} if props.styles() else set()
+        unused = (style.name for style in props.styles() if style.name not in used)
+        chosen.mixed.add().style_name = next(unused, "")
+        return {"FINISHED"}
+
+
+class RemoveStyle(bpy.types.Operator):
+    """Take this style out of the mix"""
+
+    bl_idname = "pentimento.remove_style"
+    bl_label = "Remove Style"
+    bl_options = {"REGISTER", "UNDO"}
+
+    index: bpy.props.IntProperty(min=0, options={"SKIP_SAVE"})
+
+    def execute(self, context: bpy.types.Context) -> Answer:
+        props.settings(context).mixed.remove(self.index)
+        return {"FINISHED"}
+
+
+# ---------------------------------------------------------------- training
+
+
+class AddStylePicture(bpy.types.Operator):
+    """Add a picture of the hand that the style is to learn: the image in view, or one to be chosen in the list"""
+
+    bl_idname = "pentimento.add_style_picture"
+    bl_label = "Add Style Picture"
+    bl_options = {"REGISTER", "UNDO"}
+
+    def execute(self, context: bpy.types.Context) -> Answer:
+        pictures, seen = props.training_settings(context).pictures, scene_io.image_in_view(context)
+        fits = seen is not None and seen.type not in scene_io.RENDERS and not seen.get(scene_io.ROLE)
+        known = [picture.image for picture in pictures]
+        pictures.add().image = seen if fits and seen not in known else None
+        return {"FINISHED"}
+
+
+class OpenStylePictures(bpy.types.Operator):
+    """Open pictures of the hand that the style is to learn"""
+
+    bl_idname = "pentimento.open_style_pictures"
+    bl_label = "Open Style Pictures"
+    bl_options = {"REGISTER", "UNDO"}
+
+    directory: bpy.props.StringProperty(subtype="DIR_PATH", options={"SKIP_SAVE"})
+    files: bpy.props.CollectionProperty(type=bpy.types.OperatorFileListElement, options={"SKIP_SAVE"})
+    filter_image: bpy.props.BoolProperty(default=True, options={"HIDDEN"})
+    filter_folder: bpy.props.BoolProperty(default=True, options={"HIDDEN"})
+
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> Answer:
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self, context: bpy.types.Context) -> Answer:
+        pictures = props.training_settings(context).pictures
+        for file in self.files:
+            try:
+                image = bpy.data.images.load(str(Path(self.directory, file.name)), check_existing=True)
+            except RuntimeError as error:  # says which file, and what is wrong with it
+                self.report({"ERROR"}, str(error))
+                return {"CANCELLED"}
+            if image not in [picture.image for picture in pictures]:
+                pictures.add().image = image
+        return {"FINISHED"}
+
+
+class RemoveStylePicture(bpy.types.Operator):
+    """Leave this picture out"""
+
+    bl_idname = "pentimento.remove_style_picture"
+    bl_label = "Remove Style Picture"
+    bl_options = {"REGISTER", "UNDO"}
+
+    index: bpy.props.IntProperty(min=0, options={"SKIP_SAVE"})
+
+    def execute(self, context: bpy.types.Context) -> Answer:
+        props.training_settings(context).pictures.remove(self.index)
+        return {"FINISHED"}
+
+
+class TrainingOperator(JobOperator):
+    """Trains in a lane and a worker of its own, so that painting goes on meanwhile."""
+
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        return jobs.current(jobs.TRAINING) is None
+
+
+PATIENCE = jobs.Limits(silence=60.0, cancel=60.0)
+"""One picture of the teacher takes up to half a minute on a busy computer; only then does it hear of a wish to stop."""
+
+
+def _training_job(name: str, out: Path, requests: jobs.Requests) -> jobs.Job:
+    python = preferences.training_interpreter()
+    training.watch(name, out)
+    return jobs.Job(
+        f"Training {name}",
+        requests,
+        training.take,
+        python,
+        limits=PATIENCE,
+        lane=jobs.TRAINING,
+        stopped="is paused: Resume goes on where it stopped",
+        outlives_file=True,
+    )
+
+
+class Train(TrainingOperator, bpy.types.Operator):
+    """Train a style from these pictures. You can go on working, and pause it at any time"""
+
+    bl_idname = "pentimento.train"
+    bl_label = "Train"
+
+    settings: bpy.props.StringProperty(
+        name="Settings", description="For scripts: more training settings, as JSON", options={"HIDDEN", "SKIP_SAVE"}
+    )
+
+    def job(self, context: bpy.types.Context, blocking: bool) -> jobs.Job:
+        preferences.training_interpreter()
+        plan = training.plan(context, json.loads(self.settings or "{}"))
+        return _training_job(plan.config["name"], plan.out, training.requests(plan))
+
+
+class ResumeTraining(TrainingOperator, bpy.types.Operator):
+    """Go on with this training where it stopped"""
+
+    bl_idname = "pentimento.resume_training"
+    bl_label = "Resume"
+
+    name: bpy.props.StringProperty(options={"SKIP_SAVE"})
+
+    def job(self, context: bpy.types.Context, blocking: bool) -> jobs.Job:
+        found = training.find_unfinished(self.name)
+        return _training_job(found.name, Path(found.request.out), training.resume_requests(found))
+
+
+class PauseTraining(bpy.types.Operator):
+    """Stop for now. Everything is kept; Resume goes on, today or another day"""
+
+    bl_idname = "pentimento.pause_training"
+    bl_label = "Pause"
+
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        return _training_request() is not None
+
+    def execute(self, _context: bpy.types.Context) -> Answer:
+        jobs.cancel(jobs.TRAINING)
+        return {"FINISHED"}
+
+
+class StopTraining(bpy.types.Operator):
+    """Finish now: the style is made from what has been learned so far"""
+
+    bl_idname = "pentimento.stop_training"
+    bl_label = "Stop"
+
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        return _training_request() is not None
+
+    def execute(self, _context: bpy.types.Context) -> Answer:
+        request = _training_request()
+        if request is not None:
+            training.finish_now(request)
+        return {"FINISHED"}
+
+
+def _training_request() -> protocol.TrainRequest | None:
+    job = jobs.current(jobs.TRAINING)
+    return job.request if job and isinstance(job.request, protocol.TrainRequest) else None
+
+
+class DiscardTraining(JobOperator, bpy.types.Operator):
+    """Throw this unfinished training away"""
+
+    bl_idname = "pentimento.discard_training"
+    bl_label = "Discard"
+
+    name: bpy.props.StringProperty(options={"SKIP_SAVE"})
+
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        return jobs.current(jobs.TRAINING) is None
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> Answer:
+        return context.window_manager.invoke_confirm(self, event)
+
+    def execute(self, _context: bpy.types.Context) -> Answer:
+        return self._report(lambda: training.discard(training.find_unfinished(self.name)))
+
+
+class ShowTraining(bpy.types.Operator):
+    """Show it large in an Image Editor"""
+
+    bl_idname = "pentimento.show_training"
+    bl_label = "Show in Image Editor"
+
+    image: bpy.props.StringProperty(options={"SKIP_SAVE"})
+
+    def execute(self, context: bpy.types.Context) -> Answer:
+        areas = [context.area, *context.screen.areas] if context.screen else []
+        editor = next((area for area in areas if area and area.type == "IMAGE_EDITOR"), None)
+        image = training.image_of(self.image)
+        if editor is None or image is None:
+            self.report({"WARNING"}, "Open an Image Editor beside this one.")
+            return {"CANCELLED"}
+        editor.spaces.active.image = image
+        return {"FINISHED"}
+
+
+class CopySetup(bpy.types.Operator):
+    """Copy the commands that make a Python for training; paste them into a terminal"""
+
+    bl_idname = "pentimento.copy_setup"
+    bl_label = "Copy Commands"
+
+    def execute(self, context: bpy.types.Context) -> Answer:
+        context.window_manager.clipboard = preferences.setup_commands()
+        return {"FINISHED"}
+
+
+# ---------------------------------------------------------------- the rest
+
+
 class Cancel(bpy.types.Operator):
     """Stop the running job. Everything stays as it was"""
 
@@ -229,14 +477,13 @@ class CopyReport(bpy.types.Operator):
     bl_idname = "pentimento.copy_report"
     bl_label = "Copy Report"
 
-    @classmethod
-    def poll(cls, _context: bpy.types.Context) -> bool:
-        return jobs.last_report() is not None
+    training: bpy.props.BoolProperty(name="Of the Training", options={"SKIP_SAVE"})
 
     def execute(self, context: bpy.types.Context) -> Answer:
-        report = jobs.last_report()
-        if report is not None:
-            context.window_manager.clipboard = report.text
+        report = jobs.last_report(jobs.TRAINING if self.training else jobs.PAINTING)
+        if report is None:
+            return {"CANCELLED"}
+        context.window_manager.clipboard = report.text
         return {"FINISHED"}
 
 
@@ -251,7 +498,27 @@ class RefreshStyles(bpy.types.Operator):
         return {"FINISHED"}
 
 
-CLASSES = (StylizeImage, StylizeRender, ImportStyle, CheckPython, Cancel, CopyReport, RefreshStyles)
+CLASSES = (
+    StylizeImage,
+    StylizeRender,
+    ImportStyle,
+    CheckPython,
+    AddStyle,
+    RemoveStyle,
+    AddStylePicture,
+    OpenStylePictures,
+    RemoveStylePicture,
+    Train,
+    ResumeTraining,
+    PauseTraining,
+    StopTraining,
+    DiscardTraining,
+    ShowTraining,
+    CopySetup,
+    Cancel,
+    CopyReport,
+    RefreshStyles,
+)
 
 
 def register() -> None:

@@ -1,7 +1,7 @@
-"""What the artist sees: one panel, in the Image Editor, the 3D viewport and the render properties."""
+"""What the artist sees: painting, mixing and training, in the editors where the pictures are."""
 
 # Blender's stubs know neither what exists at run time nor the kinds of nodes.
-# mypy: disable-error-code="union-attr, arg-type"
+# mypy: disable-error-code="union-attr, arg-type, misc"
 # ruff: noqa: RUF012
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import bpy
 
-from . import compat, jobs, props, scene_io
+from . import compat, jobs, props, scene_io, training
 
 
 class PentimentoPanel:
@@ -131,18 +131,249 @@ def _draw_progress(layout: bpy.types.UILayout) -> None:
     row.operator("pentimento.cancel", icon="CANCEL")
 
 
+# ---------------------------------------------------------------- mixing
+
+
+class MixingPanel:
+    """Several styles in one picture, whose colours they take, how much they vary."""
+
+    bl_label = "Mixing"
+    bl_category = "Pentimento"
+    bl_options = {"DEFAULT_CLOSED"}
+    paints_renders = False
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout: bpy.types.UILayout = self.layout  # type: ignore[attr-defined]
+        layout.enabled = jobs.current() is None
+        chosen = props.settings(context)
+        for number, part in enumerate(props.all_styles(chosen)):
+            _draw_part(layout, part, number - 1, bool(chosen.mixed), self.paints_renders)
+        layout.operator("pentimento.add_style", icon="ADD")
+        column = layout.column()
+        column.use_property_split = True
+        column.use_property_decorate = False
+        column.prop(chosen, "palette")
+        column.prop(chosen, "diversity")
+
+
+def _draw_part(
+    layout: bpy.types.UILayout, part: props.StyleChoice, index: int, is_mix: bool, paints_renders: bool
+) -> None:
+    """One style: how much of it, and where. The first is the one in the picker; it stays."""
+    column = layout.box().column(align=True)
+    row = column.row(align=True)
+    row.prop(part, "style", text="")
+    if index >= 0:
+        row.operator("pentimento.remove_style", text="", icon="X").index = index
+    if is_mix:
+        column.prop(part, "share", slider=True)
+    if paints_renders:
+        column.prop_search(part, "matte", bpy.data, "objects", icon="OBJECT_DATA")
+    else:
+        column.prop(part, "mask")
+
+
+class ImageMixingPanel(MixingPanel, bpy.types.Panel):
+    bl_idname = "PENTIMENTO_PT_image_mixing"
+    bl_parent_id = "PENTIMENTO_PT_image"
+    bl_space_type = "IMAGE_EDITOR"
+    bl_region_type = "UI"
+
+
+class ViewportMixingPanel(MixingPanel, bpy.types.Panel):
+    bl_idname = "PENTIMENTO_PT_view_mixing"
+    bl_parent_id = "PENTIMENTO_PT_view"
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+
+
+class RenderMixingPanel(MixingPanel, bpy.types.Panel):
+    bl_idname = "PENTIMENTO_PT_render_mixing"
+    bl_parent_id = "PENTIMENTO_PT_render"
+    bl_space_type = "PROPERTIES"
+    bl_region_type = "WINDOW"
+    bl_context = "render"
+    paints_renders = True
+
+
+# ---------------------------------------------------------------- training
+
+
+class TrainingPanel:
+    """A style of one's own: what it learns from, how long, and what it can do so far."""
+
+    bl_label = "Training"
+    bl_category = "Pentimento"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout: bpy.types.UILayout = self.layout  # type: ignore[attr-defined]
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        if jobs.current(jobs.TRAINING):
+            _draw_running(layout)
+        elif not props.preferences().can_train:
+            _draw_setup(layout, context)
+            return
+        else:
+            _draw_unfinished(layout, context)
+            _draw_training(layout, context)
+            _draw_report(layout, context, jobs.TRAINING)
+        _draw_view(layout, context)
+
+
+class ImageTrainingPanel(TrainingPanel, bpy.types.Panel):
+    bl_idname = "PENTIMENTO_PT_image_training"
+    bl_space_type = "IMAGE_EDITOR"
+    bl_region_type = "UI"
+
+
+class ViewportTrainingPanel(TrainingPanel, bpy.types.Panel):
+    bl_idname = "PENTIMENTO_PT_view_training"
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+
+
+class SignaturePanel:
+    """Whose work it is."""
+
+    bl_label = "Author and Licence"
+    bl_category = "Pentimento"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        return props.preferences().can_train
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout: bpy.types.UILayout = self.layout  # type: ignore[attr-defined]
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        layout.enabled = jobs.current(jobs.TRAINING) is None
+        layout.prop(props.training_settings(context), "author")
+        layout.prop(props.training_settings(context), "licence")
+
+
+class ImageSignaturePanel(SignaturePanel, bpy.types.Panel):
+    bl_idname = "PENTIMENTO_PT_image_signature"
+    bl_parent_id = "PENTIMENTO_PT_image_training"
+    bl_space_type = "IMAGE_EDITOR"
+    bl_region_type = "UI"
+
+
+class ViewportSignaturePanel(SignaturePanel, bpy.types.Panel):
+    bl_idname = "PENTIMENTO_PT_view_signature"
+    bl_parent_id = "PENTIMENTO_PT_view_training"
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+
+
+def _draw_setup(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    """What is missing before anything can be trained, in the order in which to do it."""
+    has_python = bool(props.preferences().python)
+    said = "The Python in the preferences cannot train" if has_python else "Training needs a Python with PyTorch"
+    column = layout.column(align=True)
+    _draw_text(column, context, f"{said}. Blender's own has none.", "INFO")
+    _draw_text(column, context, "1. Copy the commands that make one, and paste them into a terminal.", "BLANK1")
+    column.operator("pentimento.copy_setup", icon="COPYDOWN")
+    _draw_text(column, context, "2. Enter the path they print in the preferences.", "BLANK1")
+    column.operator("preferences.addon_show", icon="PREFERENCES", text="Open Preferences").module = props.PACKAGE
+    if has_python:
+        _draw_text(column, context, "3. Is everything installed? Then check it again.", "BLANK1")
+        column.operator("pentimento.check_python", icon="CHECKMARK")
+
+
+def _draw_unfinished(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    for found in training.unfinished():
+        box = layout.box().column(align=True)
+        _draw_text(box, context, f"{found.name} is unfinished.", "PAUSE")
+        row = box.row(align=True)
+        row.operator("pentimento.resume_training", icon="PLAY").name = found.name
+        row.operator("pentimento.discard_training", icon="TRASH", text="").name = found.name
+
+
+def _draw_training(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    chosen = props.training_settings(context)
+    layout.label(text="Style Pictures")
+    column = layout.column(align=True)
+    for index, picture in enumerate(chosen.pictures):
+        row = column.row(align=True)
+        row.prop(picture, "image", text="")
+        row.operator("pentimento.remove_style_picture", text="", icon="REMOVE").index = index
+    row = column.row(align=True)
+    row.operator("pentimento.add_style_picture", icon="ADD", text="Add")
+    row.operator("pentimento.open_style_pictures", icon="FILE_FOLDER", text="Open")
+    layout.prop(chosen, "content")
+    if chosen.content == "FOLDER":
+        layout.prop(chosen, "folder")
+    row = layout.row(align=True)
+    row.use_property_split = False
+    row.prop(chosen, "effort", expand=True)
+    _draw_text(layout.column(align=True), context, props.EFFORTS[chosen.effort].about, "TIME")
+    layout.prop(chosen, "name")
+    big = layout.column()
+    big.scale_y = 1.5
+    big.enabled = any(picture.image for picture in chosen.pictures)
+    name = training.style_name(chosen)
+    big.operator("pentimento.train", icon="BRUSH_DATA", text=f"Train {name}" if name else "No Style Picture")
+
+
+def _draw_running(layout: bpy.types.UILayout) -> None:
+    job = jobs.current(jobs.TRAINING)
+    assert job is not None
+    column = layout.column()
+    column.label(text=job.title)
+    compat.progress(column, job.fraction, job.stage)
+    row = column.row(align=True)
+    row.enabled = not job.cancelling
+    row.operator("pentimento.pause_training", icon="PAUSE")
+    stop = row.row()
+    stop.enabled = bool(training.view and training.view.losses)  # before the first step there is nothing to finish
+    stop.operator("pentimento.stop_training", icon="CHECKMARK", text="Finish Now")
+
+
+def _draw_view(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    """What the training that runs, or ran last, can do, and its curves in the colours of their names."""
+    seen = training.view
+    if seen is None:
+        return
+    for found in seen.findings:
+        box = layout.box().column(align=True)
+        _draw_text(box, context, f"{found.symptom.capitalize()}: {found.evidence}", "ERROR")
+        _draw_text(box, context, f"{found.done} {found.advice}".strip(), "BLANK1")
+    _draw_image(layout, training.PREVIEW, f"{seen.name}, {seen.caption}" if seen.caption else "")
+    _draw_image(layout, training.CURVES, "Losses, each in its own range" if seen.losses else "")
+    names = layout.grid_flow(columns=2, align=True)
+    for number, (term, points) in enumerate(seen.losses.items(), 1):
+        names.label(text=f"{term} {points[-1][1]:.3g}", icon=f"COLLECTION_COLOR_{min(number, 8):02d}")
+
+
+def _draw_image(layout: bpy.types.UILayout, role: str, title: str) -> None:
+    """One of the two images, as large as a panel shows it; nothing before it is there."""
+    image = training.image_of(role)
+    if image is None or image.preview is None or not title:
+        return
+    row = layout.row()
+    row.label(text=title)
+    row.operator("pentimento.show_training", text="", icon="FULLSCREEN_ENTER").image = role
+    layout.template_icon(icon_value=image.preview.icon_id, scale=10)
+
+
+# ---------------------------------------------------------------- text
+
+
 ICONS = {"INFO": "CHECKMARK", "WARNING": "INFO", "ERROR": "ERROR"}
 
 
-def _draw_report(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
-    report = jobs.last_report()
+def _draw_report(layout: bpy.types.UILayout, context: bpy.types.Context, lane: jobs.Lane = jobs.PAINTING) -> None:
+    report = jobs.last_report(lane)
     if report is None:
         return
     box = layout.box().column(align=True)
     _draw_text(box, context, report.message, ICONS[report.level])
     for line in report.fix.splitlines():
         _draw_text(box, context, line, "BLANK1")
-    box.operator("pentimento.copy_report", icon="COPYDOWN")
+    box.operator("pentimento.copy_report", icon="COPYDOWN").training = lane is jobs.TRAINING
 
 
 def _draw_findings(layout: bpy.types.UILayout, context: bpy.types.Context, image: bpy.types.Image) -> None:
@@ -173,7 +404,18 @@ def _draw_text(layout: bpy.types.UILayout, context: bpy.types.Context, text: str
         layout.label(text=line, icon=icon if number == 0 else "BLANK1")
 
 
-CLASSES = (ImageEditorPanel, ViewportPanel, RenderPanel)
+CLASSES = (
+    ImageEditorPanel,
+    ViewportPanel,
+    RenderPanel,
+    ImageMixingPanel,
+    ViewportMixingPanel,
+    RenderMixingPanel,
+    ImageTrainingPanel,
+    ViewportTrainingPanel,
+    ImageSignaturePanel,
+    ViewportSignaturePanel,
+)
 
 
 def register() -> None:

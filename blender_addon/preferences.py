@@ -3,6 +3,8 @@
 # Blender wants properties as annotations (real ones: it does not evaluate strings).
 # mypy: disable-error-code="valid-type, union-attr"
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import bpy
@@ -12,12 +14,38 @@ from .engine_client import EngineError, Interpreter, Limits, blender_python, pro
 
 PATIENCE = Limits(ready=20.0, silence=20.0)
 """A program that is no Python at all says nothing for ever; importing torch from a cold disk takes its time."""
+NEEDED = ("torch", "onnx", "safetensors")
+SETUP = "Make one with the commands that the Training panel copies, then enter it in the add-on's preferences."
+PACKAGES = ("numpy", "pillow", "onnxruntime", "openexr", "torch", "onnx", "safetensors")
 
 
 def interpreter() -> Interpreter:
     """The Python that runs the worker: the chosen one with its own packages, else Blender's with ours."""
     chosen = props.preferences().python
     return Interpreter(bpy.path.abspath(chosen)) if chosen else blender_python()
+
+
+def training_interpreter() -> Interpreter:
+    """The Python that trains. Raises EngineError where the last check found none."""
+    if props.preferences().can_train:
+        return interpreter()
+    if not props.preferences().python:
+        raise EngineError("Training needs a Python with PyTorch.", SETUP)
+    raise EngineError(
+        f"The Python in the add-on's preferences cannot train: it lacks one of {', '.join(NEEDED)}.",
+        "Install them there, then press Check Python in the preferences.",
+    )
+
+
+def setup_commands() -> str:
+    """Two lines for a terminal that make a Python for training, and the path to enter then."""
+    folder = Path.home() / "pentimento-python"
+    maker, program = ("py", "Scripts\\python.exe") if sys.platform == "win32" else ("python3", "bin/python")
+    python = f'"{folder / program}"'
+    return (
+        f'{maker} -m venv "{folder}"\n{python} -m pip install {" ".join(PACKAGES)}\n'
+        f"echo Enter this in the preferences of Pentimento: {python}\n"
+    )
 
 
 def check_job() -> jobs.Job:
@@ -33,6 +61,7 @@ def _check_requests() -> jobs.Requests:
 def _keep_verdict(event: protocol.Event) -> None:
     if isinstance(event, protocol.Checked):
         props.preferences().verdict = verdict(event)
+        props.preferences().can_train = event.training
 
 
 def _keep_failure(report: jobs.Report) -> None:
@@ -53,7 +82,7 @@ def _and(words: list[str]) -> str:
 
 def _python_changed(preferences: Any, _context: Any) -> None:
     """Checks the Python as soon as it is entered, without waiting for the answer."""
-    preferences.verdict = ""
+    preferences.verdict, preferences.can_train = "", False
     try:
         (jobs.run if bpy.app.background else jobs.start)(check_job())
     except EngineError as error:
@@ -74,6 +103,7 @@ class PentimentoPreferences(bpy.types.AddonPreferences):
         update=_python_changed,
     )
     verdict: bpy.props.StringProperty(name="What this Python can do", options={"SKIP_SAVE"})
+    can_train: bpy.props.BoolProperty(name="Can train", description="What the last check found", options={"HIDDEN"})
     styles_folder: bpy.props.StringProperty(
         name="Styles Folder",
         description="Where imported and trained styles are kept. Empty: a folder of the add-on's own",

@@ -39,6 +39,51 @@ COLOURS = (
 )
 
 
+CONTENTS = (
+    ("FRAMES", "This Scene's Frames", "What the scene has rendered: the files of its output path, up to 64 of them"),
+    ("FOLDER", "Folder", "All pictures in a folder and the folders in it"),
+    ("IMAGES", "Open Images", "Every texture that is open in this file, without the style pictures and our results"),
+)
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long to train."""
+
+    budget: float
+    """Seconds for everything, the style included that stands at the end"""
+    steps: int
+    """More it never does: a fast computer is done before its time is over."""
+    preview_every: int
+    about: str
+    """What to expect"""
+
+
+EFFORTS = {
+    # By the seconds measured on one processor core: a third of the time for the teacher's pictures, then .2 s for each
+    # of the first three quarters of the steps and .45 s for the last (README.md of the benchmarks).
+    "QUICK": Effort(
+        300,
+        1000,
+        50,
+        "At most 5 minutes. About 700 steps on one processor core: palette and soft strokes, "
+        "enough to see whether a painting suits.",
+    ),
+    "STANDARD": Effort(
+        900,
+        3200,
+        100,
+        "At most 15 minutes. About 2,200 steps on one processor core: whole strokes.",
+    ),
+    "FINE": Effort(
+        3600,
+        12000,
+        250,
+        "At most 60 minutes. About 11,000 steps on one processor core: sharper strokes, clearer forms.",
+    ),
+}
+
+
 # ---------------------------------------------------------------- styles
 
 
@@ -59,6 +104,7 @@ class Style:
 _styles: tuple[Style, ...] | None = None
 _items: list[tuple[str, str, str, int, int]] = []
 """Blender keeps no copy of the strings of a dynamic enum: they must live as long as it shows them."""
+_palette_items: list[tuple[str, str, str, int, int]] = []
 _previews: Any = None
 
 
@@ -82,6 +128,7 @@ def refresh_styles() -> None:
     global _styles
     _styles = None
     _items.clear()
+    _palette_items.clear()
     free_previews()
 
 
@@ -129,6 +176,23 @@ def _set_style(chosen: Any, number: int) -> None:
     chosen.style_name = styles()[number].name
 
 
+def palette_items(_settings: Any, _context: Any) -> list[tuple[str, str, str, int, int]]:
+    """Their own colours first, then every style."""
+    if not _palette_items:
+        _palette_items.append(("OWN", "Its Own", "Every style keeps the colours of its painting", 0, 0))
+        _palette_items.extend(_item(style, number) for number, style in enumerate(styles(), 1))
+    return _palette_items
+
+
+def _get_palette(chosen: Any) -> int:
+    names = [style.name for style in styles()]
+    return 1 + names.index(chosen.palette_name) if chosen.palette_name in names else 0
+
+
+def _set_palette(chosen: Any, number: int) -> None:
+    chosen.palette_name = styles()[number - 1].name if number else ""
+
+
 def _icon(style: Style) -> int:
     """The preview picture, loaded by Blender when it first draws it. There is nothing to draw in background."""
     global _previews
@@ -148,13 +212,58 @@ def style_of(name: str) -> Style | None:
 # ---------------------------------------------------------------- settings
 
 
-class PentimentoSettings(bpy.types.PropertyGroup):
-    """How to paint. One set per scene, saved with it."""
+class StyleChoice:
+    """A style: how much of it, and where."""
 
     style_name: bpy.props.StringProperty(options={"HIDDEN"})
     """What the file keeps: a name stays right when styles come and go, a place in a list does not."""
     style: bpy.props.EnumProperty(
         name="Style", description="The hand to paint with", items=style_items, get=_get_style, set=_set_style
+    )
+    share: bpy.props.FloatProperty(
+        name="Share",
+        description="How much of this style: only the ratio to the other shares in the same place matters",
+        default=0.5,
+        min=0.01,
+        max=1.0,
+        subtype="FACTOR",
+    )
+    matte: bpy.props.StringProperty(
+        name="Object",
+        description="Paint only this object, found by the render's Cryptomatte. "
+        "Empty: wherever no other style has an object of its own",
+    )
+    mask: bpy.props.PointerProperty(
+        name="Mask",
+        description="Paint only where this picture is white; it has the size of the texture. "
+        "Empty: wherever no other style has a mask of its own",
+        type=bpy.types.Image,
+    )
+
+
+class MixedStyle(StyleChoice, bpy.types.PropertyGroup):
+    """A further style of a mix."""
+
+
+class PentimentoSettings(StyleChoice, bpy.types.PropertyGroup):
+    """How to paint. One set per scene, saved with it. The style it chooses is the first of a mix."""
+
+    mixed: bpy.props.CollectionProperty(type=MixedStyle)
+    palette_name: bpy.props.StringProperty(options={"HIDDEN"})
+    palette: bpy.props.EnumProperty(
+        name="Palette",
+        description="Whose colours the strokes take",
+        items=palette_items,
+        get=_get_palette,
+        set=_set_palette,
+    )
+    diversity: bpy.props.FloatProperty(
+        name="Diversity",
+        description="How much strokes vary from place to place and from seed to seed: 0 not at all, 1 as trained",
+        default=1.0,
+        min=0.0,
+        max=1.5,
+        subtype="FACTOR",
     )
     strength: bpy.props.FloatProperty(
         name="Strength",
@@ -205,8 +314,44 @@ class PentimentoSettings(bpy.types.PropertyGroup):
     )
 
 
+class StylePicture(bpy.types.PropertyGroup):
+    """One picture of the hand that is wanted."""
+
+    image: bpy.props.PointerProperty(name="Style Picture", description="A picture of the hand", type=bpy.types.Image)
+
+
+class TrainingSettings(bpy.types.PropertyGroup):
+    """What to train a style from. One set per scene, saved with it."""
+
+    pictures: bpy.props.CollectionProperty(type=StylePicture)
+    content: bpy.props.EnumProperty(
+        name="Practise On",
+        description="What the style is practised on: the more like your own pictures, the better",
+        items=CONTENTS,
+        default="FRAMES",
+    )
+    folder: bpy.props.StringProperty(name="Folder", description="Renders, photos or textures", subtype="DIR_PATH")
+    effort: bpy.props.EnumProperty(
+        name="Effort",
+        description="How long to train",
+        items=tuple((name, name.title(), effort.about) for name, effort in EFFORTS.items()),
+        default="STANDARD",
+    )
+    name: bpy.props.StringProperty(
+        name="Name", description="What the style is called. Empty: the name of its first picture", maxlen=60
+    )
+    author: bpy.props.StringProperty(name="Author", description="Who painted the pictures, and who trained the style")
+    licence: bpy.props.StringProperty(
+        name="Licence", description="Of the pictures: what others may do with the style, such as CC0-1.0"
+    )
+
+
 def settings(context: bpy.types.Context) -> PentimentoSettings:
     return context.scene.pentimento
+
+
+def training_settings(context: bpy.types.Context) -> TrainingSettings:
+    return context.scene.pentimento_training
 
 
 def preferences() -> Any:
@@ -220,12 +365,12 @@ def new_job() -> str:
     return uuid.uuid4().hex
 
 
-def missing_style(chosen: PentimentoSettings) -> str:
+def missing_style(chosen: StyleChoice) -> str:
     """The name of a style that the file asks for and that is not installed here."""
     return "" if not chosen.style_name or style_of(chosen.style_name) else chosen.style_name
 
 
-def chosen_style(chosen: PentimentoSettings) -> Style:
+def chosen_style(chosen: StyleChoice) -> Style:
     if not styles():
         raise EngineError("No style is installed.", "Import a style in the Pentimento panel.")
     if missing := missing_style(chosen):
@@ -233,17 +378,63 @@ def chosen_style(chosen: PentimentoSettings) -> Style:
     return styles()[_get_style(chosen)]
 
 
-def stylize_settings(chosen: PentimentoSettings, tileable: bool) -> protocol.StylizeSettings:
-    """The panel as plain values. Names go by their order, so that the same choice gives the same recipe."""
+def chosen_palette(chosen: PentimentoSettings) -> Style | None:
+    """The style whose colours the others take; None where they keep their own."""
+    if chosen.palette_name and not style_of(chosen.palette_name):
+        raise EngineError(
+            f"The style {chosen.palette_name!r}, whose palette was chosen, is not installed.",
+            "Choose another palette, or import this style.",
+        )
+    return style_of(chosen.palette_name)
+
+
+def all_styles(chosen: PentimentoSettings) -> tuple[StyleChoice, ...]:
+    """The styles of the mix; the one in the picker is the first."""
+    return (chosen, *chosen.mixed)
+
+
+def look_name(chosen: PentimentoSettings) -> str:
+    """What results are named after, as the engine names them: `Starry Night, Metzinger in Wheat Field`."""
+    names = ", ".join(dict.fromkeys(chosen_style(part).name for part in all_styles(chosen)))
+    palette = chosen_palette(chosen)
+    return f"{names} in {palette.name}" if palette else names
+
+
+def stylize_settings(chosen: PentimentoSettings, is_render: bool) -> protocol.StylizeSettings:
+    """The panel as plain values. Names go by their order, so that the same choice gives the same recipe.
+
+    A render's styles name their objects; the masks of a texture are pictures that have yet to be written.
+    """
+    palette = chosen_palette(chosen)
     return protocol.StylizeSettings(
-        styles=(protocol.StyleShare(str(chosen_style(chosen).folder)),),
+        styles=tuple(_share(part, part.matte if is_render else "", chosen) for part in all_styles(chosen)),
+        palette=str(palette.folder) if palette else "",
         strength=chosen.strength,
         seed=chosen.seed,
+        diversity=chosen.diversity,
         stroke=chosen.stroke,
-        tileable=tileable,
+        tileable=chosen.tileable and not is_render,
         overlays=tuple(name for name, *_ in OVERLAYS if name in chosen.overlays),
         device=chosen.device,
     )
+
+
+def training_config(chosen: TrainingSettings, name: str) -> dict[str, Any]:
+    """The settings of the training that the panel knows."""
+    effort = EFFORTS[chosen.effort]
+    return {
+        "name": name,
+        "author": chosen.author,
+        "licence": chosen.licence,
+        "budget": effort.budget,
+        "steps": effort.steps,
+        "preview_every": effort.preview_every,
+    }
+
+
+def _share(part: StyleChoice, matte: str, chosen: PentimentoSettings) -> protocol.StyleShare:
+    """A style alone is all there is, whatever its share was in a mix."""
+    return protocol.StyleShare(str(chosen_style(part).folder), part.share if chosen.mixed else 1.0, matte)
 
 
 def stylize_request(
@@ -259,12 +450,19 @@ def stylize_request(
 # ---------------------------------------------------------------- registration
 
 
+CLASSES = (MixedStyle, PentimentoSettings, StylePicture, TrainingSettings)
+
+
 def register() -> None:
-    bpy.utils.register_class(PentimentoSettings)
+    for cls in CLASSES:
+        bpy.utils.register_class(cls)
     bpy.types.Scene.pentimento = bpy.props.PointerProperty(type=PentimentoSettings)
+    bpy.types.Scene.pentimento_training = bpy.props.PointerProperty(type=TrainingSettings)
 
 
 def unregister() -> None:
+    del bpy.types.Scene.pentimento_training
     del bpy.types.Scene.pentimento
-    bpy.utils.unregister_class(PentimentoSettings)
+    for cls in reversed(CLASSES):
+        bpy.utils.unregister_class(cls)
     refresh_styles()

@@ -126,15 +126,73 @@ def gather(image: bpy.types.Image, folder: str) -> protocol.PictureSource:
     premultiplied alpha unless the channels are packed. Alpha that is 1 everywhere stays out.
     """
     check(image)
-    width, height = image.size
-    pixels = np.empty(len(image.pixels), np.float32)
-    image.pixels.foreach_get(pixels)
-    rows = pixels.reshape(height, width, -1)
+    rows = rows_of(image)
     opaque = image.alpha_mode == "NONE" or rows.shape[2] != 4 or bool((rows[:, :, 3] == 1).all())
     block = _write_block(rows[:, :, :3] if opaque else rows, image.is_float, Path(folder, "source.raw"))
     return protocol.PictureSource(
         image.name, pixels=block, encoding=_encoding(image), alpha="none" if opaque else _alpha(image)
     )
+
+
+def rows_of(image: bpy.types.Image) -> NDArray[np.float32]:
+    """(H, W, C) as Blender keeps them, bottom row first."""
+    pixels = np.empty(len(image.pixels), np.float32)
+    image.pixels.foreach_get(pixels)
+    return pixels.reshape(image.size[1], image.size[0], -1)
+
+
+def write_pictures(names: Iterable[str], folder: Path) -> Generator[None, None, list[str]]:
+    """The images as files in `folder`, whatever they are in Blender: PNG where it stores bytes, EXR where floats.
+
+    Without their alpha where channels are packed, for there it is none. Blender has its turn while a thread writes.
+    """
+    with artist_words(f"The folder {shown(folder)} cannot be written"):
+        folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        for number, name in enumerate(names):
+            image = find_image(name)
+            check(image)
+            path = folder / f"{number:03d}{'.exr' if image.is_float else '.png'}"
+            rows = rows_of(image)[::-1, :, : 3 if image.alpha_mode in ("NONE", "CHANNEL_PACKED") else None]
+            file = thread.submit(_write_picture, rows, image.is_float, path)
+            while not file.done():
+                yield
+            file.result()
+            paths.append(str(path))
+    return paths
+
+
+def _write_picture(rows: NDArray[np.float32], is_float: bool, path: Path) -> None:
+    """In a thread: nothing of Blender's in here."""
+    file = encode.exr(rows) if is_float else encode.png((rows * 255 + 0.5).astype(np.uint8))
+    with artist_words(f"The picture {shown(path)} could not be written"):
+        path.write_bytes(file)
+
+
+def masks_of(chosen: props.PentimentoSettings, image: bpy.types.Image) -> list[str]:
+    """The name of each style's mask for this image, empty where it has none. Refuses one of another size."""
+    masks = [part.mask for part in props.all_styles(chosen)]
+    for mask in filter(None, masks):
+        check(mask)
+        if mask.size[:] != image.size[:]:
+            raise EngineError(
+                f"The mask {mask.name!r} is {mask.size[0]} x {mask.size[1]}, the image {image.size[0]} x "
+                f"{image.size[1]}.",
+                "Scale the mask to the size of the image (Image > Scale).",
+            )
+    return [mask.name if mask else "" for mask in masks]
+
+
+def check_mattes(scene: bpy.types.Scene, names: Iterable[str]) -> None:
+    """Refuses objects of their own for styles where the render would not tell which pixels they cover."""
+    wanted = next(filter(None, names), "")
+    passes = ("use_pass_cryptomatte_object", "use_pass_cryptomatte_material", "use_pass_cryptomatte_asset")
+    if wanted and not any(getattr(layer, kind) for layer in scene.view_layers for kind in passes):
+        raise EngineError(
+            f"The render would not tell which pixels belong to {wanted!r}.",
+            "Switch on View Layer Properties > Passes > Cryptomatte > Object, or empty the objects in Mixing.",
+        )
 
 
 def is_linear(image: bpy.types.Image) -> bool:
@@ -157,7 +215,7 @@ def _alpha(image: bpy.types.Image) -> str:
 def _write_block(rows: NDArray[np.float32], is_float: bool, path: Path) -> protocol.PixelBlock:
     """Writes (H, W, C) float32, bottom row first, as raw pixels, top row first; bytes where Blender stores bytes."""
     height, width, channels = rows.shape
-    with _artist_words(f"The pixels could not be written to {path.parent}"), path.open("wb") as file:
+    with artist_words(f"The pixels could not be written to {path.parent}"), path.open("wb") as file:
         for top in range(0, height, BAND):
             band = rows[max(height - top - BAND, 0) : height - top][::-1]
             # Stored bytes come as n/255: adding a half makes the truncation exact.
@@ -166,7 +224,7 @@ def _write_block(rows: NDArray[np.float32], is_float: bool, path: Path) -> proto
 
 
 @contextmanager
-def _artist_words(what: str) -> Iterator[None]:
+def artist_words(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -198,7 +256,7 @@ def gather_view(scene: bpy.types.Scene, folder: str) -> protocol.ViewTable:
             cube.save_render(str(path), scene=scene)
     except RuntimeError as error:
         raise EngineError(
-            f"The view transform could not be written to {_shown(Path(folder))}.",
+            f"The view transform could not be written to {shown(Path(folder))}.",
             "Free space there, or choose Colours: Scene.",
         ) from error
     finally:
@@ -278,7 +336,7 @@ def _encoded(layer: protocol.Layer) -> Encoded:
     assert layer.pixels is not None
     block = layer.pixels
     height, width, channels = block.shape
-    with _artist_words("The result could not be read"):
+    with artist_words("The result could not be read"):
         stored = np.fromfile(block.path, block.dtype)
     if stored.size != height * width * channels:
         raise EngineError("The result is incomplete.", "Free some disk space and start again.")
@@ -478,7 +536,7 @@ def render_path(scene: bpy.types.Scene) -> Path:
     """A new file for the render of this frame: in `//pentimento/` beside the .blend, else in a folder of ours."""
     blend = Path(bpy.data.filepath)
     folder = blend.parent / "pentimento" if bpy.data.filepath else compat.user_folder(props.PACKAGE, "renders")
-    with _artist_words(f"The folder {_shown(folder)} cannot be written"):
+    with artist_words(f"The folder {shown(folder)} cannot be written"):
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK):
             raise PermissionError(13, "access is not allowed")
@@ -487,7 +545,7 @@ def render_path(scene: bpy.types.Scene) -> Path:
     return next(folder / name for name in numbers if not (folder / name).exists())
 
 
-def _shown(path: Path) -> str:
+def shown(path: Path) -> str:
     """A path as text that any console and label can take."""
     return str(path).encode("utf-8", "replace").decode()
 
@@ -527,7 +585,7 @@ def _set_all(owner: Any, values: dict[str, Any]) -> None:
 
 
 def _is_text(path: str) -> bool:
-    return path == _shown(Path(path)) or not path
+    return path == shown(Path(path)) or not path
 
 
 def render(scene_name: str, path: Path, blocking: bool) -> Work:
@@ -562,7 +620,7 @@ def _add_render(event: protocol.Stylized, scene: str, style: str) -> Work:
     yield
     overlay = next((layer for layer in event.layers if layer.name != "Stylized"), None)
     wired = wire_compositor(bpy.data.scenes[scene], image, overlay) or SHOWN_EVERYWHERE
-    return "\n".join(part for part in (f"Saved {_shown(Path(event.path))}.", says(event), wired) if part)
+    return "\n".join(part for part in (f"Saved {shown(Path(event.path))}.", says(event), wired) if part)
 
 
 def wire_compositor(scene: bpy.types.Scene, image: bpy.types.Image, overlay: protocol.Layer | None) -> str:

@@ -1,10 +1,11 @@
 """Takes the pictures of the panels for the guide, in a real Blender window on a display of its own.
 
-    python docs/make_screenshots.py [--blender blender] [--styles FOLDER] [--style NAME] [--output docs/images]
+    python docs/make_screenshots.py [--painting FILE] [--blender blender] [--styles DIR] [--style NAME] [--output DIR]
 
 Needs Xvfb, openbox and a Blender that can run in a window (Debian's 3.4 does; the sources install there as a legacy
 add-on). It is also a test of what only a window can show: the button returns at once, a timer carries the job on,
-the sidebar draws, the result appears in the editor, one undo takes it away. Exit code 1 when any of it fails.
+the sidebar draws, the result appears in the editor, one undo takes it away; a style is trained, by this Python,
+which needs torch. Exit code 1 when any of it fails.
 """
 
 from __future__ import annotations
@@ -86,14 +87,19 @@ def main() -> int:
     parser.add_argument("--blender", default="blender")
     parser.add_argument("--styles", default="", help="folder of styles besides the shipped ones")
     parser.add_argument("--style", default="Starry Night", help="the style to show, if it is installed")
+    parser.add_argument("--painting", type=Path, help="what a style is trained from; else the still life stands in")
     parser.add_argument("--output", type=Path, default=REPO / "docs" / "images")
     chosen = parser.parse_args()
     chosen.output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary, display(folder := Path(temporary)) as name:
         sample_picture(folder / "Still Life.png")
+        (folder / "trained").mkdir()
         settings = {
             "addon": str(legacy_zip(folder)),
             "picture": str(folder / "Still Life.png"),
+            "painting": str((chosen.painting or folder / "Still Life.png").resolve()),
+            "python": sys.executable,
+            "trained": str(folder / "trained"),
             "styles": chosen.styles,
             "style": chosen.style,
             "output": str(chosen.output.resolve()),
@@ -111,7 +117,7 @@ def run_blender(blender: str, folder: Path, environment: dict[str, str], setting
     command = [blender, "--factory-startup", "--python-exit-code", "1", "--window-geometry", "0", "0"]
     command += [*map(str, SIZE), "-P", str(INSIDE), "--", json.dumps(settings)]
     more = {**environment, **places, "LIBGL_ALWAYS_SOFTWARE": "1"}
-    done = subprocess.run(command, env=more, timeout=300, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=more, timeout=1800, capture_output=True, text=True, check=False)
     said = [line for line in done.stdout.splitlines() if line.startswith(("SHOWN", "CHECKED"))]
     print("\n".join(said))
     if "CHECKED all" in said:

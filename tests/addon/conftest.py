@@ -74,7 +74,8 @@ def addon(_installed: None) -> Iterator[Addon]:
     modules = Addon()
     yield modules
     modules.jobs.stop()
-    modules.jobs._report = None
+    for lane in modules.jobs.LANES:
+        lane.report = None
     assert not bpy.app.timers.is_registered(modules.jobs._tick)
 
 

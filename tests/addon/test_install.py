@@ -182,7 +182,7 @@ def test_twice_on_and_off_leaves_nothing(addon: Any, styles: Any) -> None:
     bpy.ops.pentimento.stylize_image(image="Stone")
     there = traces()
     assert set(there["types"]) >= PANELS
-    pid = addon.engine_client.worker_pid()
+    pid = addon.jobs.PAINTING.slot.worker.pid
     assert pid
     for _ in range(2):
         bpy.ops.preferences.addon_disable(module=PACKAGE)
@@ -197,7 +197,7 @@ def test_twice_on_and_off_leaves_nothing(addon: Any, styles: Any) -> None:
 def test_disabling_in_the_middle_of_a_job_ends_it(addon: Any, styles: Any) -> None:
     new_image()
     addon.jobs.start(addon.operators.image_job(bpy.context, "Stone", blocking=False))
-    pid = addon.engine_client.worker_pid()
+    pid = addon.jobs.PAINTING.slot.worker.pid
     bpy.ops.preferences.addon_disable(module=PACKAGE)
     assert not bpy.app.timers.is_registered(addon.jobs._tick)
     with pytest.raises(ProcessLookupError):

@@ -11,6 +11,16 @@ from blender import FAKE_WORKER, bpy, new_image, pump, use_in_material
 PANELS = ("ImageEditorPanel", "ViewportPanel", "RenderPanel")
 
 
+class Properties:
+    """Takes what an operator of that kind takes."""
+
+    def __init__(self, kind: Any) -> None:
+        object.__setattr__(self, "kind", kind)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        assert name in self.kind.properties, name
+
+
 class Layout:
     """Takes what Blender's own layout of this version takes, and remembers the texts."""
 
@@ -25,13 +35,14 @@ class Layout:
 
         def call(*values: Any, **named: Any) -> Layout:
             assert set(named) <= set(function.parameters.keys()), (name, named)
-            if name in ("prop", "template_icon_view"):
+            if name in ("prop", "prop_search", "template_icon_view"):
                 assert values[1] in values[0].bl_rna.properties, values
                 self.said.append(values[1])
             if name == "operator":
                 module, _, operator = values[0].partition(".")
-                assert getattr(getattr(bpy.ops, module), operator).get_rna_type(), values
-                self.said.append(values[0])
+                kind = getattr(getattr(bpy.ops, module), operator).get_rna_type()
+                self.said.extend((values[0], str(named.get("text", ""))))
+                return Properties(kind)
             if "icon" in named:
                 assert named["icon"] in bpy.types.UILayout.bl_rna.functions["label"].parameters["icon"].enum_items
             self.said.append(str(named.get("text", "")))
@@ -53,11 +64,13 @@ def lines_of(addon: Any, panel: str, image: Any = None) -> list[str]:
         scene=bpy.context.scene,
         preferences=types.SimpleNamespace(system=types.SimpleNamespace(ui_scale=1.0)),
         region=types.SimpleNamespace(width=200),
-        space_data=space if panel == "ImageEditorPanel" else None,
+        space_data=space if panel.startswith("Image") else None,
         object=bpy.context.object,
     )
     drawing = types.SimpleNamespace(
-        layout=Layout(said), paints_renders=cls.paints_renders, draw_button=lambda *given: cls.draw_button(None, *given)
+        layout=Layout(said),
+        paints_renders=getattr(cls, "paints_renders", False),
+        draw_button=lambda *given: cls.draw_button(None, *given),
     )
     cls.draw(drawing, context)
     return said
@@ -120,12 +133,14 @@ def test_a_result_of_yesterday_still_says_what_was_found(addon: Any, styles: Any
     styles.style, styles.overlays = "Brush", {"Scale"}
     new_image()
     bpy.ops.pentimento.stylize_image(image="Stone")
-    addon.jobs._report = None
+    addon.jobs.PAINTING.report = None
     assert "Scale: " in draw(addon, "ImageEditorPanel", bpy.data.images["Stone (Brush)"])
 
 
 def test_an_error_and_its_fix_are_readable(addon: Any, styles: Any) -> None:
-    addon.jobs._report = addon.jobs.Report("ERROR", "The engine stopped " * 5, "Start it again. " * 8, "Traceback")
+    addon.jobs.PAINTING.report = addon.jobs.Report(
+        "ERROR", "The engine stopped " * 5, "Start it again. " * 8, "Traceback"
+    )
     said = draw(addon, "ViewportPanel")
     assert "The engine stopped" in said
     assert "Start it again." in said
@@ -147,6 +162,71 @@ def test_a_missing_style_is_named(addon: Any, styles: Any) -> None:
 
 
 def test_the_report_is_copied(addon: Any) -> None:
-    addon.jobs._report = addon.jobs.Report("ERROR", "What", "How", "Traceback")
+    addon.jobs.PAINTING.report = addon.jobs.Report("ERROR", "What", "How", "Traceback")
     assert bpy.ops.pentimento.copy_report() == {"FINISHED"}
     assert addon.jobs.last_report().text == "What\nHow\nTraceback"
+
+
+def test_mixing_draws_one_row_for_each_style(addon: Any, styles: Any) -> None:
+    alone = draw(addon, "ImageMixingPanel").split()
+    assert "share" not in alone, "of a style alone there is nothing to share"
+    assert {"mask", "palette", "diversity"} <= set(alone)
+    bpy.ops.pentimento.add_style()
+    assert draw(addon, "ViewportMixingPanel").split().count("share") == 2
+    said = draw(addon, "RenderMixingPanel").split()
+    assert said.count("matte") == 2
+    assert "mask" not in said
+
+
+@pytest.mark.parametrize("panel", ["ImageTrainingPanel", "ViewportTrainingPanel"])
+def test_training_says_how_to_get_a_python_for_it(addon: Any, styles: Any, panel: str) -> None:
+    preferences = addon.props.preferences()
+    preferences.can_train = False
+    said = draw(addon, panel)
+    assert "Training needs a Python with PyTorch" in said.replace("  ", " ")
+    assert {"pentimento.copy_setup", "preferences.addon_show"} <= set(said.split())
+    assert "pentimento.train" not in said.split()
+
+
+@pytest.mark.parametrize("panel", ["ImageTrainingPanel", "ViewportTrainingPanel"])
+def test_training_at_rest_and_at_work(
+    addon: Any, styles: Any, panel: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    import sys
+
+    addon.props.preferences().can_train, addon.training.view = True, None
+    addon.props.preferences().styles_folder = str(tmp_path)
+    settings = bpy.context.scene.pentimento_training
+    assert "No Style Picture" in draw(addon, panel)
+    settings.pictures.add().image = new_image("own_hand.jpg", size=(64, 64))
+    new_image("Other", size=(64, 64))
+    for content in ("FRAMES", "IMAGES", "FOLDER"):
+        settings.content = content
+        assert "Train Own Hand" in draw(addon, panel)
+    assert "folder" in draw(addon, panel).split()
+    settings.content = "IMAGES"
+    assert "At most 15 minutes" in draw(addon, panel).replace("  ", " ")
+    assert {"author", "licence"} <= set(draw(addon, panel.replace("Training", "Signature")).split())
+
+    monkeypatch.setattr(addon.engine_client, "command", lambda _python: [sys.executable, str(FAKE_WORKER), "slow"])
+    plan = addon.training.plan(bpy.context, {})
+    addon.jobs.start(addon.operators._training_job("Own Hand", plan.out, addon.training.requests(plan)))
+    pump(addon.jobs, lambda: addon.jobs.current(addon.jobs.TRAINING).fraction > 0, 10)
+    addon.training.take(addon.engine_client.protocol.TrainStep("", 1, 9, {"code": 0.5}, 60.0))
+    finding = addon.engine_client.protocol.Finding("grid artefact", "A grid stands out.", "Train for longer.")
+    addon.training.take(addon.engine_client.protocol.Diagnosis("", 1, {}, {}, (finding,), 0.5, 60.0))
+    said = draw(addon, panel)
+    assert "Grid artefact: A grid stands out. " in said.replace("  ", " ")
+    assert "Train for longer." in said.replace("  ", " ")
+    assert {"pentimento.pause_training", "pentimento.stop_training"} <= set(said.split())
+    assert "Training Own Hand" in said
+    assert "code 0.5" in said
+    assert "pentimento.train" not in said.split()
+
+    (tmp_path / "own_hand.training" / "config.json").write_text("{}")
+    bpy.ops.pentimento.pause_training()
+    pump(addon.jobs, lambda: addon.jobs.current(addon.jobs.TRAINING) is None, 10)
+    said = draw(addon, panel).replace("  ", " ")
+    assert "Own Hand is unfinished." in said
+    assert "is paused" in said
+    assert {"pentimento.resume_training", "pentimento.discard_training"} <= set(said.split())

@@ -56,7 +56,7 @@ def test_the_chosen_python_does_the_work(addon: Any, styles: Any, other_python: 
     chosen = addon.props.preferences().python = other_python(addon.engine_client.PRIVATE_PACKAGES)
     new_image()
     assert bpy.ops.pentimento.stylize_image(image="Stone") == {"FINISHED"}
-    assert addon.engine_client._worker.interpreter == addon.engine_client.Interpreter(chosen)
+    assert addon.jobs.PAINTING.slot.worker.interpreter == addon.engine_client.Interpreter(chosen)
 
 
 def test_a_style_is_imported_and_chosen(addon: Any, tmp_path: Path) -> None:

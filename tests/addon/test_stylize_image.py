@@ -266,7 +266,7 @@ def test_what_has_no_pixels_is_refused(addon: Any, styles: Any) -> None:
     refused("not one picture", image="Film")
     refused("There is no image 'Nobody'", image="Nobody")
     refused("There is no image in view")
-    assert addon.engine_client.worker_pid() is None, "what costs nothing is checked before a worker is started"
+    assert addon.jobs.PAINTING.slot.worker is None, "what costs nothing is checked before a worker is started"
 
 
 def test_without_a_style_it_says_what_to_do(addon: Any, styles: Any, tmp_path: Path) -> None:

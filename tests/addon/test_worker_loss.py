@@ -17,7 +17,7 @@ def fake(addon: Any, styles: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[
     """Puts a misbehaving worker in the real one's place, and shortens the patience."""
 
     def use(mode: str, ready: float = 5.0) -> None:
-        addon.engine_client.stop()
+        addon.jobs.PAINTING.slot.stop()
         monkeypatch.setattr(addon.engine_client, "command", lambda _python: [sys.executable, str(FAKE_WORKER), mode])
         limits = addon.engine_client.Limits(ready=ready, silence=1.0, cancel=1.0)
         monkeypatch.setattr(addon.jobs, "LIMITS", limits)
@@ -52,7 +52,7 @@ def test_a_worker_that_breaks_is_reported_at_once(addon: Any, fake: Any, mode: s
     assert report.level == "ERROR"
     assert said in report.message
     assert report.fix
-    assert not addon.engine_client.worker_pid()
+    assert not addon.jobs.PAINTING.slot.worker
 
 
 def test_the_last_words_of_a_dead_worker_are_in_the_report(addon: Any, fake: Any) -> None:
@@ -67,7 +67,7 @@ def test_a_silent_worker_is_ended(addon: Any, fake: Any, mode: str, ready: float
     new_image()
     fake(mode, ready)
     start_stylize(addon)
-    pid = addon.engine_client.worker_pid()
+    pid = addon.jobs.PAINTING.slot.worker.pid
     report = failure_of(addon, 4.0)
     assert report.level == "ERROR"
     assert "said nothing for 1 s" in report.message
@@ -82,7 +82,7 @@ def test_cancel_stops_a_job(addon: Any, fake: Any) -> None:
     pump(addon.jobs, lambda: addon.jobs.current().stage == "Painting", 5)
     bpy.ops.pentimento.cancel()
     assert failure_of(addon, 2.0).message == "Stylize Stone was cancelled."
-    assert addon.engine_client.worker_pid(), "a worker that stopped when asked is kept for the next job"
+    assert addon.jobs.PAINTING.slot.worker, "a worker that stopped when asked is kept for the next job"
 
 
 def test_a_worker_that_cannot_be_cancelled_is_ended(addon: Any, fake: Any) -> None:
@@ -93,7 +93,7 @@ def test_a_worker_that_cannot_be_cancelled_is_ended(addon: Any, fake: Any) -> No
     addon.jobs.cancel()
     report = failure_of(addon, 3.0)
     assert report.message == "Stylize Stone was cancelled."
-    assert not addon.engine_client.worker_pid()
+    assert not addon.jobs.PAINTING.slot.worker
 
 
 def test_a_blocking_call_ends_with_an_error_too(addon: Any, fake: Any) -> None:
@@ -144,7 +144,7 @@ def test_killed_from_outside_then_the_next_job_runs(addon: Any, styles: Any) -> 
     before = pixels_of(stone).copy()
     start_stylize(addon)
     pump(addon.jobs, lambda: addon.jobs.current().stage.startswith("Explaining"), 60)
-    os.kill(addon.engine_client.worker_pid(), signal.SIGKILL)
+    os.kill(addon.jobs.PAINTING.slot.worker.pid, signal.SIGKILL)
     seconds = pump(addon.jobs, lambda: addon.jobs.current() is None, 2.0)
     report = addon.jobs.last_report()
     print(f"reported after {seconds:.2f} s: {report.message} {report.fix}")
