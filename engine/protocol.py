@@ -174,6 +174,12 @@ class TrainRequest:
     config: Json = field(default_factory=dict)
     """Fields of training.config.TrainConfig that differ from their defaults."""
     resume: bool = False
+    frames: str = ""
+    """From keyframes: folder with the frames of the shot, EXR with their passes where guides are wanted."""
+    keyframes: tuple[str, ...] = ()
+    """Painted-over frames, each named after its frame or with its number."""
+    masks: tuple[str, ...] = ()
+    """Greyscale pictures, named like keyframes: only what is white in them teaches."""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from ..errors import EngineError
 from ..protocol import Done, Event, Preview, Progress, StyleReady, TrainRequest, TrainStep
 from ..style_pack import StylePack
 from .config import TrainConfig, from_json
+from .keyframes import FromKeyframes
 from .pictures import FromPictures
 from .trainer import Trainer
 from .workspace import Workspace
@@ -36,7 +37,7 @@ class Kind(Protocol):
     def export(self, out: Path, trainer: Trainer) -> StylePack: ...
 
 
-KINDS: dict[str, Callable[[Any, TrainRequest], Kind]] = {"pictures": FromPictures}
+KINDS: dict[str, Callable[[Any, TrainRequest], Kind]] = {"pictures": FromPictures, "keyframes": FromKeyframes}
 """Each is made from its own config."""
 
 
@@ -77,10 +78,10 @@ def train(request: TrainRequest) -> Iterator[Event]:
 
 
 def named(config: TrainConfig, request: TrainRequest) -> TrainConfig:
-    """With a name: that of the first style picture ("starry_night.jpg" -> "Starry Night") where none was given."""
-    if not request.style_pictures:
-        raise EngineError("There is no style picture.", "Give at least one with --style-picture.")
-    return replace(config, name=config.name or Path(request.style_pictures[0]).stem.replace("_", " ").title())
+    """With a name: that of the first style picture or keyframe ("starry_night.jpg" -> "Starry Night") where none was
+    given."""
+    first = next(iter((*request.style_pictures, *request.keyframes)), "")
+    return replace(config, name=config.name or Path(first).stem.replace("_", " ").title())
 
 
 def choose_device(wanted: str) -> torch.device:

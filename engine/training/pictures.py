@@ -31,6 +31,12 @@ class FromPictures:
     """What a training from pictures starts from, and how it goes its way: see loop.Kind."""
 
     def __init__(self, config: PicturesConfig, request: TrainRequest) -> None:
+        if not request.style_pictures:
+            raise EngineError("There is no style picture.", "Give at least one with --style-picture.")
+        if not request.content:
+            raise EngineError(
+                "There is nothing to practise on.", "Give a folder with renders or photos with --content."
+            )
         self.config = config
         self.contents = find_content(Path(request.content))
         self.styles = [style_picture(Path(p), config) for p in request.style_pictures]

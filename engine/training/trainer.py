@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ from . import losses
 from .augment import augment
 from .config import TrainConfig
 from .networks import Critic, Generator, initialise
-from .objectives import OBJECTIVES, gradient_penalty, r1_penalty
+from .objectives import OBJECTIVES, Verdicts, gradient_penalty, r1_penalty
 
 EXPORT_SECONDS = 10.0
 """Kept back from a time budget for the export and its parity check (5 s measured on two busy cores)."""
@@ -78,10 +78,18 @@ class Trainer(ABC):
         self._average()
         return {name: value.detach() for name, value in terms.items()}
 
-    def judged(self, painted: Tensor, real: Tensor, wanted: Tensor, random_: torch.Generator) -> dict[str, Tensor]:
+    def judged(
+        self,
+        painted: Tensor,
+        real: Tensor,
+        wanted: Tensor,
+        random_: torch.Generator,
+        match: Callable[[Verdicts, Verdicts], Tensor] = losses.feature_statistics,
+    ) -> dict[str, Tensor]:
         """One step of the critic, or several on crops of their own, and its verdict on what the generator painted.
 
-        real: what the critic is taught to be of the hand; wanted: whose features the painted ones are to match.
+        real: what the critic is taught to be of the hand; wanted: whose features the painted ones are to match, and
+        match: how far they are from it.
         """
         for turn in range(1, self.config.critic_steps):
             self._teach_critic(*self.another(turn, random_), random_)
@@ -99,7 +107,7 @@ class Trainer(ABC):
         return {
             "critic": loss,
             "adversarial": self.objective.generator_loss(verdicts),
-            "features": losses.feature_statistics(verdicts, wanted_verdicts),
+            "features": match(verdicts, wanted_verdicts),
         }
 
     def _teach_critic(self, real: Tensor, fake: Tensor, random_: torch.Generator) -> Tensor:
