@@ -21,9 +21,8 @@ import numpy as np
 from . import guides, palette, style_pack
 from .canvas import ArrayCanvas, Canvas, PictureCanvas
 from .errors import EngineError
-from .exr import main_layer
-from .files import EXR, open_source, read_exr, reading, shown
-from .passes import Passes, find_matte
+from .files import open_source, reading, shown
+from .passes import Passes, find_matte, painted_passes
 from .picture import Floats, PictureReader
 from .protocol import Json, PictureSource, StyleShare, StylizeSettings
 from .resample import Resampled
@@ -153,7 +152,8 @@ class Styles:
         names = dict.fromkeys(share.matte for share, _ in self.shares if share.matte)
         sessions = [session for _, session in self.shares] + ([self.palette] if self.palette else [])
         guided = any(session.guides for session in sessions)
-        passes = _passes(source) if names or guided else None
+        wanted = (names or guided) and source.pixels is None
+        passes = painted_passes(source.path) if wanted else None
         for session in sessions:
             guides.need(session.guides, passes, f"The style {session.pack.name!r}", shown(reader.name))
         mattes = {name: open_matte(name, passes, reader, wrap) for name in names}
@@ -213,17 +213,6 @@ def open_matte(name: str, passes: Passes | None, reader: PictureReader, wrap: bo
         f"There is no picture file {name!r}, and {shown(reader.name)!r} has no Cryptomatte.",
         "Choose a greyscale picture, or switch on Cryptomatte in View Layer Properties > Passes and render again.",
     )
-
-
-def _passes(source: PictureSource) -> Passes | None:
-    """The passes of the view layer that is painted, where the source is a render."""
-    if source.pixels is not None:
-        return None
-    with reading(source.path), Path(source.path).open("rb") as stream:
-        if stream.read(len(EXR)) != EXR:
-            return None
-    file = read_exr(source.path)
-    return Passes(file, shown(source.path), main_layer(file).view_layer)
 
 
 def _picture_matte(path: str, reader: PictureReader, wrap: bool) -> Matte:

@@ -133,7 +133,7 @@ class KeyframesConfig(TrainConfig):
     """Weight of L1 to the painted keyframe; this and the next two as published."""
     adversarial: float = 0.5
     features: float = 6.0
-    """Weight of the critic's features at the same place (losses.feature_matching), where they took those of a pretrained
+    """Weight of the critic's features at the same place (losses.feature_matching); published with those of a pretrained
     network."""
 
 
@@ -198,7 +198,7 @@ def _problems(config: TrainConfig) -> dict[str, bool]:
 
 def _problems_of_pictures(config: PicturesConfig) -> dict[str, bool]:
     return {
-        "guides need keyframes": bool(config.generator.guides),
+        "generator.guides need kind keyframes": bool(config.generator.guides),
         "size must be at least 64": config.size < 64,
         "crop must not be larger than size": config.crop > config.size,
         "crop must be at least 72 on the adversarial route": config.route == "adversarial" and config.crop < 72,

@@ -19,8 +19,7 @@ from torch import Tensor
 
 from .. import guides
 from ..errors import EngineError
-from ..files import EXR, reading
-from ..passes import read_passes
+from ..passes import painted_passes
 from ..protocol import Event, TrainRequest
 from ..style_pack import StylePack
 from . import losses
@@ -163,8 +162,7 @@ def seen_in(frame: Path, names: tuple[str, ...]) -> Tensor:
     picture = load_picture(frame)
     if not names:
         return picture
-    with reading(frame), frame.open("rb") as stream:
-        passes = read_passes(frame) if stream.read(len(EXR)) == EXR else None
+    passes = painted_passes(frame)
     guides.need(names, passes, "This training", frame.name)
     return torch.cat([picture, *(torch.from_numpy(guides.planes(name, passes or {})) for name in names)])
 
@@ -210,10 +208,14 @@ class KeyframesTrainer(Trainer):
 
     def terms(self, warming_up: bool, random_: torch.Generator) -> dict[str, Tensor]:
         seen, target, mask = self.samples.batch(self.steps_done)
-        painted, wanted = self._painted(seen, random_) * mask, target * mask
+        return self.compared(self._painted(seen, random_), target, mask, random_)
+
+    def compared(self, painted: Tensor, target: Tensor, mask: Tensor, random_: torch.Generator) -> dict[str, Tensor]:
+        """The terms for patches (N, 3, S, S). Where the mask (N, 1, S, S) is 0 nothing is taught: both sides are black
+        there, so the critic cannot tell them apart by it and no gradient flows back."""
+        painted, wanted = painted * mask, target * mask
         terms = {"reconstruction": (painted - wanted).abs().sum() / (3 * mask.sum())}
         if self.config.adversarial or self.config.features:
-            # What does not teach is black on both sides: the critic cannot tell them by it, and nothing flows back.
             terms |= self.judged(painted, wanted, wanted, random_, losses.feature_matching)
         return terms
 
