@@ -20,8 +20,8 @@ from .picture import Floats
 FADE = 16
 """Cells over which strokes change where a tileable picture begins again: two strokes long."""
 BASELINE = 4
-"""Pixels over which the step of a surface from pixel to pixel is measured: renders store places as half floats, whose
-rounding is a quarter of a step or more."""
+"""Pixels over which the step of a surface from pixel to pixel is measured: files may store places as half floats, whose
+rounding can be a quarter of a step."""
 _LEVELS = 1 << 14
 """Distinct values of the normal distribution: a table, so that every machine gives the same bits."""
 
