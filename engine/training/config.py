@@ -94,9 +94,8 @@ class PicturesConfig(TrainConfig):
     pairs: int = 64
     """Pictures the teacher paints; a trial with nine repeated the dashes it had memorised."""
     warm_up: float = 0.75
-    """Share of the run in which the generator repeats strokes and nothing else. It costs a third of a whole step and
-    teaches most of what there is to learn; the critic then begins with strokes, not with blur, which it would answer
-    with grain."""
+    """Share of the run without the critic. Its steps cost half of a whole one and teach most of what there is to learn;
+    the critic then begins with strokes, not with blur, which it would answer with grain."""
     coarse: float = 8.0
     """Weight of L1 on pictures averaged over `coarse_pixels`: colours and forms in their place, strokes left free."""
     coarse_pixels: int = 16
@@ -107,6 +106,9 @@ class PicturesConfig(TrainConfig):
     draw strokes by plain regression, long before the critic can teach it."""
     code: float = 0.1
     """Weight of the divergence of that noise from a standard normal: keeps its scale, lets it tell strokes only."""
+    latent: float = 1.0
+    """Weight of L1 between the strokes a picture was to be painted with, another picture's, and those the encoder reads
+    off it again (BicycleGAN: the same paper, section 3.3). Without, strokes that fit the content badly are left out."""
     structure: float = 4.0
     """adversarial route: weight of luminance structure at 1/2 to 1/8 scale."""
     patches: float = 0.0

@@ -25,6 +25,8 @@ from .workspace import Workspace
 
 PAIRS_SHARE = 0.35
 """Share of a time budget the teacher may use."""
+FREE_EVERY = 2
+"""Steps of the warm-up between those with free strokes: they cost as much again as the told ones."""
 
 
 class FromPictures:
@@ -161,28 +163,29 @@ class PicturesTrainer(Trainer):
         terms: dict[str, Tensor] = {}
 
         # 1. The encoder reads off the teacher's pictures which strokes it chose, and the generator repeats them.
-        free = noise
         if target is not None and "encoder" in self.taught:
             mean, log_variance = self.taught["encoder"](content, target)
-            free, noise = mean.detach().roll(1, 0), mean + noise * (log_variance / 2).exp()
+            told = self.taught["generator"](content, mean + noise * (log_variance / 2).exp())
             terms["code"] = losses.code_divergence(mean, log_variance)
-        painted = self.taught["generator"](content, noise)
-        if target is not None and "encoder" in self.taught:
-            terms["reconstruction"] = (painted - target).abs().mean()
+            terms["reconstruction"] = (told - target).abs().mean()
+            if warming_up and self.steps_done % FREE_EVERY:
+                return terms
+            noise = mean.detach().roll(1, 0)
 
-        # 2. The critic says what regression cannot: whether they are strokes. It judges strokes that were told: of free
-        #    ones nobody knows where they belong, and the generator would answer with grain.
+        # 2. Free strokes: its neighbour's, as in use, where they come from the style's stroke field and have to fit any
+        #    content. Colours and forms must stay in their place, and the strokes be there to be read again.
+        painted = self.taught["generator"](content, noise)
+        if target is None:
+            terms["structure"] = losses.structure(painted, content)
+        else:
+            terms["coarse"] = losses.coarse_l1(painted, target, config.coarse_pixels)
+        if config.latent and "encoder" in self.taught:
+            terms["latent"] = (self._read(content, painted) - noise).abs().mean()
+
+        # 3. The critic says what regression cannot: whether they are this hand's strokes.
         if not warming_up and (config.adversarial or config.features):
             real = style if target is None else _mixed(target, style, config.style_share, random_)
             terms |= self.judged(painted, real, style if target is None else target, random_)
-
-        # 3. With the strokes of its neighbour, as in use, where they come from the style's stroke field and have to fit
-        #    any content, forms and colours must stay in their place.
-        if target is None:
-            terms["structure"] = losses.structure(painted, content)
-        elif not warming_up:
-            painted = painted if free is noise else self.taught["generator"](content, free)
-            terms["coarse"] = losses.coarse_l1(painted, target, config.coarse_pixels)
 
         # 4. Which patches there are, at three scales, wherever they lie.
         if config.patches and not warming_up:
@@ -197,7 +200,7 @@ class PicturesTrainer(Trainer):
         if target is None:
             return style, self.taught["generator"](content, noise)
         if "encoder" in self.taught:
-            noise = self.taught["encoder"](content, target)[0]
+            noise = self.taught["encoder"](content, target)[0].roll(1, 0)
         return _mixed(target, style, self.config.style_share, random_), self.taught["generator"](content, noise)
 
     @torch.no_grad()
@@ -210,6 +213,14 @@ class PicturesTrainer(Trainer):
             noise = self.averages["encoder"](content, target)[0].roll(1, 0)
         stylized = self.averages["generator"](content, noise).clamp(0, 1)
         return {"content": content, "stylized": stylized} | ({} if target is None else {"teacher": target})
+
+    def _read(self, content: Tensor, painted: Tensor) -> Tensor:
+        """The strokes of a painted picture. The encoder stands still: it learns from the teacher's pictures alone, or
+        the two would agree on marks that nobody sees."""
+        encoder = self.taught["encoder"].requires_grad_(False)
+        strokes: Tensor = encoder(content, painted)[0]
+        encoder.requires_grad_(True)
+        return strokes
 
     def _reads_strokes(self) -> bool:
         return bool(self.samples.pairs and self.samples.config.reconstruction)

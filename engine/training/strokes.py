@@ -52,7 +52,7 @@ def even_pieces(encoder: Encoder, pairs: Sequence[Pair]) -> list[Tensor]:
     """Strokes (channels, P, P) from where they are lively and even.
 
     A loud spot is an outline of the picture it was read from, a window or a leaf, and would show in every picture to
-    come; silence is a place without strokes.
+    come; a silent one is a place without strokes, and would leave a hole in every picture.
     """
     found: list[tuple[float, float, Tensor]] = []
     for pair in pairs:
@@ -60,8 +60,8 @@ def even_pieces(encoder: Encoder, pairs: Sequence[Pair]) -> list[Tensor]:
         loudness = F.avg_pool2d(strokes.abs().mean(0, keepdim=True), SLOW, 1, SLOW // 2)[0]
         for rows, columns in _windows(min(strokes.shape[1:])):
             here = loudness[rows, columns]
-            usual = float(here.median())
-            found.append((usual, float(here.max()) / max(usual, 1e-6), strokes[:, rows, columns]))
+            unevenness = float(here.max()) / max(float(here.min()), 1e-6)
+            found.append((float(here.median()), unevenness, strokes[:, rows, columns]))
     lively = sorted(found, key=lambda entry: -entry[0])[: max(1, 2 * len(found) // 3)]
     even = sorted(lively, key=lambda entry: entry[1])[: max(1, len(found) // 8)]
     return [strokes for _, _, strokes in even]

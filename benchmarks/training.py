@@ -1,0 +1,160 @@
+"""How fast a style is learned: our trainer beside FastCUT at its published size, same data, same machine, same clock.
+
+    python -m benchmarks.training --shared FOLDER --work FOLDER [--minutes 60] [--device auto|cpu|cuda] [--sheet FILE]
+
+One after the other, each for `--minutes`, the teacher's pairs included. Ten times on the way, with the clock stopped,
+both paint the eight held-out pictures: way closed between colour transfer and teacher (medians; see benchmarks.quality)
+and structure kept. Writes steps a second, the two curves, and when each reached half of what ours gained in the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from engine.contact_sheet import Cell, Look, contact_sheet, save_jpeg
+from engine.training.config import PicturesConfig
+from engine.training.data import Pair, load_picture, make_pair, to_bytes
+from engine.training.export import stylized
+from engine.training.loop import choose_device
+from engine.training.metrics import colour_transfer, structure_kept, way_closed
+from engine.training.networks import Encoder, Generator
+from engine.training.pictures import PAIRS_SHARE, PictureSamples, PicturesTrainer
+from engine.training.strokes import stroke_field
+from engine.training.teacher import Guide, paint
+from engine.training.trainer import EXPORT_SECONDS
+
+from . import machine
+from .fastcut import CROP, FastCut
+from .quality import INPUTS, distance, square
+from .train_library import LIBRARY, practice_content
+
+STYLE = LIBRARY[0]
+LOOKS = 10
+Painter = Callable[[Tensor], Tensor]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shared", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--sheet", type=Path)
+    arguments = parser.parse_args()
+    device = choose_device(arguments.device)
+    contents = sorted(practice_content(arguments.shared / "content", arguments.work / "content").iterdir())
+    painting = load_picture(arguments.shared / "styles" / STYLE.picture, STYLE.side)
+    judge = Judge(painting, [square(arguments.shared / "content" / name) for name in INPUTS], contents)
+    seconds = 60 * arguments.minutes
+    clocks = Clock(), Clock()
+    runs = {
+        "pentimento": (ours(contents, painting, device, seconds, clocks[0]), clocks[0]),
+        "FastCUT": (fastcut(contents, painting, device, clocks[1]), clocks[1]),
+    }
+    curves = {name: curve(name, run, judge, seconds, clock) for name, (run, clock) in runs.items()}
+    gain = curves["pentimento"][-1]["way_closed"] / 2
+    rows = {name: summary(points, gain) for name, points in curves.items()}
+    print(json.dumps(rows, indent=2))
+    print(machine.write("training", {"minutes": arguments.minutes, "rows": rows, "curves": curves}))
+    if arguments.sheet:
+        cells = [[Cell(_pixels(p), name) for p in judge.last[name]] for name in judge.last]
+        save_jpeg(contact_sheet(cells, STYLE.name, Look(width=256, height=256)), arguments.sheet)
+    return 0
+
+
+class Judge:
+    """The held-out pictures, and how far between colour transfer and teacher a painter has come on them."""
+
+    def __init__(self, painting: Tensor, inputs: list[Tensor], contents: list[Path]) -> None:
+        config = PicturesConfig().teacher
+        guide = Guide([load_picture(p, 128) for p in contents], painting, config)
+        self.painting, self.inputs, self.last = painting, inputs, {"content": inputs}
+        self.plain = [distance(colour_transfer(i, painting), painting) for i in inputs]
+        seed = torch.Generator().manual_seed(1)
+        self.taught = [distance(paint(i, painting, guide, config, seed).picture, painting) for i in inputs]
+
+    def look(self, painter: Painter, name: str) -> dict[str, float]:
+        made = self.last[name] = [painter(content) for content in self.inputs]
+        distances = [distance(picture, self.painting) for picture in made]
+        closed = [way_closed(*three) for three in zip(distances, self.plain, self.taught, strict=True)]
+        kept = [structure_kept(picture, content) for picture, content in zip(made, self.inputs, strict=True)]
+        return {"way_closed": round(statistics.median(closed), 3), "structure": round(statistics.median(kept), 3)}
+
+
+@dataclass
+class Clock:
+    """Seconds and steps of a training. It stands still while the judge looks."""
+
+    seconds: float = 0.0
+    steps: int = 0
+
+
+def ours(contents: list[Path], painting: Tensor, device: torch.device, limit: float, clock: Clock) -> Iterator[Painter]:
+    """The defaults, teacher's pairs included, with as many steps as there is time for. Yields after every step."""
+    config = PicturesConfig(name=STYLE.name, style_side=STYLE.side, budget=limit + EXPORT_SECONDS, steps=10**9)
+    guide = Guide([load_picture(p, 128).to(device) for p in contents], painting.to(device), config.teacher)
+    pairs: list[Pair] = []
+    while len(pairs) < config.pairs and clock.seconds < PAIRS_SHARE * limit:
+        style, index = painting.to(device), len(pairs)
+        pairs.append(make_pair(contents, style, guide, config.teacher, config.size, config.seed, index))
+        yield lambda content: content
+    trainer = PicturesTrainer(PictureSamples(config, pairs, [], [painting], device), device, began=clock.seconds)
+    while True:
+        trainer.step(clock.seconds)
+        clock.steps += 1
+        yield lambda content: _by_ours(trainer, pairs, content)
+
+
+def _by_ours(trainer: PicturesTrainer, pairs: list[Pair], content: Tensor) -> Tensor:
+    generator, encoder = (copy.deepcopy(trainer.averages[name]).cpu() for name in ("generator", "encoder"))
+    return stylized(cast(Generator, generator), content, stroke_field(cast(Encoder, encoder), pairs))
+
+
+def fastcut(contents: list[Path], painting: Tensor, device: torch.device, clock: Clock) -> Iterator[Painter]:
+    peer = FastCut([load_picture(p, 2 * CROP) for p in contents], [painting], device, seed=0)
+    while True:
+        peer.step()
+        clock.steps += 1
+        yield peer.stylized
+
+
+def curve(name: str, run: Iterator[Painter], judge: Judge, limit: float, clock: Clock) -> list[dict[str, float]]:
+    """LOOKS points on the way: seconds, steps, and what the judge saw."""
+    points: list[dict[str, float]] = []
+    while len(points) < LOOKS:
+        started = time.monotonic()
+        painter = next(run)
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        clock.seconds += time.monotonic() - started
+        if clock.seconds >= limit * (len(points) + 1) / LOOKS:
+            points.append({"seconds": round(clock.seconds, 1), "steps": clock.steps, **judge.look(painter, name)})
+            print(name, json.dumps(points[-1]), flush=True)
+    return points
+
+
+def summary(points: list[dict[str, float]], wanted: float) -> dict[str, Any]:
+    """wanted: the way closed whose first sight is looked for."""
+    reached = [point["seconds"] for point in points if point["way_closed"] >= wanted]
+    last = points[-1]
+    steps_per_second = round(last["steps"] / last["seconds"], 2)
+    return {**last, "steps_per_second": steps_per_second, "seconds_to_half": reached[0] if reached else None}
+
+
+def _pixels(picture: Tensor) -> Any:
+    return to_bytes(picture).permute(1, 2, 0).numpy()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
