@@ -140,7 +140,8 @@ def detail(picture: Floats) -> float:
 
 
 def _planes(pixels: Any) -> Floats:
-    return np.float32(pixels.transpose(2, 0, 1) / 255)
+    planes: Floats = pixels.transpose(2, 0, 1).astype(np.float32) / 255
+    return planes
 
 
 def _shown(planes: Floats) -> Any:

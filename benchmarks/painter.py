@@ -22,6 +22,8 @@ FINER = 3
 """The canvas is this many times as large as the frame while it is painted."""
 GROUND = (196, 164, 112)
 """Ochre, where no stroke comes to lie"""
+VIOLET, WARM = np.array([30, 4, 58], np.float32), np.array([22, 12, -16], np.float32)
+"""What shadows and lights are tinted with"""
 PULL = np.array([0.94, -0.34])
 """Where the hand goes on surfaces without a form to follow"""
 PACE = 1.5
@@ -100,8 +102,8 @@ def toned(colour: Floats) -> Floats:
     """A colour (3,) 0..255 as this hand mixes it: fuller, shadows toward violet, lights warm."""
     light = colour.mean() / 255
     full = colour + (colour - colour.mean()) * 0.35
-    violet, warm = np.float32([30, 4, 58]), np.float32([22, 12, -16])
-    return np.float32(full * (0.85 + 0.3 * light) + violet * (1 - light) ** 2 + warm * light)
+    mixed: Floats = full * (0.85 + 0.3 * light) + VIOLET * (1 - light) ** 2 + WARM * light
+    return mixed
 
 
 def _at(values: Floats, place: Place) -> Floats:
