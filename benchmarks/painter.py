@@ -83,7 +83,8 @@ def _half(start: Place, ahead: NDArray, colours: Floats, slope: Floats, brush: B
         across = _at(slope, (x, y))
         steep = float(np.hypot(*across))
         along = np.array([-across[1], across[0]]) / steep if steep > 0.6 else pull
-        ahead = 0.6 * ahead + 0.4 * (along if along @ ahead >= 0 else -along)
+        along = along if along @ ahead >= 0 else -along
+        ahead = 0.6 * ahead + 0.4 * along if len(way) > 1 else along  # a hand turns little by little
         ahead = ahead / np.hypot(*ahead)
         way.append((x + PACE * ahead[0], y + PACE * ahead[1]))
     return way
