@@ -86,11 +86,14 @@ def _train(arguments: argparse.Namespace) -> int:
     request = protocol.TrainRequest(
         JOB,
         tuple(path for path, _, _ in arguments.style_picture),
-        str(arguments.content),
+        _text(arguments.content),
         str(arguments.out),
         _config(arguments),
         arguments.resume,
         masks if any(masks) else (),
+        _text(arguments.frames),
+        tuple(str(path) for path in arguments.keyframe),
+        tuple(str(path) for path in arguments.mask),
     )
     with _finishing(request.out):
         return _follow(train(request), arguments)
@@ -195,11 +198,14 @@ def _settings(arguments: argparse.Namespace) -> protocol.StylizeSettings:
 
 def _config(arguments: argparse.Namespace) -> protocol.Json:
     """Only what was given: everything else keeps the default of training.config.TrainConfig."""
-    names = ("budget", "steps", "size", "seed", "device", "route", "objective", "r1")
+    names = ("kind", "budget", "steps", "size", "seed", "device", "route", "objective", "r1")
     named = {name: getattr(arguments, name) for name in names}
     shares = [share for _, share, _ in arguments.style_picture]
-    weights = {"weights": shares} if set(shares) != {1.0} else {}
-    return {**weights, **{name: value for name, value in named.items() if value is not None}, **dict(arguments.set)}
+    weights = {"weights": shares} if set(shares) - {1.0} else {}
+    config = {**weights, **{name: value for name, value in named.items() if value is not None}, **dict(arguments.set)}
+    if arguments.guide:
+        config["generator"] = {**config.get("generator", {}), "guides": list(dict.fromkeys(arguments.guide))}
+    return config
 
 
 def _evaluation(arguments: argparse.Namespace) -> protocol.EvaluateRequest:
@@ -520,18 +526,45 @@ def _add_train(commands: Any) -> None:
         "--style-picture a.jpg=.7 b.png@no_frame.png=.3 --content renders --out styles/mine",
         "--style-picture painting.jpg --content renders --out styles/mine --objective wgan-gp",
         "--style-picture painting.jpg --content renders --out styles/mine --resume --set steps=9000",
+        "--kind keyframes --keyframe painted_0008.png --frames shot --guide normal uv --out styles/shot --budget 10m",
     )
+    parser.add_argument("--kind", choices=("pictures", "keyframes"), help="what it learns from (default pictures)")
     parser.add_argument(
         "--style-picture",
         nargs="+",
         action="extend",
+        default=[],
         type=_share,
-        required=True,
         metavar="IMG[@MASK][=WEIGHT]",
-        help="whose hand it is; of several, each as much as its weight says. MASK: a picture of the same shape, dark "
-        "where nothing is to be taken from IMG, as what is transparent in it never is",
+        help="pictures: whose hand it is; of several, each as much as its weight says. MASK: as large a picture, "
+        "dark where nothing is to be taken from IMG, as what is transparent in it never is",
     )
-    parser.add_argument("--content", type=Path, required=True, metavar="DIR", help="pictures to practise on")
+    parser.add_argument("--content", type=Path, metavar="DIR", help="pictures: what to practise on")
+    parser.add_argument(
+        "--keyframe",
+        nargs="+",
+        default=[],
+        type=Path,
+        metavar="IMG",
+        help="keyframes: one to five painted-over frames, each named after its frame or with its number",
+    )
+    parser.add_argument("--frames", type=Path, metavar="DIR", help="keyframes: the frames of the shot")
+    parser.add_argument(
+        "--mask",
+        nargs="+",
+        default=[],
+        type=Path,
+        metavar="IMG",
+        help="keyframes: white where they teach; named alike",
+    )
+    parser.add_argument(
+        "--guide",
+        nargs="+",
+        default=[],
+        choices=("albedo", "normal", "depth", "position", "uv"),
+        help="keyframes: what the style is told beside the frame, from the passes of its EXR. position (still objects, "
+        "moving camera) and uv (moving objects) make strokes stick to surfaces",
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="PACK", help="the style pack to write: a folder")
     parser.add_argument("--budget", type=_seconds, metavar="TIME", help="how long to train: 90s, 10m, 2h")
     parser.add_argument("--steps", type=_whole(1, 10**9), metavar="N", help="how many steps to train")

@@ -20,7 +20,7 @@ from . import blind, machine, style_pack
 from .canvas import ArrayCanvas
 from .errors import EngineError
 from .motion import motion, warp_error
-from .passes import Passes, read_passes
+from .passes import Passes, painted_passes, read_passes
 from .picture import Floats
 from .protocol import Done, EvaluateRequest, Event, Json, Progress
 from .runtime import Paint, Session, painted
@@ -99,6 +99,7 @@ class _Content:
     name: str
     planes: Floats
     """(3, H, W), display-referred sRGB 0..1"""
+    path: Path
 
 
 class _Subject(Protocol):
@@ -135,7 +136,8 @@ class _Style:
         return self.session.noise_channels > 0
 
     def result(self, content: _Content, seed: int) -> Floats:
-        canvas = painted(self.session, ArrayCanvas(content.planes), Paint(seed=seed))
+        passes = painted_passes(content.path) if self.session.guides else None
+        canvas = painted(self.session, ArrayCanvas(content.planes), Paint(seed=seed), passes)
         return canvas.read(0, 0, canvas.height, canvas.width).clip(0, 1)
 
 
@@ -172,7 +174,7 @@ class _Evaluation:
             self.features.need_logits()
         painting = Path(request.style_picture) if "style_picture" in needs else None
         self.hands = [measure.Hand(painting, subject.scale) if painting else None for subject in self.subjects]
-        self.contents = [_Content(path.stem, measure.planes(path, request.size)) for path in paths]
+        self.contents = [_Content(path.stem, measure.planes(path, request.size), path) for path in paths]
         self.results: list[list[Floats]] = []
         """Of each subject that is done, one per content"""
 
@@ -233,7 +235,7 @@ class _Evaluation:
         return {"warp_error": total / seen, "warp_error_content": own / seen, "warp_visible": seen / pixels}
 
     def _frame(self, subject: _Subject, path: Path) -> _Frame:
-        content = _Content(path.stem, measure.planes(path))
+        content = _Content(path.stem, measure.planes(path), path)
         return _Frame(content, subject.result(content, 0), read_passes(path))
 
     def page(self) -> Path:

@@ -18,12 +18,11 @@ from pathlib import Path
 
 import numpy as np
 
-from . import palette, style_pack
+from . import guides, palette, style_pack
 from .canvas import ArrayCanvas, Canvas, PictureCanvas
 from .errors import EngineError
-from .exr import main_layer
-from .files import EXR, open_source, read_exr, reading, shown
-from .passes import Passes, find_matte
+from .files import open_source, reading, shown
+from .passes import Passes, find_matte, painted_passes
 from .picture import Floats, PictureReader
 from .protocol import Json, PictureSource, StyleShare, StylizeSettings
 from .resample import Resampled
@@ -65,6 +64,8 @@ class Mix:
     parts: tuple[Part, ...]
     palette: Session | None = None
     """Every part keeps its strokes and takes the colours of this style"""
+    passes: Passes | None = None
+    """Of the render that is painted, for styles with guides"""
 
     @property
     def sessions(self) -> tuple[Session, ...]:
@@ -81,8 +82,8 @@ class Mix:
 
         `source` wraps when `paint.wrap` is set. It may be a reduced picture: mattes are reduced with it.
         """
-        colours = _Remembered(painted(self.palette, source, paint)) if self.palette else None
-        canvases = [painted(part.session, source, paint) for part in self.parts]
+        colours = _Remembered(painted(self.palette, source, paint, self.passes)) if self.palette else None
+        canvases = [painted(part.session, source, paint, self.passes) for part in self.parts]
         if colours:
             canvases = [Recoloured(canvas, colours, paint.stroke) for canvas in canvases]
         if len(self.parts) == 1 and self.parts[0].matte is None:
@@ -147,12 +148,17 @@ class Styles:
         return self.shares[0][1]
 
     def over(self, source: PictureSource, reader: PictureReader, wrap: bool) -> Mix:
-        """The styles over one picture, with its mattes."""
+        """The styles over one picture, with its mattes and guides."""
         names = dict.fromkeys(share.matte for share, _ in self.shares if share.matte)
-        passes = _passes(source) if names else None
+        sessions = [session for _, session in self.shares] + ([self.palette] if self.palette else [])
+        guided = any(session.guides for session in sessions)
+        wanted = (names or guided) and source.pixels is None
+        passes = painted_passes(source.path) if wanted else None
+        for session in sessions:
+            guides.need(session.guides, passes, f"The style {session.pack.name!r}", shown(reader.name))
         mattes = {name: open_matte(name, passes, reader, wrap) for name in names}
         parts = (Part(session, share.share, mattes.get(share.matte)) for share, session in self.shares)
-        return Mix(tuple(parts), self.palette)
+        return Mix(tuple(parts), self.palette, passes if guided else None)
 
 
 def check_styles(styles: Sequence[StyleShare]) -> None:
@@ -207,17 +213,6 @@ def open_matte(name: str, passes: Passes | None, reader: PictureReader, wrap: bo
         f"There is no picture file {name!r}, and {shown(reader.name)!r} has no Cryptomatte.",
         "Choose a greyscale picture, or switch on Cryptomatte in View Layer Properties > Passes and render again.",
     )
-
-
-def _passes(source: PictureSource) -> Passes | None:
-    """The passes of the view layer that is painted, where the source is a render."""
-    if source.pixels is not None:
-        return None
-    with reading(source.path), Path(source.path).open("rb") as stream:
-        if stream.read(len(EXR)) != EXR:
-            return None
-    file = read_exr(source.path)
-    return Passes(file, shown(source.path), main_layer(file).view_layer)
 
 
 def _picture_matte(path: str, reader: PictureReader, wrap: bool) -> Matte:

@@ -2,12 +2,14 @@
 
 Any window can be made alone, in any order, and it wraps where the picture wraps. Plain noise is counter-based: every
 value is a hash of (row, column, channel, seed). A stroke field is a table that a style brings: noise in which the
-strokes of its painting run; the seed says where on the table a picture begins.
+strokes of its painting run; the seed says where on the table a picture begins. Anchored noise is a function of the
+place on a surface instead, so what is painted by it moves with the surface.
 """
 
 from __future__ import annotations
 
 from functools import cache
+from itertools import product
 from statistics import NormalDist
 
 import numpy as np
@@ -17,6 +19,9 @@ from .picture import Floats
 
 FADE = 16
 """Cells over which strokes change where a tileable picture begins again: two strokes long."""
+BASELINE = 4
+"""Pixels over which the step of a surface from pixel to pixel is measured: files may store places as half floats, whose
+rounding can be a quarter of a step."""
 _LEVELS = 1 << 14
 """Distinct values of the normal distribution: a table, so that every machine gives the same bits."""
 
@@ -72,6 +77,66 @@ def _places(
     share = np.clip((inside - (period - fade) + 0.5) / max(1, fade), 0, 1) * np.pi / 2
     ends = ((inside, np.cos(share)), (inside - period, np.sin(share)))
     return [((place + offset) % size, weight.astype(np.float32)) for place, weight in ends]
+
+
+def anchored(places: Floats, seed: int, cell: float) -> Floats:
+    """Smooth coloured noise (3, H, W) that sticks to surfaces: mean 0, deviation 1, and 0 where there is no surface.
+
+    places: (D, H, W), where on its surface each pixel lies, in any unit (Position in metres, UV). cell: pixels from one
+    value to the next, at least 4. The noise is a sum of octaves fixed to the surface, of which each pixel shows the two
+    whose cells are next to `cell` pixels wide there: near or far, it has one size on the screen and nothing in it is
+    finer than half of that, so it does not shimmer (band limiting by clamping: Norton et al., "Clamping", 1982; one
+    size on the screen: Benard et al., "Dynamic Solid Textures", 2009). Places that stand still give 0: the sky.
+    """
+    step = _step(places)
+    there = step > 0
+    octaves = np.log2(np.where(there, step, 1) * np.float32(cell))
+    octave = np.floor(octaves)
+    turn = (octaves - octave) * np.float32(np.pi / 2)
+    noise = np.cos(turn) * _lattice(places, octave, seed) + np.sin(turn) * _lattice(places, octave + 1, seed)
+    return noise * there
+
+
+def _step(places: Floats) -> Floats:
+    """(H, W): how far a surface goes on from a pixel to the next, along the axis where it goes farther.
+
+    To each side BASELINE pixels are looked at and the nearer side counts: across a silhouette another surface begins.
+    """
+    sides = []
+    for axis in (1, 2):
+        reach = min(BASELINE, places.shape[axis] - 1)
+        ahead = np.take(places, range(reach, places.shape[axis]), axis)
+        behind = np.take(places, range(places.shape[axis] - reach), axis)
+        length = np.sqrt(np.square(ahead - behind).sum(0)) / np.float32(max(1, reach))
+        room = [(0, 0), (0, 0)]
+        room[axis - 1] = (0, reach)
+        after = np.pad(length, room, "constant", constant_values=np.inf)
+        room[axis - 1] = (reach, 0)
+        before = np.pad(length, room, "constant", constant_values=np.inf)
+        nearer = np.minimum(before, after)
+        sides.append(np.where(np.isfinite(nearer), nearer, 0))
+    return np.maximum(*sides)
+
+
+def _lattice(places: Floats, octave: Floats, seed: int) -> Floats:
+    """(3, H, W) of deviation 1: values at the corners of cells of 2 ** octave, and smoothly between them."""
+    scaled = places * np.exp2(-octave)
+    corner = np.floor(scaled)
+    inside = scaled - corner
+    fade = inside * inside * (3 - 2 * inside)
+    first = corner.astype(np.int64).astype(np.uint32)
+    key = _mix(octave.astype(np.int32).view(np.uint32) ^ _mix(np.array([seed & 0xFFFFFFFF], np.uint32)))
+    total, power = np.zeros((3, *octave.shape), np.float32), np.zeros(octave.shape, np.float32)
+    for offsets in product((0, 1), repeat=len(places)):
+        weight, hashed = np.ones(octave.shape, np.float32), key
+        for axis, offset in enumerate(offsets):
+            weight = weight * (fade[axis] if offset else 1 - fade[axis])
+            hashed = _mix(hashed ^ (first[axis] + np.uint32(offset)))
+        power += weight * weight
+        for channel in range(3):  # ten bits to each, 0 .. 1023
+            total[channel] += weight * ((hashed >> np.uint32(10 * channel)) & np.uint32(1023)).astype(np.float32)
+    # The weights of a place sum to 1. Uniform values have a deviation of 1/sqrt(12) of their range.
+    return (total - np.float32(511.5)) * (np.float32(12**0.5 / 1024) / np.sqrt(power))
 
 
 @cache

@@ -11,14 +11,15 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .atomic import StrPath, shown
+from .atomic import StrPath, reading, shown
 from .errors import EngineError
-from .exr import ExrFile, ExrLayer, read_exr
+from .exr import MAGIC, ExrFile, ExrLayer, main_layer, read_exr
 from .picture import Alpha, Array, Encoding, Floats, Picture
 
 _LONG_NAMES = {
@@ -161,6 +162,15 @@ def read_passes(path: StrPath, layer: str | None = None) -> Passes:
     if layer not in found:
         raise EngineError(f"{shown(path)} has no view layer {layer!r}.", f"Choose one of: {', '.join(found)}.")
     return Passes(file, shown(path), layer)
+
+
+def painted_passes(path: StrPath) -> Passes | None:
+    """The passes of the view layer that is painted when the file is opened as a picture; None where it is no EXR."""
+    with reading(path), Path(path).open("rb") as stream:
+        if stream.read(len(MAGIC)) != MAGIC:
+            return None
+    file = read_exr(path)
+    return Passes(file, shown(path), main_layer(file).view_layer)
 
 
 def view_layers(file: ExrFile) -> tuple[str, ...]:

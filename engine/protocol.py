@@ -178,6 +178,12 @@ class TrainRequest:
     style_masks: tuple[str, ...] = ()
     """One for each style picture, dark where nothing is to be taken from it (a frame, a signature); empty where it has
     none."""
+    frames: str = ""
+    """From keyframes: folder with the frames of the shot, EXR with their passes where guides are wanted."""
+    keyframes: tuple[str, ...] = ()
+    """Painted-over frames, each named after its frame or with its number."""
+    masks: tuple[str, ...] = ()
+    """Greyscale pictures, named like keyframes: only what is white in them teaches."""
 
 
 def training_folder(out: str) -> Path:

@@ -16,17 +16,17 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 import onnxruntime as ort
 
-from . import machine, noise, onnx_graph, onnx_growth
+from . import guides, machine, noise, onnx_graph, onnx_growth
 from .canvas import ArrayCanvas, Canvas, beyond_border
 from .errors import EngineError
-from .picture import Floats
+from .picture import Array, Floats
 from .resample import Resampled
 from .style_pack import ModelInput, ModelSpec, StylePack, scales
 
@@ -84,10 +84,11 @@ class Session:
         self.strokes = _strokes(pack)
         self._tensors = {key: item.tensor or key for key, item in self.spec.inputs.items()}
 
-    def run(self, image: Floats, noise_map: Floats | None = None) -> Floats:
-        """(N, 3, h, w) display-referred 0..1, and noise (N, C, h/scale, w/scale) when the style takes it
-        -> (N, 3, h, w) display-referred, not clamped."""
+    def run(self, image: Floats, noise_map: Floats | None = None, told: Mapping[str, Floats] | None = None) -> Floats:
+        """(N, 3, h, w) display-referred 0..1, noise (N, C, h/scale, w/scale) when the style takes it, and what its
+        guides tell, (N, C, h, w) by their names -> (N, 3, h, w) display-referred, not clamped."""
         feeds = {self._tensors["image"]: to_model(image, self.spec.inputs["image"])}
+        feeds |= {self._tensors[name]: np.ascontiguousarray(values) for name, values in (told or {}).items()}
         if noise_map is not None:
             feeds[self._tensors["noise"]] = noise_map
         try:
@@ -105,6 +106,11 @@ class Session:
                 f"The style {self.pack.name!r} returned values that are no numbers.", "Train or import it again."
             )
         return result
+
+    @property
+    def guides(self) -> tuple[str, ...]:
+        """Names in guides.GUIDES of what the style is told beside the picture."""
+        return tuple(name for name in self.spec.inputs if name in guides.GUIDES)
 
     @property
     def noise_channels(self) -> int:
@@ -125,12 +131,14 @@ def _strokes(pack: StylePack) -> Floats | None:
 
 
 def _check_inputs(pack: StylePack) -> None:
-    guides = sorted(set(pack.model.inputs) - {"image", "noise"})
-    if guides:
-        raise EngineError(
-            f"The style {pack.name!r} needs guides ({', '.join(guides)}) that a single picture does not have.",
-            "Choose another style for this picture.",
-        )
+    for name, item in pack.model.inputs.items():
+        known = guides.GUIDES.get(name)
+        plain = known and (item.channels, item.layout, item.scale) == (known.channels, "NCHW", 1)
+        if name not in ("image", "noise") and not plain:
+            raise EngineError(
+                f"The style {pack.name!r} wants to be told {name!r}, which this version does not know.",
+                "Update Pentimento, or choose another style.",
+            )
 
 
 _STATES = ort.capi.onnxruntime_pybind11_state
@@ -314,15 +322,31 @@ class Paint:
     """Strength of the noise: 0 paints without, 1 as the style was trained"""
 
 
-def painted(session: Session, source: Canvas, paint: Paint) -> Canvas:
+def painted(session: Session, source: Canvas, paint: Paint, passes: Mapping[str, Array] | None = None) -> Canvas:
     """The stylized picture as a canvas of the same size: display-referred, not clamped, any window on demand.
 
-    `source` wraps when `paint.wrap` is set.
+    `source` wraps when `paint.wrap` is set. passes: of the render that `source` shows, (H, W, C) by their names, for
+    styles with guides; `source` may be reduced.
     """
+    guides.need(session.guides, passes, f"The style {session.pack.name!r}", "this picture")
     height, width = inner_size(session.spec, source.height, source.width, paint)
     small = source if (height, width) == (source.height, source.width) else Resampled(source, height, width)
-    result: Canvas = Local(session, small, paint) if session.spec.local else Blended(session, small, paint)
+    told = {name: _told(name, passes or {}, paint, height, width) for name in session.guides}
+    kind = Local if session.spec.local else Blended
+    result: Canvas = kind(session, small, paint, told)
     return result if small is source else Resampled(result, source.height, source.width)
+
+
+def _told(name: str, passes: Mapping[str, Array], paint: Paint, height: int, width: int) -> Canvas:
+    """A guide in the size the model sees."""
+    planes = guides.planes(name, passes, paint.seed, paint.stroke)
+    whole = ArrayCanvas(planes, paint.wrap)
+    return whole if planes.shape[1:] == (height, width) else Resampled(whole, height, width)
+
+
+def _at(told: Mapping[str, Canvas], window: tuple[int, int, int, int]) -> dict[str, Floats]:
+    """What guides tell of a window, (1, C, h, w) each."""
+    return {name: canvas.read(*window)[None] for name, canvas in told.items()}
 
 
 def inner_size(spec: ModelSpec, height: int, width: int, paint: Paint) -> tuple[int, int]:
@@ -337,8 +361,9 @@ def inner_size(spec: ModelSpec, height: int, width: int, paint: Paint) -> tuple[
 class Local:
     """A local style on a canvas: exact in any window."""
 
-    def __init__(self, session: Session, source: Canvas, paint: Paint) -> None:
-        self.session, self.source, self.paint = session, source, paint
+    def __init__(self, session: Session, source: Canvas, paint: Paint, told: Mapping[str, Canvas]) -> None:
+        """told: by its guides, as large as the source"""
+        self.session, self.source, self.paint, self.told = session, source, paint, told
         self.height, self.width = source.height, source.width
         stride, radius = session.spec.stride, session.spec.receptive_radius or 0
         self.halo = -(-radius // stride) * stride
@@ -373,7 +398,7 @@ class Local:
         """One run of the model, (3, height, width)."""
         (y, tall), (x, wide) = self.span(top, height, 0), self.span(left, width, 1)
         image = self.source.read(y, x, tall, wide)
-        result = self.session.run(image[None], self.noise(y, x, tall, wide))[0]
+        result = self.session.run(image[None], self.noise(y, x, tall, wide), _at(self.told, (y, x, tall, wide)))[0]
         return result[:, top - y : top - y + height, left - x : left - x + width]
 
     def span(self, start: int, count: int, axis: int) -> tuple[int, int]:
@@ -429,8 +454,8 @@ class Blended:
     so at least the result does not depend on how it is read.
     """
 
-    def __init__(self, session: Session, source: Canvas, paint: Paint) -> None:
-        self.session, self.source, self.paint = session, source, paint
+    def __init__(self, session: Session, source: Canvas, paint: Paint, told: Mapping[str, Canvas]) -> None:
+        self.session, self.source, self.paint, self.told = session, source, paint, told
         self.height, self.width = source.height, source.width
         self.tile = session.spec.fixed_size or (self._edge(self.height), self._edge(self.width))
         self.rows = tile_starts(self.height, self.tile[0], paint.wrap)
@@ -482,8 +507,9 @@ class Blended:
         if (top, left) not in self._tiles:
             window = (top, left, *self.tile)
             noise_map = noise_for(self.session, self.paint, window, (self.height, self.width))
+            told = _at(self.told, window)
             try:
-                self._tiles[top, left] = self.session.run(self.source.read(*window)[None], noise_map)[0]
+                self._tiles[top, left] = self.session.run(self.source.read(*window)[None], noise_map, told)[0]
             except OutOfMemoryError as error:
                 raise _too_large(self.session.pack) from error
         return self._tiles[top, left]
@@ -551,7 +577,10 @@ def is_exact(session: Session, size: int = 192, seed: int = 0) -> bool:
     """
     rng = np.random.default_rng(seed)
     source = ArrayCanvas(rng.random((3, size + 5, size + 11), dtype=np.float32))
-    canvas = painted(session, source, Paint(seed=seed))
+    passes = {
+        guides.GUIDES[name].source: rng.random((source.height, source.width, 3), np.float32) for name in session.guides
+    }
+    canvas = painted(session, source, Paint(seed=seed), passes)
     whole = canvas.read(0, 0, source.height, source.width)
     parts = np.empty_like(whole)
     for top, left, height, width in tiles(source.height, source.width, 52):

@@ -75,7 +75,7 @@ class ModelSpec:
     """The `model` part of style.json: how pixels go in and come out."""
 
     inputs: Mapping[str, ModelInput]
-    """image always; "noise" and guides when the model wants them"""
+    """image always; "noise" when the model wants it, and guides by their names in guides.py, as large as the picture"""
     output: str = "stylized"
     order: str = "RGB"
     layout: str = "NCHW"

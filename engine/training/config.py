@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
 from ..errors import EngineError
+from ..guides import GUIDES
 from .augment import SHIFT
 from .networks import SIGHT, GeneratorConfig
 from .objectives import OBJECTIVES
@@ -18,9 +19,9 @@ class TrainConfig:
     """One training run: what trainings of every kind can be told."""
 
     kind: str = "pictures"
-    """pictures: see pictures.py"""
+    """pictures | keyframes: see the files of these names"""
     name: str = ""
-    """What the style is called; empty takes the name of the first style picture."""
+    """What the style is called; empty takes the name of the first style picture or keyframe."""
     author: str = ""
     licence: str = ""
     """Of the style picture: what others may do with the style."""
@@ -133,6 +134,26 @@ class PicturesConfig(TrainConfig):
     teacher: TeacherConfig = field(default_factory=TeacherConfig)
 
 
+@dataclass(frozen=True)
+class KeyframesConfig(TrainConfig):
+    """A style from frames that were painted over (Texler et al., "Interactive Video Stylization Using Few-Shot
+    Patch-Based Training", 2020). What it is told beside the frames: generator.guides."""
+
+    kind: str = "keyframes"
+    steps: int = 3000
+    crop: int = 64
+    """Edge of the patches it learns from: so small that it sees how strokes follow forms, not where on the frame it is
+    (Texler et al.: 32; the critic's two scales need more)."""
+    batch: int = 8
+    critic_scales: int = 1
+    reconstruction: float = 4.0
+    """Weight of L1 to the painted keyframe; this and the next two as published."""
+    adversarial: float = 0.5
+    features: float = 6.0
+    """Weight of the critic's features at the same place (losses.feature_matching); published with those of a pretrained
+    network."""
+
+
 ADVERSARIAL_ROUTE: dict[str, Any] = {
     # The critic has all to teach, from the first step; the patch term brings strokes long before it sees them.
     **{"adversarial": 1.0, "features": 3.0, "patches": 8.0, "r1": 0.02},
@@ -141,7 +162,7 @@ ADVERSARIAL_ROUTE: dict[str, Any] = {
 """What holds on the adversarial route unless it is given as well: the settings it was compared with."""
 
 
-CONFIGS: dict[str, type[TrainConfig]] = {"pictures": PicturesConfig}
+CONFIGS: dict[str, type[TrainConfig]] = {"pictures": PicturesConfig, "keyframes": KeyframesConfig}
 """By kind of style"""
 
 
@@ -186,6 +207,7 @@ def _problems(config: TrainConfig) -> dict[str, bool]:
         "crop must be a multiple of 4 and at least 32": config.crop % 4 != 0 or config.crop < 32,
         "crop is too small for that many scales of the critic": _smallest_view(config) < SIGHT,
         "steps and batch must be at least 1": min(config.steps, config.batch) < 1,
+        f"generator.guides must be different ones of {', '.join(GUIDES)}": not _known_guides(config.generator.guides),
         "device must be auto, cpu or cuda": config.device not in ("auto", "cpu", "cuda"),
         "budget, seed and patience must not be negative": min(config.budget, config.seed, config.patience) < 0,
     }
@@ -193,6 +215,7 @@ def _problems(config: TrainConfig) -> dict[str, bool]:
 
 def _problems_of_pictures(config: PicturesConfig) -> dict[str, bool]:
     return {
+        "generator.guides need kind keyframes": bool(config.generator.guides),
         "size must be at least 64": config.size < 64,
         "crop must not be larger than size": config.crop > config.size,
         "crop must be at least 72 on the adversarial route": config.route == "adversarial" and config.crop < 72,
@@ -216,6 +239,10 @@ def _problems_of_the_teacher(config: TeacherConfig) -> dict[str, bool]:
 
 def _above_zero(values: tuple[Any, ...]) -> bool:
     return all(isinstance(value, (int, float)) and 0 < value < math.inf for value in values)
+
+
+def _known_guides(names: tuple[str, ...]) -> bool:
+    return len(set(names)) == len(names) and all(name in GUIDES for name in names)
 
 
 def _refuse(problems: dict[str, bool]) -> None:

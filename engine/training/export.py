@@ -20,6 +20,7 @@ from torch.overrides import TorchFunctionMode
 
 from .. import __version__
 from ..errors import EngineError
+from ..guides import GUIDES
 from ..protocol import Json
 from ..runtime import Session, is_exact
 from ..style_pack import GENERATOR, HALF, PREVIEW, ModelInput, ModelSpec, StylePack, new_pack, write_pack
@@ -52,8 +53,8 @@ def export(
     style: Sequence[Exemplar] = (),
     held_out: Json | None = None,
 ) -> StylePack:
-    """Write the style pack `out`; `sample` (3, H, W) 0..1 is the content its preview shows; `held_out` says in the
-    recipe what was kept from training.
+    """Write the style pack `out`; `sample` is the content its preview shows: (3, H, W) 0..1, its guides below;
+    `held_out` says in the recipe what was kept from training.
 
     Where an encoder has learned to read strokes, the style gets a stroke field, of those of the style pictures. Without
     it paints with plain noise.
@@ -98,8 +99,9 @@ def export(
 
 def model_spec(generator: Generator, noise: ModelInput, half: str = "") -> ModelSpec:
     config = generator.config
+    guides = {name: ModelInput(GUIDES[name].channels) for name in config.guides}
     return ModelSpec(
-        inputs={"image": ModelInput(3), "noise": noise},
+        inputs={"image": ModelInput(3), "noise": noise, **guides},
         stride=STRIDE,
         receptive_radius=receptive_radius(config),
         parameters=parameters(generator),
@@ -109,14 +111,14 @@ def model_spec(generator: Generator, noise: ModelInput, half: str = "") -> Model
 
 
 def onnx_bytes(generator: nn.Module) -> bytes:
-    """The generator as an ONNX model: inputs image (1, 3, H, W), noise (1, N, H/4, W/4); output stylized.
+    """The generator as an ONNX model: inputs image (1, 3, H, W), noise (1, N, H/4, W/4), guides; output stylized.
 
     The tracing exporter: for a network without branches it gives the same graph as the newer one, which takes ten times
     as long (dynamo=True, torch 2.13).
     """
     file = io.BytesIO()
     config: GeneratorConfig = generator.config  # type: ignore[assignment]
-    example = (torch.rand(1, 3, 64, 96), torch.randn(1, config.noise, 16, 24))
+    example = _example(config, 64, 96, torch.Generator().manual_seed(0))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # said of the tracing exporter at every call
         torch.onnx.export(
@@ -125,15 +127,22 @@ def onnx_bytes(generator: nn.Module) -> bytes:
             file,  # type: ignore[arg-type]  # the tracing exporter writes into files as well
             dynamo=False,
             opset_version=18,
-            input_names=["image", "noise"],
+            input_names=list(config.inputs),
             output_names=["stylized"],
             dynamic_axes={
-                "image": {2: "height", 3: "width"},
+                **{name: {2: "height", 3: "width"} for name in (*config.inputs, "stylized")},
                 "noise": {2: "rows", 3: "columns"},
-                "stylized": {2: "height", 3: "width"},
             },
         )
     return file.getvalue()
+
+
+def _example(config: GeneratorConfig, height: int, width: int, random: torch.Generator) -> tuple[Tensor, ...]:
+    """Something for a generator to take."""
+    image = torch.rand(1, 3, height, width, generator=random)
+    noise = torch.randn(1, config.noise, height // STRIDE, width // STRIDE, generator=random)
+    counts = [GUIDES[name].channels for name in config.guides]
+    return image, noise, *(torch.randn(1, count, height, width, generator=random) for count in counts)
 
 
 def parity(generator: Generator, data: bytes) -> float:
@@ -142,11 +151,10 @@ def parity(generator: Generator, data: bytes) -> float:
     random = torch.Generator().manual_seed(0)
     worst = 0.0
     for height, width in PARITY_SIZES:
-        image = torch.rand(1, 3, height, width, generator=random)
-        noise = torch.randn(1, generator.config.noise, height // STRIDE, width // STRIDE, generator=random)
+        example = _example(generator.config, height, width, random)
         with torch.no_grad():
-            ours = generator(image, noise).numpy()
-        (theirs,) = session.run(None, {"image": image.numpy(), "noise": noise.numpy()})
+            ours = generator(*example).numpy()
+        (theirs,) = session.run(None, _named(generator.config, example))
         worst = max(worst, float(np.abs(ours - theirs).max()))
     if not worst <= PARITY:
         raise EngineError(
@@ -154,6 +162,11 @@ def parity(generator: Generator, data: bytes) -> float:
             "Train again with torch 2.13.0, the version exports are tested with.",
         )
     return worst
+
+
+def _named(config: GeneratorConfig, inputs: Sequence[Tensor]) -> dict[str, Any]:
+    """What onnxruntime takes for what the generator takes."""
+    return {name: value.numpy() for name, value in zip(config.inputs, inputs, strict=True)}
 
 
 class HalfPrecision(nn.Module):
@@ -172,7 +185,7 @@ class HalfPrecision(nn.Module):
 def half_precision(generator: Generator, contents: Sequence[Tensor], field: Tensor | None) -> tuple[bytes, Json]:
     """The generator as an ONNX model in half precision, and its error for the recipe.
 
-    Empty where the error on `contents` ((3, H, W) 0..1) is larger than allowed; the recipe then says so.
+    Empty where the error on `contents` (as `fed` takes them) is larger than allowed; the recipe then says so.
     """
     data = onnx_bytes(HalfPrecision(generator))
     largest, mean = half_error(generator, data, contents[:HALF_PICTURES], field)
@@ -185,7 +198,7 @@ def half_precision(generator: Generator, contents: Sequence[Tensor], field: Tens
 def half_error(
     generator: Generator, data: bytes, contents: Sequence[Tensor], field: Tensor | None
 ) -> tuple[float, float]:
-    """Largest and mean difference that half precision makes in the pictures (3, H, W), in display-referred values.
+    """Largest and mean difference that half precision makes in `contents`, in display-referred values.
 
     The larger of two: of the file `data` in onnxruntime, which on a processor computes in float between the rounded
     weights, and of the network with every single result rounded to half, as a graphics card computes it.
@@ -195,12 +208,12 @@ def half_error(
     errors = []
     for content in contents:
         content = content[:, :HALF_SIDE, :HALF_SIDE].cpu()
-        image, noise = fed(generator, content, field)
+        inputs = fed(generator, content, field)
         with torch.no_grad():
-            full = generator(image, noise).clamp(0, 1)
+            full = generator(*inputs).clamp(0, 1)
             with _HalfResults():
-                rounded = coarse(image, noise).clamp(0, 1)
-        (ran,) = session.run(None, {"image": image.numpy(), "noise": noise.numpy()})
+                rounded = coarse(*inputs).clamp(0, 1)
+        (ran,) = session.run(None, _named(generator.config, inputs))
         errors += [(full - rounded).abs(), (full - torch.from_numpy(ran).clamp(0, 1)).abs()]
     return max(float(e.max()) for e in errors), max(float(e.mean()) for e in errors)
 
@@ -229,7 +242,7 @@ def kept_for_explanations(networks: Mapping[str, nn.Module], pairs: Sequence[Pai
 
 
 def stylized(generator: Generator, content: Tensor, field: Tensor | None = None) -> Tensor:
-    """(3, H, W) 0..1 -> the same size, 0..1, whatever the size: borders are reflected up to the stride.
+    """A content (3, H, W) 0..1, with its guides below -> (3, H, W) 0..1: borders are reflected up to the stride.
 
     field: the stroke field (channels, rows, columns); None: plain noise.
     """
@@ -239,14 +252,17 @@ def stylized(generator: Generator, content: Tensor, field: Tensor | None = None)
     return result[0, :, :height, :width].clamp(0, 1)
 
 
-def fed(generator: Generator, content: Tensor, field: Tensor | None) -> tuple[Tensor, Tensor]:
-    """What the generator takes for a content (3, H, W): picture (1, 3, H', W') and noise, on the processor."""
+def fed(generator: Generator, content: Tensor, field: Tensor | None) -> tuple[Tensor, ...]:
+    """What the generator takes for a content (3 and the channels of its guides, H, W): picture (1, 3, H', W'), noise
+    and guides, on the processor."""
     _, height, width = content.shape
     padded = nn.functional.pad(content[None], (0, -width % STRIDE, 0, -height % STRIDE), mode="reflect")
     rows, columns = (torch.arange(size // STRIDE) for size in padded.shape[2:])
     if field is None:
         field = torch.randn(generator.config.noise, len(rows), len(columns), generator=torch.Generator().manual_seed(0))
-    return padded.cpu(), field[:, (rows % field.shape[1])[:, None], columns % field.shape[2]][None]
+    noise = field[:, (rows % field.shape[1])[:, None], columns % field.shape[2]][None]
+    image, *guides = padded.cpu().split([3, *(GUIDES[name].channels for name in generator.config.guides)], 1)
+    return image, noise, *guides
 
 
 def png(picture: Tensor) -> bytes:

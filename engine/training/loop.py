@@ -26,6 +26,7 @@ from ..protocol import (
 from ..style_pack import StylePack
 from .config import TrainConfig, from_json
 from .diagnostics import Diagnostics
+from .keyframes import FromKeyframes
 from .pictures import FromPictures
 from .trainer import Trainer
 from .training_sheet import write_sheet
@@ -49,7 +50,7 @@ class Kind(Protocol):
     def export(self, out: Path, trainer: Trainer) -> StylePack: ...
 
 
-KINDS: dict[str, Callable[[Any, TrainRequest], Kind]] = {"pictures": FromPictures}
+KINDS: dict[str, Callable[[Any, TrainRequest], Kind]] = {"pictures": FromPictures, "keyframes": FromKeyframes}
 """Each is made from its own config."""
 
 
@@ -133,10 +134,10 @@ def _end(diagnostics: Diagnostics, elapsed: float) -> str:
 
 
 def named(config: TrainConfig, request: TrainRequest) -> TrainConfig:
-    """With a name: that of the first style picture ("starry_night.jpg" -> "Starry Night") where none was given."""
-    if not request.style_pictures:
-        raise EngineError("There is no style picture.", "Give at least one with --style-picture.")
-    return replace(config, name=config.name or Path(request.style_pictures[0]).stem.replace("_", " ").title())
+    """With a name: that of the first style picture or keyframe ("starry_night.jpg" -> "Starry Night") where none was
+    given."""
+    first = next(iter((*request.style_pictures, *request.keyframes)), "")
+    return replace(config, name=config.name or Path(first).stem.replace("_", " ").title())
 
 
 def choose_device(wanted: str) -> torch.device:

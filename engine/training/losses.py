@@ -25,6 +25,17 @@ def feature_statistics(fake: Verdicts, target: Verdicts) -> Tensor:
     return _mean(terms) * 2
 
 
+def feature_matching(fake: Verdicts, target: Verdicts) -> Tensor:
+    """L1 between each critic feature and the target's at the same place (Wang et al., "High-Resolution Image Synthesis
+    and Semantic Manipulation with Conditional GANs", 2018, eq. 4): for pairs, where every stroke has its place."""
+    terms = [
+        (a - b).abs().mean()
+        for (_, ours), (_, theirs) in zip(fake, target, strict=True)
+        for a, b in zip(ours, theirs, strict=True)
+    ]
+    return _mean(terms)
+
+
 def code_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
     """KL divergence of N(mean, variance) from N(0, 1), mean over elements (Kingma and Welling 2014, appendix B)."""
     return (mean.square() + log_variance.exp() - log_variance - 1).mean() / 2

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812 (the name the field uses)
 from torch import Tensor, nn
 
+from ..guides import GUIDES
+
 STRIDE = 4
 """The generator's inner grid: sizes it sees are multiples of this, and so are tile positions."""
 
@@ -40,13 +42,21 @@ class GeneratorConfig:
     24 and 12 cost a third more time than 16 and 16."""
     full: int = 16
     """Channels at full resolution, where a channel costs sixteen times what it does inside."""
+    guides: tuple[str, ...] = ()
+    """Names in guides.GUIDES: what it is told beside the picture, each an input of its own."""
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """What the generator takes, in order, as the exported model names it."""
+        return ("image", "noise", *self.guides)
 
 
 class Generator(nn.Module):
     """Picture (N, 3, H, W) 0..1 sRGB and noise (N, noise, H/4, W/4) standard normal -> stylized (N, 3, H, W).
 
-    H and W are multiples of 4. The result is not clamped. No normalisation layer: instance norm would couple the
-    whole frame and leave droplets. Resize-convolutions, not transposed ones or pixel shuffle: those leave a grid.
+    Guides follow in the order of the config, each (N, channels, H, W) as guides.planes makes them. H and W are
+    multiples of 4. The result is not clamped. No normalisation layer: instance norm would couple the whole frame and
+    leave droplets. Resize-convolutions, not transposed ones or pixel shuffle: those leave a grid.
     """
 
     def __init__(self, config: GeneratorConfig) -> None:
@@ -54,7 +64,8 @@ class Generator(nn.Module):
         self.config = config
         block = {"dense": DenseBlock, "separable": SeparableBlock}[config.kind]
         # Strided convolutions look at the picture: the same reach as unshuffling, without its slow transposes.
-        self.enter = nn.Conv2d(3, config.width, 2 * STRIDE, stride=STRIDE, padding=STRIDE // 2)
+        seen = 3 + guide_channels(config)
+        self.enter = nn.Conv2d(seen, config.width, 2 * STRIDE, stride=STRIDE, padding=STRIDE // 2)
         self.stir = _conv(config.noise, config.width)
         self.inner = nn.ModuleList(block(config.width, dilation) for dilation in config.dilations[: config.blocks])
         self.to_half = _conv(config.width, config.half)
@@ -64,8 +75,9 @@ class Generator(nn.Module):
         self.leave = _conv(config.full, 3)
         nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]
 
-    def forward(self, image: Tensor, noise: Tensor) -> Tensor:
-        x = _act(self.enter(image * 2 - 1) + self.stir(noise))
+    def forward(self, image: Tensor, noise: Tensor, *guides: Tensor) -> Tensor:
+        seen = torch.cat([image * 2 - 1, *guides], 1) if guides else image * 2 - 1
+        x = _act(self.enter(seen) + self.stir(noise))
         for block in self.inner:
             x = block(x)
         x = _act(self.to_half(_double(x)))
@@ -197,6 +209,10 @@ def receptive_radius(config: GeneratorConfig) -> int:
     return 2 * at_half + 1 + 1 + STRIDE
 
 
+def guide_channels(config: GeneratorConfig) -> int:
+    return sum(GUIDES[name].channels for name in config.guides)
+
+
 def parameters(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
@@ -212,8 +228,9 @@ def macs_per_pixel(config: GeneratorConfig) -> float:
     generator = Generator(config).eval()
     hooks = [m.register_forward_hook(count) for m in generator.modules() if isinstance(m, nn.Conv2d)]
     size = 64
+    guides = [torch.zeros(1, GUIDES[name].channels, size, size) for name in config.guides]
     with torch.no_grad():
-        generator(torch.zeros(1, 3, size, size), torch.zeros(1, config.noise, size // STRIDE, size // STRIDE))
+        generator(torch.zeros(1, 3, size, size), torch.zeros(1, config.noise, size // STRIDE, size // STRIDE), *guides)
     for hook in hooks:
         hook.remove()
     return total / size**2

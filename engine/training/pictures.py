@@ -55,6 +55,12 @@ class FromPictures:
     """What a training from pictures starts from, and how it goes its way: see loop.Kind."""
 
     def __init__(self, config: PicturesConfig, request: TrainRequest) -> None:
+        if not request.style_pictures:
+            raise EngineError("There is no style picture.", "Give at least one with --style-picture.")
+        if not request.content:
+            raise EngineError(
+                "There is nothing to practise on.", "Give a folder with renders or photos with --content."
+            )
         self.config = config
         self.folder = Path(request.content)
         self.contents, self.held_out_contents = split_content(find_content(self.folder))

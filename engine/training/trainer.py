@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import astuple, dataclass
 
 import torch
@@ -15,7 +15,7 @@ from .augment import augment
 from .config import TrainConfig
 from .meters import Meter, Probe
 from .networks import Critic, Generator, initialise
-from .objectives import OBJECTIVES, gradient_penalty, r1_penalty, verdict_numbers
+from .objectives import OBJECTIVES, Verdicts, gradient_penalty, r1_penalty, verdict_numbers
 
 EXPORT_SECONDS = 10.0
 """Kept back from a time budget for the export and its parity check (5 s measured on two busy cores)."""
@@ -102,10 +102,18 @@ class Trainer(ABC):
         self.meter.add(**terms, gradient=_gradient_norm(self.taught["generator"]))
         return terms
 
-    def judged(self, painted: Tensor, real: Tensor, wanted: Tensor, random_: torch.Generator) -> dict[str, Tensor]:
+    def judged(
+        self,
+        painted: Tensor,
+        real: Tensor,
+        wanted: Tensor,
+        random_: torch.Generator,
+        match: Callable[[Verdicts, Verdicts], Tensor] = losses.feature_statistics,
+    ) -> dict[str, Tensor]:
         """One step of the critic, or several on crops of their own, and its verdict on what the generator painted.
 
-        real: what the critic is taught to be of the hand; wanted: whose features the painted ones are to match.
+        real: what the critic is taught to be of the hand; wanted: whose features the painted ones are to match, and
+        match: how far they are from it.
         """
         for turn in range(1, self.config.critic_steps):
             self._teach_critic(*self.another(turn, random_), random_)
@@ -123,7 +131,7 @@ class Trainer(ABC):
         return {
             "critic": loss,
             "adversarial": self.objective.generator_loss(verdicts),
-            "features": losses.feature_statistics(verdicts, wanted_verdicts),
+            "features": match(verdicts, wanted_verdicts),
         }
 
     def _teach_critic(self, real: Tensor, fake: Tensor, random_: torch.Generator) -> Tensor:

@@ -325,6 +325,31 @@ def test_ctrl_c_finishes_a_training_and_twice_ends_it(
     assert signal.getsignal(signal.SIGINT) == before
 
 
+def test_a_training_from_keyframes_names_them_their_frames_and_its_guides(
+    pentimento: Pentimento, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = pytest.importorskip("engine.training.loop", reason="training needs torch")
+    sent: list[protocol.TrainRequest] = []
+
+    def train(request: protocol.TrainRequest) -> list[protocol.Event]:
+        sent.append(request)
+        return [protocol.Done("cli")]
+
+    monkeypatch.setattr(loop, "train", train)
+    code, _, _ = pentimento(
+        *("train", "--kind", "keyframes", "--keyframe", "a_0003.png", "a_0009.png", "--mask", "a_0009_mask.png"),
+        *("--frames", "shot", "--guide", "normal", "uv", "--out", "o", "--set", 'generator={"width": 32}'),
+    )
+    assert code == 0
+    config = {"kind": "keyframes", "generator": {"width": 32, "guides": ["normal", "uv"]}}
+    keyframes = ("a_0003.png", "a_0009.png")
+    assert sent == [
+        protocol.TrainRequest(
+            "cli", (), "", "o", config, frames="shot", keyframes=keyframes, masks=("a_0009_mask.png",)
+        )
+    ]
+
+
 def test_train_without_torch_says_what_to_install(pentimento: Pentimento, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     for name in [name for name in sys.modules if name.startswith("engine.training")]:

@@ -315,15 +315,15 @@ def test_automatic_tiles_cover_the_picture_once(monkeypatch: pytest.MonkeyPatch)
     assert len(list(tiles(1080, 1920, 0, 444))) == 1
 
 
-def test_guides_are_asked_for_in_words(tmp_path: Path) -> None:
+def test_a_guide_of_another_version_is_refused(tmp_path: Path) -> None:
     from onnx import helper
 
     spec = style_pack.ModelSpec(
-        {"image": style_pack.ModelInput(3), "normal": style_pack.ModelInput(3)}, receptive_radius=0
+        {"image": style_pack.ModelInput(3), "curvature": style_pack.ModelInput(3)}, receptive_radius=0
     )
-    nodes = [helper.make_node("Add", ["image", "normal"], ["stylized"])]
+    nodes = [helper.make_node("Add", ["image", "curvature"], ["stylized"])]
     pack = style_pack.load(tiny_styles._pack(tmp_path / "guided", "Guided", nodes, [], spec))
-    with pytest.raises(EngineError, match="normal"):
+    with pytest.raises(EngineError, match="curvature"):
         Session(pack, "cpu")
 
 

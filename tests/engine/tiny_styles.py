@@ -5,6 +5,7 @@ Each maker writes a verified pack into `folder` and returns its path:
     identity(folder)            output = input, receptive radius 0
     brush(folder)               noise on the grid of 4, strided, dilated and resize convolutions, activations
     strokes(folder)             the same network, its noise from a stroke field of 5x7 cells
+    guided(folder)              told normal and position beside the picture
     flat(folder, name, colour)  one colour everywhere: where that ends up shows what becomes of a painted colour
     blur(folder)                a fixed linear 5x5 average: known answers for overlays
     spotlight(folder)           divides by the brightest pixel of the frame: statistics, declared (radius None)
@@ -86,6 +87,20 @@ def brush(
     net.node("Add", ["i", "image"], "stylized")
     spec = ModelSpec({"image": ModelInput(3), "noise": noise}, stride=4, receptive_radius=BRUSH_RADIUS)
     return _pack(folder, name, net.nodes, net.weights, spec, files)
+
+
+def guided(folder: Path, name: str = "Guided") -> Path:
+    """Told what is there, and painting with noise that sticks to it."""
+    net = _Net(5)
+    for index, source in enumerate(("image", "normal", "position")):
+        net.conv(source, 3, 8, f"a{index}", kernel=4, stride=2, pad=1)
+    net.node("Add", ["a0", "a1"], "b")
+    net.node("Add", ["b", "a2"], "c")
+    net.conv("c", 8, 8, "d", act="Tanh")
+    net.double("d", "e", "nearest")
+    net.conv("e", 8, 3, "stylized", act="")
+    inputs = {key: ModelInput(3) for key in ("image", "normal", "position")}
+    return _pack(folder, name, net.nodes, net.weights, ModelSpec(inputs, stride=2, receptive_radius=10))
 
 
 def spotlight(folder: Path, name: str = "Spotlight", lie: bool = False) -> Path:

@@ -1,0 +1,152 @@
+"""Styles from keyframes: do strokes stick, with which guides, and how long does it take?
+
+    python -m benchmarks.keyframes --shared FOLDER --work FOLDER [--only NAME ...] [--budget SECONDS] [--sheet FILE]
+
+A procedural painter (painter.py) paints over one frame of each shot. For every choice of guides: seconds (wall and
+processor), E_warp over the shot beside that of the frames themselves and of the painter who paints every frame anew,
+and how much detail is left, for a blurred result does not flicker either. A sheet to look at: eyes judge.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from engine import style_pack
+from engine.canvas import ArrayCanvas
+from engine.contact_sheet import Cell, Look, contact_sheet, save_jpeg
+from engine.motion import motion, warp_error
+from engine.passes import read_passes
+from engine.picture import Floats
+from engine.protocol import Done, TrainRequest
+from engine.runtime import Paint, Session, painted
+from engine.training.data import load_picture
+from engine.training.loop import train
+
+from . import machine
+from .painter import painting
+
+KEYFRAME = 8
+"""The frame that is painted over, in the middle of each shot"""
+SHOWN = (8, 9, 1, 16)
+"""Frames on the sheet: the painted one, its neighbour, and those farthest away"""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    shot: str
+    guides: tuple[str, ...] = ()
+
+
+CANDIDATES = {
+    "walk": Candidate("walk"),
+    "walk, normal": Candidate("walk", ("normal",)),
+    "walk, normal uv": Candidate("walk", ("normal", "uv")),
+    "walk, albedo normal depth uv": Candidate("walk", ("albedo", "normal", "depth", "uv")),
+    "orbit": Candidate("orbit"),
+    "orbit, normal position": Candidate("orbit", ("normal", "position")),
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shared", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--only", nargs="*", default=list(CANDIDATES), choices=list(CANDIDATES), metavar="NAME")
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--budget", type=float, help="seconds for each")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--sheet", type=Path)
+    arguments = parser.parse_args()
+    rows, cells = [], []
+    for name in arguments.only:
+        shot = Shot(arguments.shared / "sequences" / CANDIDATES[name].shot)
+        keyframe = shot.painted_over(arguments.work)
+        numbers = train_one(name, shot, keyframe, arguments)
+        results = shot.stylized(arguments.work / style_pack.slug(name))
+        rows.append({"candidate": name, **numbers, **shot.compared(results)})
+        cells.append([Cell(keyframe, f"{name}: the keyframe"), *(Cell(_shown(results[n - 1]), f"{n}") for n in SHOWN)])
+        print(json.dumps(rows[-1]), flush=True)
+    print(machine.write("keyframes", {"rows": rows}))
+    if arguments.sheet:
+        save_jpeg(contact_sheet(cells, "Styles from keyframes", Look(width=384, height=216)), arguments.sheet)
+    return 0
+
+
+def train_one(name: str, shot: Shot, keyframe: Path, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Trains where no finished style lies; steps and seconds it took (none for one that lay there)."""
+    out = arguments.work / style_pack.slug(name)
+    if (out / style_pack.MANIFEST).exists():
+        return {"steps": style_pack.load(out).recipe["steps"]}
+    chosen = {"steps": arguments.steps, "budget": arguments.budget}
+    config = {field: value for field, value in chosen.items() if value is not None}
+    config |= {"kind": "keyframes", "name": name, "device": arguments.device}
+    config |= {"generator": {"guides": list(CANDIDATES[name].guides)}}
+    started, used = time.monotonic(), time.process_time()
+    request = TrainRequest(name, (), "", str(out), config, frames=str(shot.folder), keyframes=(str(keyframe),))
+    (report,) = [event.report for event in train(request) if isinstance(event, Done)]
+    seconds, processor = time.monotonic() - started, time.process_time() - used
+    return {"steps": report["steps"], "seconds": round(seconds), "processor_seconds": round(processor)}
+
+
+class Shot:
+    """The frames of a shot, and what can be measured on results for them: (3, H, W) each, 0..1."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.paths = sorted(folder.glob("*.exr"))
+        self.passes = [read_passes(path) for path in self.paths]
+        self.frames = [load_picture(path).numpy() for path in self.paths]
+        self.ways = [motion(before, now) for before, now in pairwise(self.passes)]
+
+    def painted_over(self, work: Path) -> Path:
+        path = work / f"{self.paths[KEYFRAME - 1].stem}_painted.png"
+        if not path.exists():
+            work.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(painting(self.frames[KEYFRAME - 1], KEYFRAME)).save(path)
+        return path
+
+    def stylized(self, pack: Path) -> list[Floats]:
+        session = Session(style_pack.load(pack), "cpu")
+        canvases = (
+            painted(session, ArrayCanvas(frame), Paint(), passes)
+            for frame, passes in zip(self.frames, self.passes, strict=True)
+        )
+        return [canvas.read(0, 0, canvas.height, canvas.width).clip(0, 1) for canvas in canvases]
+
+    def compared(self, results: list[Floats]) -> dict[str, float]:
+        anew = [_planes(painting(frame, number)) for number, frame in enumerate(self.frames, 1)]
+        numbers = {"warp_error": self.warp_error(results), "warp_error_frames": self.warp_error(self.frames)}
+        numbers["warp_error_painted_anew"] = self.warp_error(anew)
+        numbers["detail"] = float(np.mean([detail(r) for r in results]) / np.mean([detail(a) for a in anew]))
+        return {name: round(value, 4) for name, value in numbers.items()}
+
+    def warp_error(self, pictures: list[Floats]) -> float:
+        errors = (warp_error(*two, way) for two, way in zip(pairwise(pictures), self.ways, strict=True))
+        return float(np.concatenate(list(errors)).mean())
+
+
+def detail(picture: Floats) -> float:
+    """Mean difference of neighbouring pixels: as much of it as the painter's own means as crisp."""
+    return float(np.abs(np.diff(picture, axis=1)).mean() + np.abs(np.diff(picture, axis=2)).mean())
+
+
+def _planes(pixels: Any) -> Floats:
+    planes: Floats = pixels.transpose(2, 0, 1).astype(np.float32) / 255
+    return planes
+
+
+def _shown(planes: Floats) -> Any:
+    return np.rint(planes.transpose(1, 2, 0) * 255).astype(np.uint8)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

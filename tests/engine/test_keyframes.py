@@ -1,0 +1,282 @@
+"""Styles from painted-over frames: pairs, masks, guides, and what a training must refuse, on real tiny networks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from test_guides import passes, wall, write_frame
+
+from engine import style_pack
+from engine.canvas import ArrayCanvas
+from engine.errors import EngineError
+from engine.passes import read_passes
+from engine.protocol import Done, Preview, TrainRequest, TrainStep
+from engine.runtime import Paint, Session, painted
+from engine.training.config import KeyframesConfig, from_json
+from engine.training.data import load_picture
+from engine.training.export import onnx_bytes
+from engine.training.keyframes import Keyframe, KeyframeSamples, KeyframesTrainer, paired, seen_in
+from engine.training.loop import train
+from engine.training.networks import Generator, GeneratorConfig
+
+SIZE = (52, 70)
+GUIDED = ("normal", "position")
+TINY = {"width": 8, "blocks": 1, "half": 4, "full": 4, "noise": 2, "guides": list(GUIDED)}
+QUICK = {"kind": "keyframes", "crop": 48, "batch": 2, "critic_scales": 1, "critic_width": 4, "steps": 4}
+QUICK |= {"preview_every": 2, "r1_every": 2, "device": "cpu", "generator": TINY}
+
+
+@pytest.fixture
+def shot(tmp_path: Path) -> Path:
+    """Four frames of a moving camera in `shot`, the second painted over, with a mask that leaves out its right."""
+    for number in range(1, 5):
+        path = tmp_path / "shot" / f"walk_{number:04d}.exr"
+        path.parent.mkdir(exist_ok=True)
+        write_frame(path, passes(wall(0.02, number, SIZE)), number)
+    save(tmp_path / "walk_0002_painted.png", np.random.default_rng(0).integers(0, 256, (*SIZE, 3), np.uint8))
+    mask = np.zeros(SIZE, np.uint8)
+    mask[:, :30] = 255
+    save(tmp_path / "mask_0002.png", mask)
+    return tmp_path
+
+
+def save(path: Path, pixels: np.ndarray) -> Path:
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def request(folder: Path, out: str = "style", **changes: object) -> TrainRequest:
+    return TrainRequest(
+        "job", (), "", str(folder / out), {**QUICK, **changes},
+        frames=str(folder / "shot"), keyframes=(str(folder / "walk_0002_painted.png"),),
+    )  # fmt: skip
+
+
+def test_training_ends_in_a_style_that_is_told_what_is_there(shot: Path) -> None:
+    events = list(train(request(shot)))
+    assert isinstance(events[-1], Done)
+    assert all(Path(event.path).exists() for event in events if isinstance(event, Preview))
+    pack = style_pack.load(shot / "style")
+    assert pack.name == "Walk 0002 Painted" and set(pack.model.inputs) == {"image", "noise", *GUIDED}
+    assert pack.recipe["training"]["generator"]["guides"] == list(GUIDED)
+
+    frame = shot / "shot" / "walk_0004.exr"
+    source, found, session = ArrayCanvas(load_picture(frame).numpy()), read_passes(frame), Session(pack, "cpu")
+    result = painted(session, source, Paint(), found).read(0, 0, *SIZE)
+    assert result.shape == (3, *SIZE)
+    for name in ("Normal", "Position"):  # every guide reaches the result
+        other = {**found, name: found[name][::-1]}
+        assert np.abs(painted(session, source, Paint(), other).read(0, 0, *SIZE) - result).max() > 1e-4
+
+
+def test_a_resumed_run_equals_the_uninterrupted_one(shot: Path) -> None:
+    list(train(request(shot, "whole", steps=6, critic_steps=2)))
+    broken = train(request(shot, "broken", steps=6, critic_steps=2))
+    for event in broken:  # stopped by hand after the second checkpoint
+        if isinstance(event, Preview) and event.caption == "Step 4":
+            break
+    broken.close()  # type: ignore[attr-defined]
+    list(train(replace(request(shot, "broken", steps=6, critic_steps=2), resume=True)))
+    one, two = (style_pack.load(shot / name) for name in ("whole", "broken"))
+    assert one.files["generator.onnx"] == two.files["generator.onnx"]
+
+
+def test_plain_frames_teach_without_guides(shot: Path) -> None:
+    (shot / "plain").mkdir()
+    for number in (1, 2):
+        save(shot / "plain" / f"{number}.png", noise_picture())
+    asked = request(shot, generator={**TINY, "guides": []})
+    list(train(replace(asked, frames=str(shot / "plain"))))
+    assert set(style_pack.load(shot / "style").model.inputs) == {"image", "noise"}
+
+
+def noise_picture() -> np.ndarray:
+    return np.random.default_rng(1).integers(0, 256, (*SIZE, 3), np.uint8)
+
+
+# ---------------------------------------------------------------- which patches teach
+
+
+def trainer(found: Keyframe, **changes: object) -> KeyframesTrainer:
+    config = from_json({**QUICK, **changes})
+    assert isinstance(config, KeyframesConfig)
+    cpu = torch.device("cpu")
+    return KeyframesTrainer(KeyframeSamples(config, [found], cpu), [found.seen], cpu)
+
+
+def half_taught() -> Keyframe:
+    random = torch.Generator().manual_seed(0)
+    mask = torch.zeros(1, *SIZE)
+    mask[:, :, :30] = 1
+    return Keyframe(torch.rand(9, *SIZE, generator=random), torch.rand(3, *SIZE, generator=random), mask)
+
+
+@pytest.mark.parametrize("objective", ["hinge", "wgan-gp"])
+def test_what_is_masked_teaches_nothing(objective: str) -> None:
+    """Whatever was painted there, generator and critic end up the same, to the bit."""
+    one = half_taught()
+    two = replace(one, painted=torch.where(one.mask > 0, one.painted, 1 - one.painted))
+    states = []
+    for found in (one, two):
+        learner = trainer(found, objective=objective, critic_steps=1)
+        for _ in range(2):
+            learner.step(0.0)
+        states.append(learner.state())
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_no_gradient_flows_where_the_mask_is_black() -> None:
+    found, learner = half_taught(), trainer(half_taught())
+    learner.steps_done = 1
+    painted_ = torch.rand(2, 3, *SIZE, requires_grad=True)
+    target, mask = (part.expand(2, -1, -1, -1) for part in (found.painted, found.mask))
+    terms = learner.compared(painted_, target, mask, torch.Generator().manual_seed(0))
+    sum(value for name, value in terms.items() if name != "critic").backward()  # type: ignore[union-attr]
+    assert painted_.grad is not None
+    assert not painted_.grad[..., 30:].any()
+    assert (painted_.grad[..., :30] != 0).float().mean() > 0.9
+
+
+def test_patches_lie_around_what_teaches_and_depend_on_the_step_alone() -> None:
+    mask = torch.zeros(1, 200, 300)
+    mask[:, 150:160, 20:30] = 1
+    found = Keyframe(torch.rand(3, 200, 300), torch.rand(3, 200, 300), mask)
+    samples = KeyframeSamples(replace(KeyframesConfig(), crop=32), [found], torch.device("cpu"))
+    batches = [samples.batch(step) for step in (1, 2, 1)]
+    for _, _, taught in batches:
+        assert (taught.sum((1, 2, 3)) >= 25).all()
+    assert torch.equal(batches[0][0], batches[2][0]) and not torch.equal(batches[0][0], batches[1][0])
+    assert not torch.equal(samples.batch(1, 1)[0], batches[0][0])
+
+
+def test_a_pair_is_learned() -> None:
+    """Told by its position where it is, a tiny generator comes to repeat what was painted there."""
+    rows, columns = torch.meshgrid(torch.arange(52.0), torch.arange(70.0), indexing="ij")
+    seen = torch.cat([torch.full((3, *SIZE), 0.5), torch.stack([torch.sin(rows / 4), torch.cos(columns / 4)] * 3)])
+    wanted = torch.stack([seen[3], seen[4], seen[3] * seen[4]]) * 0.3 + 0.5
+    alone = {"adversarial": 0.0, "features": 0.0, "learning_rate": 0.01, "steps": 1000}
+    learner = trainer(Keyframe(seen, wanted, torch.ones(1, *SIZE)), **alone)
+    first = learner.step(0.0)["reconstruction"]
+    for _ in range(60):
+        last = learner.step(0.0)["reconstruction"]
+    assert last < 0.4 * first
+
+
+# ---------------------------------------------------------------- the generator
+
+
+def test_without_guides_the_generator_is_what_it_was() -> None:
+    """The same weights in the same order, the same arithmetic to the bit, the same inputs in the file."""
+    config = GeneratorConfig(width=8, blocks=1, half=4, full=4, noise=2)
+    torch.manual_seed(0)
+    network = Generator(config)
+    torch.manual_seed(0)
+    first = torch.nn.Conv2d(3, 8, 8, stride=4, padding=2)
+    assert torch.equal(network.enter.weight, first.weight)
+    image, noise = torch.rand(1, 3, 32, 48), torch.randn(1, 2, 8, 12)
+    x = torch.nn.functional.leaky_relu(network.enter(image * 2 - 1) + network.stir(noise), 0.2)
+    x = network.inner[0](x)
+    for layer, larger in ((network.to_half, True), (network.refine, False), (network.to_full, True)):
+        x = torch.nn.functional.interpolate(x, scale_factor=2.0) if larger else x
+        x = torch.nn.functional.leaky_relu(layer(x), 0.2)
+    assert torch.equal(network(image, noise), network.leave(x) * 0.5 + 0.5)
+    assert b"Concat" not in onnx_bytes(network)
+
+
+# ---------------------------------------------------------------- pairs, and what is refused
+
+
+FRAMES = [Path(f"shot/{name}.exr") for name in ("walk_0001", "walk_0008", "walk_0018", "walk_0018_b")]
+
+
+@pytest.mark.parametrize(
+    ("picture", "frame"),
+    [
+        ("walk_0008.png", "walk_0008"),
+        ("walk_0008_final_v2.png", "walk_0008"),
+        ("walk_0018_b_painted.png", "walk_0018_b"),
+        ("mine_8.png", "walk_0008"),
+        ("0001.jpg", "walk_0001"),
+    ],
+)
+def test_a_keyframe_finds_its_frame(picture: str, frame: str) -> None:
+    assert [found.stem for found in paired([picture], FRAMES, "keyframe")] == [frame]
+
+
+@pytest.mark.parametrize(
+    ("pictures", "said", "fix"),
+    [
+        (["mine_0009.png"], "no frame for the keyframe mine_0009.png", "walk_0001_painted.png"),
+        (["final.png"], "no frame", "number"),
+        (["mine_18.png"], "fits 2 frames", "one shot"),
+        (["walk_0008.png", "a_0008.png"], "both belong to walk_0008.exr", "one keyframe"),
+    ],
+)
+def test_wrong_pairs_are_named(pictures: list[str], said: str, fix: str) -> None:
+    with pytest.raises(EngineError, match=said) as caught:
+        paired(pictures, FRAMES, "keyframe")
+    assert fix in caught.value.fix
+
+
+def refused(asked: TrainRequest) -> str:
+    """The message; nothing may have been begun."""
+    with pytest.raises(EngineError) as caught:
+        next(train(asked))
+    assert not Path(asked.out + ".training").exists()
+    return f"{caught.value.message} {caught.value.fix}"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"keyframes": ()}, "There are 0 keyframes. Give one to 5"),
+        ({"keyframes": ("a_1.png",) * 6}, "There are 6 keyframes"),
+        ({"frames": ""}, "--frames"),
+        ({"frames": "nowhere"}, "does not exist"),
+        ({"keyframes": ("missing_0002.png",)}, "missing_0002.png"),
+    ],
+)
+def test_a_request_that_cannot_be_is_refused_before_the_first_step(shot: Path, changes: dict, said: str) -> None:
+    assert said in refused(replace(request(shot), **changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"generator": {**TINY, "guides": ["depth", "depth"]}}, "different ones"),
+        ({"generator": {**TINY, "guides": ["curvature"]}}, "albedo, normal, depth, position, uv"),
+        ({"crop": 56}, "too small for patches of 56"),
+        ({"kind": "pictures"}, "need kind keyframes"),
+    ],
+)
+def test_wrong_settings_are_refused(shot: Path, changes: dict, said: str) -> None:
+    assert said in refused(request(shot, **changes))
+
+
+def test_a_keyframe_of_another_size_is_refused(shot: Path) -> None:
+    save(shot / "walk_0002_painted.png", np.zeros((104, 140, 3), np.uint8))
+    said = refused(request(shot))
+    assert "has 140 x 104 pixels, its frame walk_0002.exr 70 x 52" in said and "neither cropped nor scaled" in said
+
+
+def test_masks_are_checked_like_keyframes(shot: Path) -> None:
+    asked = replace(request(shot), masks=(str(shot / "mask_0002.png"),))
+    assert isinstance(next(train(replace(asked, out=str(shot / "masked")))), (Preview, TrainStep))
+    save(shot / "mask_0002.png", np.zeros(SIZE, np.uint8))
+    assert "is black" in refused(asked)
+    save(shot / "mask_0002.png", np.full((20, 20), 255, np.uint8))
+    assert "20 x 20" in refused(asked)
+    save(shot / "mask_0003.png", np.full(SIZE, 255, np.uint8))
+    assert "has no keyframe" in refused(replace(asked, masks=(str(shot / "mask_0003.png"),)))
+
+
+def test_guides_need_passes(shot: Path) -> None:
+    write_frame(shot / "shot" / "walk_0002.exr", {"Normal": passes(wall(0.02, 2, SIZE))["Normal"]}, 2)
+    assert "walk_0002.exr does not have: Position. Switch on Data > Position" in refused(request(shot))
+    with pytest.raises(EngineError, match="does not have: Normal, Position"):
+        seen_in(save(shot / "plain.png", noise_picture()), GUIDED)
