@@ -146,6 +146,9 @@ class KeyframesConfig(TrainConfig):
     (Texler et al.: 32; the critic's two scales need more)."""
     batch: int = 8
     critic_scales: int = 1
+    warm_up: float = 0.7
+    """Share of the run in which it repeats what was painted and nothing else. With a critic from the first step it
+    answered flat surfaces with grain, before it had learned the strokes that lie there."""
     reconstruction: float = 4.0
     """Weight of L1 to the painted keyframe; this and the next two as published."""
     adversarial: float = 0.5
@@ -176,7 +179,10 @@ def from_json(changes: dict[str, Any]) -> TrainConfig:
     published = OBJECTIVES[name].published if isinstance(name, str) and name in OBJECTIVES else {}
     route = ADVERSARIAL_ROUTE if changes.get("route") == "adversarial" else {}
     config = _changed(CONFIGS[kind](), {**route, **published, **changes})
-    _refuse(_problems(config) | (_problems_of_pictures(config) if isinstance(config, PicturesConfig) else {}))
+    own = _problems_of_pictures(config) if isinstance(config, PicturesConfig) else {}
+    if isinstance(config, KeyframesConfig):
+        own = {"warm_up must be between 0 and 1": not 0 <= config.warm_up <= 1}
+    _refuse(_problems(config) | own)
     assert isinstance(config, TrainConfig)
     return config
 

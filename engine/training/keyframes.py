@@ -206,16 +206,21 @@ class KeyframesTrainer(Trainer):
         self.samples, self.others = samples, others
         super().__init__(samples.config, device, began)
 
+    def warm_up(self) -> float:
+        return self.config.warm_up
+
     def terms(self, warming_up: bool, random_: torch.Generator) -> dict[str, Tensor]:
         seen, target, mask = self.samples.batch(self.steps_done)
-        return self.compared(self._painted(seen, random_), target, mask, random_)
+        return self.compared(self._painted(seen, random_), target, mask, None if warming_up else random_)
 
-    def compared(self, painted: Tensor, target: Tensor, mask: Tensor, random_: torch.Generator) -> dict[str, Tensor]:
-        """The terms for patches (N, 3, S, S). Where the mask (N, 1, S, S) is 0 nothing is taught: both sides are black
+    def compared(
+        self, painted: Tensor, target: Tensor, mask: Tensor, random_: torch.Generator | None
+    ) -> dict[str, Tensor]:
+        """The terms for patches (N, 3, S, S); without `random_` no critic is asked. Where the mask (N, 1, S, S) is 0 nothing is taught: both sides are black
         there, so the critic cannot tell them apart by it and no gradient flows back."""
         painted, wanted = painted * mask, target * mask
         terms = {"reconstruction": (painted - wanted).abs().sum() / (3 * mask.sum())}
-        if self.config.adversarial or self.config.features:
+        if random_ and (self.config.adversarial or self.config.features):
             terms |= self.judged(painted, wanted, wanted, random_, losses.feature_matching)
         return terms
 

@@ -28,7 +28,7 @@ SIZE = (52, 70)
 GUIDED = ("normal", "position")
 TINY = {"width": 8, "blocks": 1, "half": 4, "full": 4, "noise": 2, "guides": list(GUIDED)}
 QUICK = {"kind": "keyframes", "crop": 48, "batch": 2, "critic_scales": 1, "critic_width": 4, "steps": 4}
-QUICK |= {"preview_every": 2, "r1_every": 2, "device": "cpu", "generator": TINY}
+QUICK |= {"warm_up": 0.5, "preview_every": 2, "r1_every": 2, "device": "cpu", "generator": TINY}
 
 
 @pytest.fixture
@@ -123,11 +123,19 @@ def test_what_is_masked_teaches_nothing(objective: str) -> None:
     two = replace(one, painted=torch.where(one.mask > 0, one.painted, 1 - one.painted))
     states = []
     for found in (one, two):
-        learner = trainer(found, objective=objective, critic_steps=1)
+        learner = trainer(found, objective=objective, critic_steps=1, warm_up=0.0)
         for _ in range(2):
             learner.step(0.0)
         states.append(learner.state())
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_strokes_are_repeated_before_a_critic_judges_them() -> None:
+    learner = trainer(half_taught(), warm_up=0.5)
+    fresh = [p.clone() for p in learner.critic.parameters()]
+    assert set(learner.step(0.0)) == {"reconstruction"}
+    assert all(torch.equal(a, b) for a, b in zip(fresh, learner.critic.parameters(), strict=True))
+    assert set(learner.step(0.0)) == {"reconstruction", "critic", "adversarial", "features"}
 
 
 def test_no_gradient_flows_where_the_mask_is_black() -> None:
@@ -251,6 +259,7 @@ def test_a_request_that_cannot_be_is_refused_before_the_first_step(shot: Path, c
         ({"generator": {**TINY, "guides": ["depth", "depth"]}}, "different ones"),
         ({"generator": {**TINY, "guides": ["curvature"]}}, "albedo, normal, depth, position, uv"),
         ({"crop": 56}, "too small for patches of 56"),
+        ({"warm_up": 1.5}, "warm_up must be between 0 and 1"),
         ({"kind": "pictures"}, "need kind keyframes"),
     ],
 )
