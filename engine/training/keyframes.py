@@ -216,8 +216,11 @@ class KeyframesTrainer(Trainer):
     def compared(
         self, painted: Tensor, target: Tensor, mask: Tensor, random_: torch.Generator | None
     ) -> dict[str, Tensor]:
-        """The terms for patches (N, 3, S, S); without `random_` no critic is asked. Where the mask (N, 1, S, S) is 0 nothing is taught: both sides are black
-        there, so the critic cannot tell them apart by it and no gradient flows back."""
+        """The terms for patches (N, 3, S, S); without `random_` no critic is asked.
+
+        Where the mask (N, 1, S, S) is 0 nothing is taught: both sides are black there, so the critic cannot tell them
+        apart by it and no gradient flows back.
+        """
         painted, wanted = painted * mask, target * mask
         terms = {"reconstruction": (painted - wanted).abs().sum() / (3 * mask.sum())}
         if random_ and (self.config.adversarial or self.config.features):
