@@ -29,7 +29,7 @@ REQUEST = "request.json"
 """In the folder of a training: the request that began it, as the worker reads it."""
 PREVIEW, CURVES = "Training Preview", "Training Curves"
 """The two images of ours, and what their property `scene_io.ROLE` says"""
-CURVES_SIZE = (512, 256)
+CURVES_SIZE = (512, 384)
 ICON = 320
 """Pixels of an image's long side as the panel shows it"""
 MAX_PICTURES = 64
