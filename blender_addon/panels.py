@@ -342,8 +342,8 @@ def _draw_view(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         _draw_text(box, context, f"{found.symptom.capitalize()}: {found.evidence}", "ERROR")
         _draw_text(box, context, f"{found.done} {found.advice}".strip(), "BLANK1")
     _draw_image(layout, training.PREVIEW, f"{seen.name}, {seen.caption}" if seen.caption else "")
-    _draw_image(layout, training.CURVES, "Losses, each in its own range" if seen.losses else "")
-    names = layout.grid_flow(columns=2, align=True)
+    _draw_image(layout, training.CURVES, "Losses" if seen.losses else "")
+    names = layout.column(align=True)
     for number, (term, points) in enumerate(seen.losses.items(), 1):
         names.label(text=f"{term} {points[-1][1]:.3g}", icon=f"COLLECTION_COLOR_{min(number, 8):02d}")
 

@@ -29,7 +29,9 @@ REQUEST = "request.json"
 """In the folder of a training: the request that began it, as the worker reads it."""
 PREVIEW, CURVES = "Training Preview", "Training Curves"
 """The two images of ours, and what their property `scene_io.ROLE` says"""
-CURVES_SIZE = (512, 256)
+CURVES_SIZE = (512, 384)
+MAX_POINTS = 1000
+"""Of a curve. Each second brings one more, and drawing must not take longer and longer: then every other one goes."""
 ICON = 320
 """Pixels of an image's long side as the panel shows it"""
 MAX_PICTURES = 64
@@ -91,7 +93,8 @@ def free_place(name: str) -> Path:
     out = props.user_styles() / bpy.path.clean_name(name.lower())
     if props.style_of(name) or out.exists():
         raise EngineError(f"There is a style called {name!r} already.", "Choose another name in the Training panel.")
-    if (protocol.training_folder(str(out)) / REQUEST).exists():
+    workspace = protocol.training_folder(str(out))
+    if (workspace / REQUEST).exists() or _begun(workspace):
         raise EngineError(
             f"A training of {name!r} is unfinished.",
             "Resume or discard it in the Training panel, or choose another name.",
@@ -306,7 +309,10 @@ def _add_findings(event: protocol.Diagnosis) -> None:
 def _add_losses(event: protocol.TrainStep | protocol.Diagnosis) -> None:
     assert view is not None
     for term, value in event.losses.items():
-        view.losses.setdefault(term, []).append((float(event.step), value))
+        points = view.losses.setdefault(term, [])
+        points.append((float(event.step), value))
+        if len(points) > MAX_POINTS:
+            del points[1::2]
 
 
 def _add_step(event: protocol.TrainStep) -> None:

@@ -71,6 +71,7 @@ def steps() -> Generator[Step, None, None]:
 
     yield from lose_the_worker(addon, area)
     area.spaces.active.image = bpy.data.images["Still Life"]
+    bpy.data.images.remove(bpy.data.images["Wall"])
     addon.jobs.PAINTING.report = None
     yield from show_mixing(addon, area)
     yield from show_training(addon, area)
@@ -144,6 +145,8 @@ def show_training(addon: Any, area: Any) -> Generator[Step, None, None]:
     chosen.pictures.add().image = bpy.data.images.load(SETTINGS["painting"], check_existing=True)
     chosen.content, chosen.name = "IMAGES", "My Hand"
     yield 1.0
+    addon.jobs.redraw()  # a panel that has grown moves those below it when it is drawn again
+    yield 1.0
     shoot("panel_training.png", area)
 
     start = time.perf_counter()
@@ -151,7 +154,7 @@ def show_training(addon: Any, area: Any) -> Generator[Step, None, None]:
     with bpy.context.temp_override(window=window, area=area, region=sidebar(area)):
         bpy.ops.pentimento.train("INVOKE_DEFAULT", settings=json.dumps(SHORT))
     print(f"SHOWN the button returned after {(time.perf_counter() - start) * 1000:.0f} ms")
-    for step in range(100, 401, 100):
+    for step in range(100, 301, 100):
         yield lambda step=step: addon.training.view.caption == f"Step {step}" or not addon.jobs.TRAINING.job
     assert addon.jobs.TRAINING.job, addon.jobs.TRAINING.report
     with bpy.context.temp_override(window=window, area=area):

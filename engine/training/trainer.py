@@ -57,7 +57,7 @@ class Trainer(ABC):
         # Torch's convolutions on a CPU take 1.6 times as long in the usual order (torch 2.13, AVX-512).
         for module in self._modules().values():
             module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # its stub forgot this one
-        self.steps_done = 0
+        self.steps_done = self.resumed_at = 0
         self.care = Care()
         self.meter = Meter()
 
@@ -175,8 +175,10 @@ class Trainer(ABC):
         return self.progress(elapsed) >= 1.0 and self.steps_done > 0
 
     def seconds_left(self, elapsed: float) -> float:
+        """At the pace of this run's own steps: what came before them, or before a pause, tells nothing of it."""
         share = self.progress(elapsed)
-        return elapsed * (1 - share) / share if share else 0.0
+        done = share - self.resumed_at / self.config.steps
+        return (elapsed - self.began) * (1 - share) / done if done > 0 else 0.0
 
     def state(self) -> dict[str, Tensor]:
         """Everything a resumed run needs, as flat names -> tensors."""
@@ -191,7 +193,7 @@ class Trainer(ABC):
         return flat
 
     def restore(self, flat: dict[str, Tensor]) -> None:
-        self.steps_done = int(flat["steps"])
+        self.steps_done = self.resumed_at = int(flat["steps"])
         rate, critic_rate, turn, diagnoses = flat["care"].tolist()
         self.care = Care(rate, critic_rate, turn, int(diagnoses))
         self.meter.restore(_below(flat, "meter"), self.device)

@@ -179,10 +179,10 @@ def test_styles_pass_one_tile_after_another(sessions: dict[str, Session], monkey
     largest = 0
     run = Session.run
 
-    def watched(self: Session, image: Floats, noise_map: Floats | None = None) -> Floats:
+    def watched(self: Session, image: Floats, *rest: Any) -> Floats:
         nonlocal largest
         largest = max(largest, image[0, 0].size)
-        return run(self, image, noise_map)
+        return run(self, image, *rest)
 
     monkeypatch.setattr(Session, "run", watched)
     mix = Mix((Part(sessions["brush"]), Part(sessions["strokes"])), sessions["brush"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -244,11 +245,11 @@ def test_tiles_get_smaller_when_memory_runs_out(styles: dict[str, Session], monk
     run = Session.run
     sizes: list[int] = []
 
-    def cramped(self: Session, image: Floats, noise_map: Floats | None = None) -> Floats:
+    def cramped(self: Session, image: Floats, *rest: Any) -> Floats:
         if image[0, 0].size > 40_000:
             raise OutOfMemoryError("full")
         sizes.append(image[0, 0].size)
-        return run(self, image, noise_map)
+        return run(self, image, *rest)
 
     said: list[str] = []
     session = Session(styles["brush"].pack, "cpu", said.append)

@@ -178,6 +178,17 @@ def test_what_the_teacher_used_of_a_budget_is_not_taken_from_the_warm_up() -> No
     assert trainer.progress(100.0) == 1.0
 
 
+def test_what_is_left_is_told_by_the_pace_of_the_steps() -> None:
+    """Not by the teacher's time before them, nor by the steps of an earlier run."""
+    trainer = trainer_of(from_json({**QUICK, "steps": 100}), began=40.0)
+    trainer.steps_done = 10
+    assert trainer.seconds_left(45.0) == pytest.approx(45.0)
+    resumed = trainer_of(from_json({**QUICK, "steps": 100}), began=1.0)
+    resumed.restore(trainer.state())
+    resumed.steps_done = 30
+    assert resumed.seconds_left(11.0) == pytest.approx(35.0)
+
+
 def test_the_adversarial_route_brings_settings_of_its_own() -> None:
     config = from_json({"route": "adversarial", "patches": 6.0})
     assert (config.adversarial, config.features, config.patches, config.r1) == (1.0, 3.0, 6.0, 0.02)
