@@ -37,7 +37,7 @@ def drawn(
 def _line(
     points: Sequence[tuple[float, float]], first: float, last: float, width: int, height: int
 ) -> NDArray[np.bool_]:
-    """The pixels (height, width) of one curve, two pixels thick and without gaps where it is steep."""
+    """The pixels (height, width) of one curve, at least two thick and without gaps where it is steep."""
     x, y = np.array(points, np.float64).T
     columns = np.linspace(first, max(last, first + 1e-9), width)
     inside = (columns >= x[0]) & (columns <= x[-1])
@@ -50,6 +50,7 @@ def _line(
     pixels: NDArray[np.bool_] = (
         (row >= np.minimum(rows, before) - 1) & (row <= np.maximum(rows, before) + 1) & inside[None]
     )
+    pixels[:, 1:] |= pixels[:, :-1]
     return pixels
 
 

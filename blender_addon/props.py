@@ -60,26 +60,26 @@ class Effort:
 
 
 EFFORTS = {
-    # By the seconds measured on one processor core: a third of the time for the teacher's pictures, then .2 s for each
-    # of the first three quarters of the steps and .45 s for the last (README.md of the benchmarks).
+    # A third of the time goes to the teacher's pictures, then .2 s on one processor core to each of the first three
+    # quarters of the steps and .45 s to the last: 700, 2,200, 11,000. A busy one makes fewer: 478 in a Quick run.
     "QUICK": Effort(
         300,
         1000,
         50,
-        "At most 5 minutes. About 700 steps on one processor core: palette and soft strokes, "
+        "At most 5 minutes. About 500 steps on one processor core: palette and soft strokes, "
         "enough to see whether a painting suits.",
     ),
     "STANDARD": Effort(
         900,
         3200,
         100,
-        "At most 15 minutes. About 2,200 steps on one processor core: whole strokes.",
+        "At most 15 minutes. About 2,000 steps on one processor core: whole strokes.",
     ),
     "FINE": Effort(
         3600,
         12000,
         250,
-        "At most 60 minutes. About 11,000 steps on one processor core: sharper strokes, clearer forms.",
+        "At most 60 minutes. About 10,000 steps on one processor core: sharper strokes, clearer forms.",
     ),
 }
 

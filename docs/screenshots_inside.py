@@ -154,7 +154,7 @@ def show_training(addon: Any, area: Any) -> Generator[Step, None, None]:
     with bpy.context.temp_override(window=window, area=area, region=sidebar(area)):
         bpy.ops.pentimento.train("INVOKE_DEFAULT", settings=json.dumps(SHORT))
     print(f"SHOWN the button returned after {(time.perf_counter() - start) * 1000:.0f} ms")
-    for step in range(100, 301, 100):
+    for step in range(100, 201, 100):
         yield lambda step=step: addon.training.view.caption == f"Step {step}" or not addon.jobs.TRAINING.job
     assert addon.jobs.TRAINING.job, addon.jobs.TRAINING.report
     with bpy.context.temp_override(window=window, area=area):
@@ -165,6 +165,7 @@ def show_training(addon: Any, area: Any) -> Generator[Step, None, None]:
     yield lambda: addon.jobs.current(addon.jobs.TRAINING) is None
     print(f"SHOWN {addon.jobs.last_report(addon.jobs.TRAINING)}")
     assert addon.props.style_of("My Hand"), "the new style stands in the picker"
+    preferences.styles_folder = SETTINGS["styles"]
 
 
 def arrange(panels: Any, open_ones: set[Any]) -> None:
