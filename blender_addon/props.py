@@ -60,8 +60,8 @@ class Effort:
 
 
 EFFORTS = {
-    # A third of the time goes to the teacher's pictures, then .2 s on one processor core to each of the first three
-    # quarters of the steps and .45 s to the last: 700, 2,200, 11,000. A busy one makes fewer: 478 in a Quick run.
+    # A third of the time at most goes to the teacher's pictures (435 s for all), then .31 s on one processor core to
+    # each of the first three quarters of the steps and .54 s to the last: 500, 1,600, 8,600.
     "QUICK": Effort(
         300,
         1000,
@@ -73,13 +73,13 @@ EFFORTS = {
         900,
         3200,
         100,
-        "At most 15 minutes. About 2,000 steps on one processor core: whole strokes.",
+        "At most 15 minutes. About 1,500 steps on one processor core: whole strokes.",
     ),
     "FINE": Effort(
         3600,
         12000,
         250,
-        "At most 60 minutes. About 10,000 steps on one processor core: sharper strokes, clearer forms.",
+        "At most 60 minutes. About 8,500 steps on one processor core: sharper strokes, clearer forms.",
     ),
 }
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -120,6 +120,7 @@ def _frames(scene: bpy.types.Scene) -> list[Path]:
             f"The scene has no rendered frames in {where}{' that are PNG, JPEG or EXR' if there else ''}.",
             "Render the animation to PNG or EXR files, or practise on a folder or the open images.",
         )
+    _refuse_one(readable, "Render some more of the animation, or practise on a folder or the open images.")
     return _evenly(readable)
 
 
@@ -131,7 +132,16 @@ def _textures(pictures: tuple[str, ...]) -> list[str]:
             "There is no open image to practise on besides the style pictures.",
             "Open some textures or photos, or practise on a folder.",
         )
+    _refuse_one(found, "Open some more textures or photos, or practise on a folder.")
     return _evenly(found)
+
+
+def _refuse_one(found: Sequence[object], fix: str) -> None:
+    """As the engine would, but before anything is written."""
+    if len(found) == 1:
+        raise EngineError(
+            "There is only one picture to practise on. What is learned from one picture fits that picture alone.", fix
+        )
 
 
 def _is_texture(image: bpy.types.Image) -> bool:

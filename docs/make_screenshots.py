@@ -30,7 +30,7 @@ INSIDE = Path(__file__).with_name("screenshots_inside.py")
 NO_DECORATION = """<openbox_config xmlns="http://openbox.org/3.4/rc">
 <applications><application name="*"><decor>no</decor></application></applications></openbox_config>"""
 """So that Blender's pixels are the display's pixels"""
-SAMPLE = REPO / "engine" / "samples" / "still_life_0001.exr"
+SAMPLES = REPO / "engine" / "samples"
 
 
 @contextlib.contextmanager
@@ -68,15 +68,15 @@ def legacy_zip(folder: Path) -> Path:
     return Path(shutil.make_archive(str(folder / "legacy"), "zip", folder / "staged", "pentimento"))
 
 
-def sample_picture(path: Path) -> None:
-    """The project's own still life as an 8-bit picture: something that an artist might paint."""
+def sample_picture(name: str, path: Path) -> None:
+    """A frame of the project's own still life as an 8-bit picture: something that an artist might paint."""
     import numpy as np
     from PIL import Image
 
     from engine.files import open_picture
     from engine.picture import to_display
 
-    reader = open_picture(SAMPLE)
+    reader = open_picture(SAMPLES / name)
     pixels = reader.read(0, 0, reader.height, reader.width)
     shown = np.clip(to_display(pixels, reader.encoding, reader.alpha), 0, 1)
     Image.fromarray(np.rint(shown * 255).astype(np.uint8)).save(path)
@@ -92,11 +92,13 @@ def main() -> int:
     chosen = parser.parse_args()
     chosen.output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary, display(folder := Path(temporary)) as name:
-        sample_picture(folder / "Still Life.png")
+        sample_picture("still_life_0001.exr", folder / "Still Life.png")
+        sample_picture("still_life_0002.exr", folder / "Another.png")
         (folder / "trained").mkdir()
         settings = {
             "addon": str(legacy_zip(folder)),
             "picture": str(folder / "Still Life.png"),
+            "another": str(folder / "Another.png"),
             "painting": str((chosen.painting or folder / "Still Life.png").resolve()),
             "python": sys.executable,
             "trained": str(folder / "trained"),

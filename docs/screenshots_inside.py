@@ -143,6 +143,7 @@ def show_training(addon: Any, area: Any) -> Generator[Step, None, None]:
     preferences.styles_folder = SETTINGS["trained"]
     chosen = bpy.context.scene.pentimento_training
     chosen.pictures.add().image = bpy.data.images.load(SETTINGS["painting"], check_existing=True)
+    bpy.data.images.load(SETTINGS["another"])  # one picture is not enough to practise on
     chosen.content, chosen.name = "IMAGES", "My Hand"
     yield 1.0
     addon.jobs.redraw()  # a panel that has grown moves those below it when it is drawn again

@@ -27,6 +27,8 @@ class TrainConfig:
     """Of the style picture: what others may do with the style."""
     steps: int = 3200
     """Steps of the generator."""
+    warm_up: float = 0.0
+    """Share of the run without the critic."""
     budget: float = 0.0
     """Seconds for everything, export included; 0 has no limit. At its end there is a finished style."""
     batch: int = 2
@@ -88,7 +90,7 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class PicturesConfig(TrainConfig):
-    """A style from pictures. The defaults give whole strokes within a quarter of an hour on one processor core."""
+    """A style from pictures. The defaults take half an hour on one processor core, the teacher a quarter of it."""
 
     route: str = "teacher"
     """teacher: learn from pictures the patch teacher painted. adversarial: from the critic and the painting alone;
@@ -179,10 +181,7 @@ def from_json(changes: dict[str, Any]) -> TrainConfig:
     published = OBJECTIVES[name].published if isinstance(name, str) and name in OBJECTIVES else {}
     route = ADVERSARIAL_ROUTE if changes.get("route") == "adversarial" else {}
     config = _changed(CONFIGS[kind](), {**route, **published, **changes})
-    own = _problems_of_pictures(config) if isinstance(config, PicturesConfig) else {}
-    if isinstance(config, KeyframesConfig):
-        own = {"warm_up must be between 0 and 1": not 0 <= config.warm_up <= 1}
-    _refuse(_problems(config) | own)
+    _refuse(_problems(config) | (_problems_of_pictures(config) if isinstance(config, PicturesConfig) else {}))
     assert isinstance(config, TrainConfig)
     return config
 
@@ -209,7 +208,7 @@ def _problems(config: TrainConfig) -> dict[str, bool]:
         "learning_rate and critic_learning_rate must be above 0": rates <= 0,
         "beta1 and beta2 must be at least 0 and below 1": not all(0 <= b < 1 for b in (config.beta1, config.beta2)),
         "clip, penalty and r1 must not be negative": min(config.clip, config.penalty, config.r1) < 0,
-        "decay must be between 0 and 1": not 0 <= config.decay <= 1,
+        "decay and warm_up must be between 0 and 1": not all(0 <= s <= 1 for s in (config.decay, config.warm_up)),
         "crop must be a multiple of 4 and at least 32": config.crop % 4 != 0 or config.crop < 32,
         "crop is too small for that many scales of the critic": _smallest_view(config) < SIGHT,
         "steps and batch must be at least 1": min(config.steps, config.batch) < 1,
@@ -228,7 +227,7 @@ def _problems_of_pictures(config: PicturesConfig) -> dict[str, bool]:
         "style_side must be at least size": config.style_side < config.size,
         "pairs must be at least 1": config.pairs < 1,
         "route must be teacher or adversarial": config.route not in ("teacher", "adversarial"),
-        "warm_up and held_out must be between 0 and 1": not all(0 <= s <= 1 for s in (config.warm_up, config.held_out)),
+        "held_out must be between 0 and 1": not 0 <= config.held_out <= 1,
         "weights must be numbers above 0": not _above_zero(config.weights),
     } | _problems_of_the_teacher(config.teacher)
 

@@ -94,9 +94,9 @@ class Limits:
     """How much farther from the style's colours than they have been: 20 of 255 on average, clearly another palette.
     Healthy: .05 for a moment where a critic has all to teach."""
     grid: float = 2.5
-    """Times the power of what is around it. Healthy: at most .1 in the three finished styles, 1 in paintings. On an
-    even wall a grid of 5 of 255 comes to 2.8 and is plainly seen, one of 3 to 1 and is hardly seen; over Starry Night
-    one of 10 comes to 2.2."""
+    """Times the power of what is around it. Healthy: at most .34 on any of eight pictures in the three styles
+    that ship, 1 in paintings. On an even wall a grid of 5 of 255 comes to 2.8 and is plainly seen, one of 3 to 1 and is
+    hardly seen; over Starry Night one of 10 comes to 2.2."""
     young: int = 100
     """Steps before which results tell nothing of collapse: every generator begins with one grey."""
     most_turned: float = 0.6

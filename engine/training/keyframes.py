@@ -206,9 +206,6 @@ class KeyframesTrainer(Trainer):
         self.samples, self.others = samples, others
         super().__init__(samples.config, device, began)
 
-    def warm_up(self) -> float:
-        return self.config.warm_up
-
     def terms(self, warming_up: bool, random_: torch.Generator) -> dict[str, Tensor]:
         seen, target, mask = self.samples.batch(self.steps_done)
         return self.compared(self._painted(seen, random_), target, mask, None if warming_up else random_)

@@ -288,7 +288,7 @@ class PicturesTrainer(Trainer):
         return {**super().networks(), **helpers}
 
     def warm_up(self) -> float:
-        return self.config.warm_up if self._reads_strokes() else 0.0
+        return super().warm_up() if self._reads_strokes() else 0.0
 
     def terms(self, warming_up: bool, random_: torch.Generator) -> dict[str, Tensor]:
         config = self.config

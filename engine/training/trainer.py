@@ -83,7 +83,7 @@ class Trainer(ABC):
 
     def warm_up(self) -> float:
         """Share of the run in which the critic stands by."""
-        return 0.0
+        return self.config.warm_up
 
     def step(self, elapsed: float) -> dict[str, Tensor]:
         """One step of all networks. `elapsed` seconds place it in a time budget. Returns the loss terms."""
