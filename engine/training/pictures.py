@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -34,7 +34,6 @@ from .data import (
 from .export import export
 from .meters import Probe
 from .networks import SIGHT, STRIDE, Encoder
-from .strokes import read_strokes
 from .teacher import Exemplar, Guide, resize
 from .trainer import Trainer
 from .workspace import Workspace
@@ -305,10 +304,10 @@ class PicturesTrainer(Trainer):
             terms["reconstruction"] = (told - target).abs().mean()
             if warming_up and self.steps_done % FREE_EVERY:
                 return terms
-            noise = self._painters_strokes(self.taught, style, random_)
+            noise = mean.detach().roll(1, 0)
 
-        # 2. Free strokes: the painter's own, as in use, turned any way, and they have to fit any content. Colours and
-        #    forms must stay in their place, and the strokes be there to be read again.
+        # 2. Free strokes: its neighbour's, as in use, where they come from the style's stroke field and have to fit any
+        #    content. Colours and forms must stay in their place, and the strokes be there to be read again.
         painted = self.taught["generator"](content, noise)
         if target is None:
             terms["structure"] = losses.structure(painted, content)
@@ -335,25 +334,19 @@ class PicturesTrainer(Trainer):
         if target is None:
             return style, self.taught["generator"](content, noise)
         if "encoder" in self.taught:
-            noise = self._painters_strokes(self.taught, style, random_)
+            noise = self.taught["encoder"](content, target)[0].roll(1, 0)
         return _mixed(target, style, self.config.style_share, random_), self.taught["generator"](content, noise)
 
     @torch.no_grad()
     def preview(self) -> dict[str, Tensor]:
         """Some contents and what the averaged generator makes of them."""
-        content, target, style = self.samples.batch(0)
+        content, target, _ = self.samples.batch(0)
         noise = torch.randn(self._noise_shape(content), generator=torch.Generator().manual_seed(0))
         noise = noise.to(content.device)
-        if "encoder" in self.averages:
-            noise = read_strokes(self.averages["encoder"], style)
+        if target is not None and "encoder" in self.averages:  # each with the strokes of its neighbour
+            noise = self.averages["encoder"](content, target)[0].roll(1, 0)
         stylized = self.averages["generator"](content, noise).clamp(0, 1)
         return {"content": content, "stylized": stylized} | ({} if target is None else {"teacher": target})
-
-    @torch.no_grad()
-    def _painters_strokes(self, networks: Mapping[str, nn.Module], style: Tensor, random_: torch.Generator) -> Tensor:
-        """What crops of the style pictures are painted with, turned: in use strokes run along the forms, every way."""
-        turn = int(torch.randint(4, (), generator=random_, device=self.device))
-        return read_strokes(networks["encoder"], style.rot90(turn, (2, 3)))
 
     def _read(self, content: Tensor, painted: Tensor) -> Tensor:
         """The strokes of a painted picture. The encoder stands still: it learns from the teacher's pictures alone, or
@@ -366,9 +359,9 @@ class PicturesTrainer(Trainer):
     @torch.no_grad()
     def probe(self) -> Probe:
         """Contents that no step sees, where there are such, each with other strokes; and the first with all of them."""
-        content, style = self._probed
-        if "encoder" in self.averages:  # as in use, the painter's strokes
-            strokes = read_strokes(self.averages["encoder"], style)
+        content, practised, targets = self._probed
+        if targets is not None and "encoder" in self.averages:  # as in use, the strokes of painted pictures
+            strokes = self.averages["encoder"](practised, targets)[0]
         else:
             strokes = torch.randn(self._noise_shape(content), generator=torch.Generator().manual_seed(0))
             strokes = strokes.to(self.device)
@@ -383,13 +376,14 @@ class PicturesTrainer(Trainer):
         )
 
     @cached_property
-    def _probed(self) -> tuple[Tensor, Tensor]:
-        """PROBED contents to look at, and as many crops of the style pictures."""
+    def _probed(self) -> tuple[Tensor, Tensor, Tensor | None]:
+        """PROBED contents to look at, as many that are practised on, and what the teacher made of those."""
         batches = [self.samples.batch(0, turn) for turn in range(-(-PROBED // self.config.batch))]
         practised = torch.cat([content for content, _, _ in batches])[:PROBED]
-        style = torch.cat([crops for _, _, crops in batches])[:PROBED]
+        targets = [target for _, target, _ in batches if target is not None]
         held_out = self.samples.held_out_content()
-        return practised if held_out is None else held_out, style
+        content = practised if held_out is None else held_out
+        return content, practised, torch.cat(targets)[:PROBED] if targets else None
 
     def _reads_strokes(self) -> bool:
         return bool(self.samples.pairs and self.samples.config.reconstruction)
