@@ -232,6 +232,9 @@ def hatching(scene: Scene, random: np.random.Generator) -> NDArray[np.uint8]:
 
 # ---------------------------------------------------------------- 2. linocut
 
+CLEARED = 0.8
+"""Light above which a block is cut away altogether"""
+
 
 def linocut(scene: Scene, random: np.random.Generator) -> NDArray[np.uint8]:
     """A black block carved with a gouge along the forms, over a block of one colour with the lights cut away."""
@@ -239,12 +242,12 @@ def linocut(scene: Scene, random: np.random.Generator) -> NDArray[np.uint8]:
     draw = ImageDraw.Draw(carved)
     for line in evenly(scene, scene.light > 0.1, Lines(15, 150, 20), random):
         light = np.array([scene.light[int(y), int(x)] for x, y in line])
-        width = np.clip((light - 0.08) * 19, 1.5, 15.5)
+        width = np.clip((light - 0.06) * 25, 1.5, 15)
         stroke(draw, line, tapered(len(line), 1.0, 0.25, random) * width, 255)
     rim = outlines(scene, 8, random)
     black = 1 - covered(carved)
     chatter = covered(_chatter(scene, random))
-    black = np.where(scene.light > 0.86, np.maximum(np.minimum(black, 0.0), chatter), black)
+    black = np.where(scene.light > CLEARED, chatter, black)
     black = np.maximum(black, rim * (scene.light < 0.93))
     salt = 1.25 * noise(scene.height, scene.width, 3, random) + 0.9 * noise(scene.height, scene.width, 25, random)
     salt = np.clip(salt - 1.25, 0, 1)
@@ -258,7 +261,7 @@ def _chatter(scene: Scene, random: np.random.Generator) -> Image.Image:
     """What a gouge leaves standing where all was cleared."""
     left = canvas(scene)
     draw = ImageDraw.Draw(left)
-    for line in evenly(scene, scene.light > 0.86, Lines(46, 60, 24), random):
+    for line in evenly(scene, scene.light > CLEARED, Lines(46, 60, 24), random):
         stroke(draw, line, tapered(len(line), 3.5, 0.8, random), 255)
     return left
 
@@ -342,7 +345,7 @@ def _wash(soft: Plane, scene: Scene, grain: Plane, pools: Plane) -> Plane:
     for axis in (0, 1):
         border += np.diff(area, axis=axis, append=np.take(area, [-1], axis)) != 0
     near, far = blurred(np.minimum(border, 1), 1) * 3, blurred(np.minimum(border, 1), 5) * 10
-    amount = soft * (0.6 + 0.55 * np.clip(far, 0, 1) + 0.28 * pools + 0.14 * grain)
+    amount = soft * (0.6 + 0.55 * np.clip(far, 0, 1) + 0.28 * pools + 0.1 * grain)
     left = np.clip(near - 0.4, 0, 1) * (pools > 0.45)
     return amount * (1 - 0.75 * left)
 

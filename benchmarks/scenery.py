@@ -180,7 +180,7 @@ def _lake(scene: Scene, random: np.random.Generator) -> None:
 
 
 def _house(scene: Scene, x: float, y: float, size: float) -> None:
-    """A lit gable, a wall in the shade, a roof, and dark openings."""
+    """A lit gable, a wall in the shade, and a roof. No doors and windows: a teacher puts them into every light wall."""
 
     def part(points: list[tuple[float, float]], matter: int, light: float, way: float) -> None:
         mask = Image.new("1", (scene.width, scene.height))
@@ -192,11 +192,6 @@ def _house(scene: Scene, x: float, y: float, size: float) -> None:
     part([(0, -0.75), (0.45, -1.2), (0.9, -0.7), (0.9, 0.25), (0, 0.35)], WALL, 0.96, 0.0)
     part([(-1.25, -0.68), (-0.75, -1.25), (0.45, -1.25), (-0.08, -0.65)], ROOF, 0.5, 2.25)
     part([(0.45, -1.25), (0.52, -1.25), (1.0, -0.68), (0.9, -0.68)], ROOF, 0.15, 0.8)
-    part([(0.3, -0.15), (0.55, -0.17), (0.55, 0.29), (0.3, 0.32)], TRUNK, 0.05, pi / 2)
-    part([(0.36, -0.72), (0.54, -0.72), (0.54, -0.45), (0.36, -0.45)], TRUNK, 0.08, pi / 2)
-    for left in (-0.9, -0.45):
-        part([(left, -0.5), (left + 0.22, -0.5), (left + 0.22, -0.2), (left, -0.2)], TRUNK, 0.05, pi / 2)
-    part([(-0.6, -1.5), (-0.4, -1.5), (-0.4, -1.1), (-0.6, -1.1)], WALL, 0.6, pi / 2)
 
 
 def _tree(scene: Scene, x: float, y: float, size: float, random: np.random.Generator) -> None:
