@@ -29,8 +29,7 @@ from ..style_pack import GENERATOR, HALF, PREVIEW, ModelInput, ModelSpec, StyleP
 from .config import to_json
 from .data import Pair, to_bytes, to_float
 from .networks import STRIDE, Encoder, Generator, GeneratorConfig, macs_per_pixel, parameters, receptive_radius
-from .strokes import FILE as STROKES
-from .strokes import packed, stroke_field
+from .strokes import Strokes, strokes_of
 from .teacher import Exemplar
 from .trainer import Trainer
 
@@ -58,8 +57,8 @@ def export(
     """Write the style pack `out`; `sample` is the content its preview shows: (3, H, W) 0..1, its guides below;
     `held_out` says in the recipe what was kept from training.
 
-    Where an encoder has learned to read strokes, the style gets a stroke field, of those of the style pictures. Without
-    it paints with plain noise.
+    Where an encoder has learned to read strokes, the style gets those of the style pictures. Without it paints with
+    plain noise.
 
     Raises EngineError when onnxruntime and torch disagree.
     """
@@ -67,19 +66,20 @@ def export(
     averages = {name: copy.deepcopy(network).cpu().eval() for name, network in trainer.averages.items()}
     generator, encoder = averages.pop("generator"), averages.get("encoder")
     assert isinstance(generator, Generator)
-    noise, field = ModelInput(generator.config.noise, scale=STRIDE), None
-    files = {TRAINING: kept_for_explanations({**averages, "critic": trainer.critic}, pairs)}
+    noise, strokes = ModelInput(generator.config.noise, scale=STRIDE), None
+    files = {TRAINING: kept_for_explanations(averages, trainer.critic, pairs)}
     if style and isinstance(encoder, Encoder):
-        field = stroke_field(encoder, style)
-        noise, files[STROKES] = packed(field)
-    half, error = half_precision(generator, [sample, *(to_float(pair.content) for pair in pairs)], field)
+        strokes = strokes_of(encoder, style)
+        noise, tables = strokes.packed()
+        files |= tables
+    half, error = half_precision(generator, [sample, *(to_float(pair.content) for pair in pairs)], strokes)
     if half:
         files[HALF] = half
         generator = generator.half().float()
     data = onnx_bytes(generator)
     files[GENERATOR] = half_storage(data) if half else data
     worst = parity(generator, files[GENERATOR])
-    files[PREVIEW] = png(stylized(generator, sample, field))
+    files[PREVIEW] = png(stylized(generator, sample, strokes))
     recipe = {
         "training": to_json(config),
         "held_out": held_out or {},
@@ -203,13 +203,13 @@ class HalfPrecision(nn.Module):
         return result.float()
 
 
-def half_precision(generator: Generator, contents: Sequence[Tensor], field: Tensor | None) -> tuple[bytes, Json]:
+def half_precision(generator: Generator, contents: Sequence[Tensor], strokes: Strokes | None) -> tuple[bytes, Json]:
     """The generator as an ONNX model in half precision, and its error for the recipe.
 
     Empty where the error on `contents` (as `fed` takes them) is larger than allowed; the recipe then says so.
     """
     data = onnx_bytes(HalfPrecision(generator))
-    largest, mean = half_error(generator, data, contents[:HALF_PICTURES], field)
+    largest, mean = half_error(generator, data, contents[:HALF_PICTURES], strokes)
     error: Json = {"largest": largest, "mean": mean}
     if largest <= HALF_LARGEST and mean <= HALF_MEAN:
         return data, error
@@ -217,7 +217,7 @@ def half_precision(generator: Generator, contents: Sequence[Tensor], field: Tens
 
 
 def half_error(
-    generator: Generator, data: bytes, contents: Sequence[Tensor], field: Tensor | None
+    generator: Generator, data: bytes, contents: Sequence[Tensor], strokes: Strokes | None
 ) -> tuple[float, float]:
     """Largest and mean difference that half precision makes in `contents`, in display-referred values.
 
@@ -229,7 +229,7 @@ def half_error(
     errors = []
     for content in contents:
         content = content[:, :HALF_SIDE, :HALF_SIDE].cpu()
-        inputs = fed(generator, content, field)
+        inputs = fed(generator, content, strokes)
         with torch.no_grad():
             full = generator(*inputs).clamp(0, 1)
             with _HalfResults():
@@ -249,16 +249,18 @@ class _HalfResults(TorchFunctionMode):
         return result.half().float() if isinstance(result, Tensor) and result.dtype == torch.float32 else result
 
 
-def kept_for_explanations(networks: Mapping[str, nn.Module], pairs: Sequence[Pair]) -> bytes:
-    """Networks as fp16 (not the generator: its weights are in its ONNX file, by the same names); a content with the
-    teacher's match field and the tiles it tells of (see Pair).
+def kept_for_explanations(networks: Mapping[str, nn.Module], critic: nn.Module, pairs: Sequence[Pair]) -> bytes:
+    """Networks as fp16 (not the generator: its weights are in its ONNX file, by the same names), the critic in 8 bits
+    (see in_8_bits); a content with the teacher's match field and the tiles it tells of (see Pair).
 
     Content and match field as bytes of pictures without loss: WebP, and PNG of 16 bits, its three planes below each
-    other. With the default critic at most 3 MB, half of it with a critic of width 20.
+    other. With the default critic 1.5 MB.
     """
     kept: dict[str, Tensor] = {}
     for name, module in networks.items():
         kept |= {f"{name}/{key}": value.detach().cpu().half() for key, value in module.state_dict().items()}
+    for key, value in critic.state_dict().items():
+        kept |= {f"critic/{key}{part}": stored for part, stored in in_8_bits(value.detach().cpu()).items()}
     for index, pair in enumerate(pairs[:KEPT_PAIRS]):
         content = Image.fromarray(pair.content.permute(1, 2, 0).numpy())
         field = Image.fromarray(pair.match_field.flatten(0, 1).numpy().astype(np.uint16))
@@ -268,6 +270,19 @@ def kept_for_explanations(networks: Mapping[str, nn.Module], pairs: Sequence[Pai
     return save({name: value.contiguous() for name, value in kept.items()})
 
 
+def in_8_bits(weight: Tensor) -> dict[str, Tensor]:
+    """What is stored of a critic's weight, by what is appended to its name: of a convolution int8 and the float32 step of
+    each output channel (`.step`, to be multiplied with), of all else fp16.
+
+    On Starry Night's critic logits moved by 1 to 4 % of their deviation: too little for a map of where it does not look
+    like the style, which is calibrated on what is stored.
+    """
+    if weight.ndim != 4:
+        return {"": weight.half()}
+    step = weight.abs().amax((1, 2, 3), keepdim=True).clamp_min(1e-12) / 127
+    return {"": (weight / step).round().to(torch.int8), ".step": step}
+
+
 def _as_bytes(picture: Image.Image, kind: str, **how: Any) -> Tensor:
     """(N,) uint8: a file of that kind"""
     file = io.BytesIO()
@@ -275,28 +290,29 @@ def _as_bytes(picture: Image.Image, kind: str, **how: Any) -> Tensor:
     return torch.frombuffer(bytearray(file.getvalue()), dtype=torch.uint8)
 
 
-def stylized(generator: Generator, content: Tensor, field: Tensor | None = None) -> Tensor:
+def stylized(generator: Generator, content: Tensor, strokes: Strokes | None = None) -> Tensor:
     """A content (3, H, W) 0..1, with its guides below -> (3, H, W) 0..1: borders are reflected up to the stride.
 
-    field: the stroke field (channels, rows, columns); None: plain noise.
+    strokes: None paints with plain noise.
     """
     _, height, width = content.shape
     with torch.no_grad():
-        result: Tensor = generator(*fed(generator, content, field))
+        result: Tensor = generator(*fed(generator, content, strokes))
     return result[0, :, :height, :width].clamp(0, 1)
 
 
-def fed(generator: Generator, content: Tensor, field: Tensor | None) -> tuple[Tensor, ...]:
+def fed(generator: Generator, content: Tensor, strokes: Strokes | None) -> tuple[Tensor, ...]:
     """What the generator takes for a content (3 and the channels of its guides, H, W): picture (1, 3, H', W'), noise
     and guides, on the processor."""
     _, height, width = content.shape
     padded = nn.functional.pad(content[None], (0, -width % STRIDE, 0, -height % STRIDE), mode="reflect")
-    rows, columns = (torch.arange(size // STRIDE) for size in padded.shape[2:])
-    if field is None:
-        field = torch.randn(generator.config.noise, len(rows), len(columns), generator=torch.Generator().manual_seed(0))
-    noise = field[:, (rows % field.shape[1])[:, None], columns % field.shape[2]][None]
+    if strokes is None:
+        size = (generator.config.noise, *(edge // STRIDE for edge in padded.shape[2:]))
+        noise = torch.randn(size, generator=torch.Generator().manual_seed(0))
+    else:
+        noise = strokes.over(padded[0, :3].cpu())
     image, *guides = padded.cpu().split([3, *(GUIDES[name].channels for name in generator.config.guides)], 1)
-    return image, noise, *guides
+    return image, noise[None], *guides
 
 
 def png(picture: Tensor) -> bytes:
