@@ -106,10 +106,9 @@ def picture_request(style: LibraryStyle, content: Path, arguments: argparse.Name
 
 
 def drawn(name: str, work: Path) -> Path:
-    """The exemplar of that name, drawn where it does not lie yet."""
+    """The exemplar of that name: every time the same."""
     path = work / f"{name}.png"
-    if not path.exists():
-        save_png(exemplar(name), path)
+    save_png(exemplar(name), path)
     return path
 
 

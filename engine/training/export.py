@@ -271,8 +271,8 @@ def kept_for_explanations(networks: Mapping[str, nn.Module], critic: nn.Module, 
 
 
 def in_8_bits(weight: Tensor) -> dict[str, Tensor]:
-    """What is stored of a critic's weight, by what is appended to its name: of a convolution int8 and the float32 step of
-    each output channel (`.step`, to be multiplied with), of all else fp16.
+    """What is stored of a critic's weight, by what is appended to its name: of a convolution int8 and the float32 step
+    of each output channel (`.step`, to be multiplied with), of all else fp16.
 
     On Starry Night's critic logits moved by 1 to 4 % of their deviation: too little for a map of where it does not look
     like the style, which is calibrated on what is stored.
