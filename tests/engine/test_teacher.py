@@ -267,7 +267,7 @@ def test_the_guide_takes_from_each_picture_what_its_weight_says() -> None:
 
 
 def test_lines_are_seen_as_the_grey_they_make() -> None:
-    """Left half: every fourth row ink; right half: every second. Pixel by pixel there is nothing but black and white."""
+    """Every fourth row is ink, on the right every second. Pixel by pixel there is nothing but black and white."""
     lines = torch.ones(3, 64, 64)
     lines[:, ::4, :32], lines[:, ::2, 32:] = 0, 0
     ramp = torch.linspace(0, 1, 64).expand(3, 64, 64)
