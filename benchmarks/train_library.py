@@ -3,7 +3,8 @@
     python -m benchmarks.train_library --shared FOLDER --work FOLDER [--only NAME ...] [--set FIELD=JSON ...]
 
 FOLDER holds `styles` (paintings) and `content` (renders and textures). Packs are written to `--out`
-(engine/styles by default); what a stopped run needs to go on is kept beside them and used when it is started again.
+(engine/styles by default); what a stopped run needs to go on is kept in `--work` and used when it is started again.
+Exemplars of our own (exemplars.py) are drawn into `--work`.
 """
 
 from __future__ import annotations
@@ -11,14 +12,19 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from engine.protocol import Done, Progress, StyleReady, TrainRequest, TrainStep
+from engine.contact_sheet import save_png
+from engine.protocol import Done, Progress, StyleReady, TrainRequest, TrainStep, training_folder
 from engine.style_pack import slug
 from engine.training.loop import train
+
+from .exemplars import EXEMPLARS, exemplar
 
 HELD_OUT_SEEDS = range(80, 96)
 """Renders never trained on: one of each category, for the tests and the comparisons."""
@@ -26,20 +32,31 @@ HELD_OUT_SEEDS = range(80, 96)
 
 @dataclass(frozen=True)
 class LibraryStyle:
-    """A painting and how to look at it."""
+    """A painting, or an exemplar of our own, and how to look at it."""
 
     name: str
     picture: str
+    """A file of the folder `styles`, or a key of exemplars.EXEMPLARS"""
     side: int
-    """Long side while training: strokes in results are as many pixels wide as in the painting at this size."""
-    author: str
+    """Long side while training: strokes in results are as many pixels wide as in the picture at this size."""
+    author: str = "Pentimento (benchmarks/exemplars.py)"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Of the training config, where the defaults are not the best"""
 
 
 LIBRARY = (
     LibraryStyle("Starry Night", "starry_night.jpg", 1024, "after Vincent van Gogh, The Starry Night, 1889"),
     LibraryStyle("Wheat Field", "vg_wheat_field.jpg", 1024, "after Vincent van Gogh, Wheat Field with Cypresses, 1889"),
     LibraryStyle("Metzinger", "delaunay_1906_portrait.jpg", 900, "after Robert Delaunay, Portrait of Metzinger, 1906"),
+    LibraryStyle("Great Wave", "great_wave.jpg", 928, "after Katsushika Hokusai, The Great Wave off Kanagawa, c. 1831"),
+    LibraryStyle("Water Lilies", "water_lilies_monet.jpg", 1100, "after Claude Monet, Water Lilies, 1919"),
+    LibraryStyle("Risograph", "risograph", 900, settings={"teacher": {"tone": 6.0}}),
+    LibraryStyle("Pastel", "pastel", 1000, settings={"teacher": {"tone": 3.0}}),
+    LibraryStyle("Hatching", "hatching", 900, settings={"teacher": {"tone": 5.0, "luminance": 3.0}}),
+    LibraryStyle("Watercolour", "watercolour", 1000),
+    LibraryStyle("Linocut", "linocut", 900, settings={"teacher": {"tone": 5.0, "luminance": 3.0}}),
 )
+"""In the order in which they are released."""
 
 
 def main() -> None:
@@ -55,7 +72,7 @@ def main() -> None:
     content = practice_content(arguments.shared / "content", arguments.work / "content")
     for style in LIBRARY:
         if not arguments.only or style.name in arguments.only:
-            train_one(style, content, arguments)
+            train_one(picture_request(style, content, arguments), arguments)
 
 
 def practice_content(content: Path, links: Path) -> Path:
@@ -74,25 +91,44 @@ def held_out(path: Path) -> bool:
     return int(path.name[4:7]) % 8 == 0
 
 
-def train_one(style: LibraryStyle, content: Path, arguments: argparse.Namespace) -> None:
+def picture_request(style: LibraryStyle, content: Path, arguments: argparse.Namespace) -> TrainRequest:
+    ours = style.picture in EXEMPLARS
     config = {
         "name": style.name,
         "author": style.author,
-        "licence": "CC0-1.0 (the painting is in the public domain)",
+        "licence": "CC0-1.0" if ours else "CC0-1.0 (the painting is in the public domain)",
         "style_side": style.side,
-        **{field: json.loads(value) for field, _, value in (change.partition("=") for change in arguments.set)},
+        **style.settings,
+        **changes(arguments),
     }
-    out = arguments.work / slug(style.name)
-    resume = (out.with_name(out.name + ".training") / "config.json").exists()
-    picture = str(arguments.shared / "styles" / style.picture)
+    picture = str(drawn(style.picture, arguments.work) if ours else arguments.shared / "styles" / style.picture)
+    return TrainRequest(style.name, (picture,), str(content), str(arguments.work / slug(style.name)), config)
+
+
+def drawn(name: str, work: Path) -> Path:
+    """The exemplar of that name: every time the same."""
+    path = work / f"{name}.png"
+    save_png(exemplar(name), path)
+    return path
+
+
+def changes(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What --set says."""
+    return {field: json.loads(value) for field, _, value in (change.partition("=") for change in arguments.set)}
+
+
+def train_one(asked: TrainRequest, arguments: argparse.Namespace) -> None:
+    """Goes on where a stopped run was."""
+    out = Path(asked.out)
+    resume = (training_folder(asked.out) / "config.json").exists()
     started = spoken = time.monotonic()
-    for event in train(TrainRequest(style.name, (picture,), str(content), str(out), config, resume)):
+    for event in train(replace(asked, resume=resume)):
         if isinstance(event, (StyleReady, Done)):
             print(event, flush=True)
         elif isinstance(event, (TrainStep, Progress)) and time.monotonic() - spoken > 15:
             spoken = time.monotonic()
             said = event.stage if isinstance(event, Progress) else f"{event.step}/{event.steps} {_short(event.losses)}"
-            print(f"{style.name}: {spoken - started:.0f} s, {said}", flush=True)
+            print(f"{asked.job}: {spoken - started:.0f} s, {said}", flush=True)
     final = arguments.out / out.name
     final.mkdir(parents=True, exist_ok=True)
     for path in out.iterdir():

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .onnx_graph import GraphSummary, Node, TensorInfo, refused
 
@@ -50,6 +50,7 @@ def measure(graph: GraphSummary, scales: Mapping[str, int] | None = None) -> Gro
 
     scales: how many times smaller than the picture an input is, by tensor name; 1 where not named.
     """
+    graph = replace(graph, shapes=_of_weights(graph))
     tensors = {tensor.name: _input(tensor, (scales or {}).get(tensor.name, 1)) for tensor in graph.inputs}
     padding = macs = largest = 0.0
     for node in graph.nodes:
@@ -63,6 +64,15 @@ def measure(graph: GraphSummary, scales: Mapping[str, int] | None = None) -> Gro
         if not result.elements <= MAX_ELEMENTS or padding > MAX_PADDING:
             raise refused("would fill the memory: it makes tensors of absurd size")
     return Growth(largest, macs)
+
+
+def _of_weights(graph: GraphSummary) -> dict[str, tuple[int, ...]]:
+    """Also of those that are stored in half precision and cast before their use."""
+    shapes = dict(graph.shapes)
+    for node in graph.nodes:
+        if node.operator == "Cast" and node.inputs[:1] and node.inputs[0] in shapes:
+            shapes |= dict.fromkeys(node.outputs, shapes[node.inputs[0]])
+    return shapes
 
 
 def _input(tensor: TensorInfo, scale: int) -> _Tensor:

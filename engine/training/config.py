@@ -238,6 +238,7 @@ def _problems_of_the_teacher(config: TeacherConfig) -> dict[str, bool]:
         "the teacher's turns must be among 0, 1, 2, 3": not turns,
         "the teacher's scales must be numbers above 0": not config.scales or not _above_zero(config.scales),
         "the teacher's tiles must be at least 1": config.tiles < 1,
+        "the teacher's tone must not be negative": config.tone < 0,
         "the teacher's stride must be at least 1 and smaller than its patch": not 1 <= config.stride < config.patch,
     }
 

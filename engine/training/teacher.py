@@ -49,6 +49,10 @@ class TeacherConfig:
     """Weight of the content's chroma: keeps a red figure apart from a blue wall of the same brightness."""
     guide_blur: float = 1.5
     """Deviation in pixels of the blur on both guides before they are compared: finer than this the strokes are free."""
+    tone: float = 0.0
+    """Deviation in pixels, at full scale, of a blur on the style pictures before their colours are compared with the
+    content's. Lines and dots make their greys by how close they lie: pixel by pixel a hatching knows ink and paper
+    alone, and every content came out in two tones. About the distance between lines; 0 for paint."""
     completeness: float = 0.1
     """Smaller forces more of the painting to be used, larger lets every patch take what fits it best.
     In units of the median nearest distance, so that it means the same for flat and for busy paintings."""
@@ -145,7 +149,8 @@ class Guide:
 
     def __init__(self, contents: Sequence[Tensor], style: Sequence[Exemplar], config: TeacherConfig) -> None:
         content = torch.cat([_opponent(c).flatten(1)[:, ::7] for c in contents], 1)
-        target = _weighed(style)
+        target = _weighed(style, config.tone)
+        self.tone = config.tone
         quantiles = torch.linspace(0, 1, 256, device=target.device)
         self.knots = _quantile(content[0], quantiles)
         self.curve = _quantile(target[0], quantiles)
@@ -163,12 +168,13 @@ class Guide:
 
     def of_style(self, style: Tensor) -> Tensor:
         """(3, h, w) display-referred sRGB -> (3, h, w) weighted guide."""
-        return _opponent(style) * self.weights[:, None, None]
+        return _opponent(blur(style, self.tone)) * self.weights[:, None, None]
 
 
-def _weighed(style: Sequence[Exemplar]) -> Tensor:
+def _weighed(style: Sequence[Exemplar], tone: float) -> Tensor:
     """(3, N) opponent colours of what may be taken, from each picture as many as its weight says."""
-    free = [e.picture if e.mask is None else e.picture[:, e.mask > 0][:, None] for e in style]
+    seen = [blur(e.picture, tone) for e in style]
+    free = [p if e.mask is None else p[:, e.mask > 0][:, None] for p, e in zip(seen, style, strict=True)]
     colours = [_opponent(picture).flatten(1) for picture in free]
     if not all(c.shape[1] for c in colours):
         raise _nothing_left()

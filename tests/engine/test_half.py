@@ -13,13 +13,21 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine import onnx_graph, style_pack
+from engine import onnx_graph, onnx_growth, style_pack
 from engine.canvas import ArrayCanvas
 from engine.errors import EngineError
 from engine.runtime import Paint, Session, generator_file, painted
 from engine.style_pack import GENERATOR, HALF, MANIFEST, ModelInput, StylePack, new_pack, write_pack
-from engine.training.export import HalfPrecision, half_error, half_precision, model_spec, onnx_bytes
-from engine.training.networks import Generator, GeneratorConfig
+from engine.training.export import (
+    HalfPrecision,
+    half_error,
+    half_precision,
+    half_storage,
+    model_spec,
+    onnx_bytes,
+    parity,
+)
+from engine.training.networks import STRIDE, Generator, GeneratorConfig
 from engine.training.strokes import Strokes
 
 TINY = GeneratorConfig(width=8, blocks=1, dilations=(1,), noise=2, half=8, full=8)
@@ -46,6 +54,17 @@ def pack(folder: Path, network: Generator, half: bytes) -> Path:
 def halved(tmp_path: Path) -> Path:
     network = generator()
     return pack(tmp_path / "tiny", network, onnx_bytes(HalfPrecision(network)))
+
+
+def test_weights_stored_in_half_precision_change_nothing_else() -> None:
+    """Half the size; the file is judged to cost what it did, and computes what rounded weights compute."""
+    network = generator(config=GeneratorConfig())
+    data = onnx_bytes(network)
+    stored = half_storage(data)
+    assert len(stored) < 0.53 * len(data)
+    small, full = (onnx_growth.measure(onnx_graph.inspect(d), {"noise": STRIDE}) for d in (stored, data))
+    assert small == full and full.macs > 0
+    assert parity(network.half().float(), stored) < 1e-5
 
 
 def test_the_error_is_within_its_bars_and_the_file_half_as_large() -> None:

@@ -266,6 +266,20 @@ def test_the_guide_takes_from_each_picture_what_its_weight_says() -> None:
     assert float((guide.curve < 0.5).float().mean()) == pytest.approx(0.75, abs=0.01)
 
 
+def test_lines_are_seen_as_the_grey_they_make() -> None:
+    """Every fourth row is ink, on the right every second. Pixel by pixel there is nothing but black and white."""
+    lines = torch.ones(3, 64, 64)
+    lines[:, ::4, :32], lines[:, ::2, 32:] = 0, 0
+    ramp = torch.linspace(0, 1, 64).expand(3, 64, 64)
+    plain, toned = (Guide([ramp], [Exemplar(lines)], TeacherConfig(luminance=1.0, tone=tone)) for tone in (0.0, 4.0))
+    assert set(plain.curve.round(decimals=3).unique().tolist()) == {0.0, 1.0}
+    seen = toned.of_style(lines)[0]
+    assert float(seen[8:-8, 8:20].mean()) == pytest.approx(0.75, abs=0.02)
+    assert float(seen[8:-8, 44:-8].mean()) == pytest.approx(0.5, abs=0.02)
+    light = toned.of_content(ramp)[0]
+    assert float(light.min()) == pytest.approx(0.5, abs=0.05) and float(light.max()) == pytest.approx(0.75, abs=0.05)
+
+
 @given(st.integers(0, 10**6), st.sampled_from([(1.0,), (0.5, 0.625)]), st.sampled_from([1.0, 0.7]))
 @settings(max_examples=8, deadline=None)
 def test_nothing_masked_is_taken(seed: int, levels: tuple[float, ...], scale: float) -> None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -22,14 +23,15 @@ from engine.protocol import Done, Event, Preview, StyleReady, TrainRequest, Trai
 from engine.training import losses
 from engine.training.augment import augment
 from engine.training.config import PicturesConfig, from_json
-from engine.training.data import Pair
-from engine.training.export import onnx_bytes, parity
+from engine.training.data import Pair, load_pair
+from engine.training.export import in_8_bits, onnx_bytes, parity
 from engine.training.loop import train
 from engine.training.metrics import bidirectional_patch_distance, colour_transfer
 from engine.training.networks import (
     SIGHT,
     SLOW,
     STRIDE,
+    Critic,
     Encoder,
     Generator,
     GeneratorConfig,
@@ -104,15 +106,40 @@ def test_the_recipe_holds_the_numbers_that_were_published(pictures: Path) -> Non
 def test_the_pack_keeps_what_explanations_need(pictures: Path) -> None:
     list(train(request(pictures)))
     with safe_open(str(pictures / "style" / "training.safetensors"), "pt") as kept:
-        names = set(kept.keys())
-        assert kept.get_tensor("match_field/0").dtype == torch.int16
-        assert kept.get_tensor("match_field/0").shape[0] == 3
-        assert kept.get_tensor("tiles/0").tolist() == [[0, 0, 0, 1]]
-        content = Image.open(io.BytesIO(kept.get_tensor("content_png/0").numpy().tobytes()))
-        assert content.size == (64, 64)
-    assert any(n.startswith("generator/") for n in names)
-    assert any(n.startswith("critic/") for n in names)
-    assert any(n.startswith("encoder/") for n in names)
+        stored = {name: kept.get_tensor(name) for name in kept.keys()}  # noqa: SIM118 (no mapping)
+    pair = load_pair(pictures / "style.training" / "pairs" / "0000.safetensors")
+    opened = {name: np.asarray(Image.open(io.BytesIO(stored[f"{name}/0"].numpy().tobytes()))) for name in
+              ("content_webp", "match_field_png")}  # fmt: skip
+    assert np.array_equal(opened["content_webp"], pair.content.permute(1, 2, 0).numpy())
+    assert np.array_equal(opened["match_field_png"].reshape(pair.match_field.shape), pair.match_field.numpy())
+    assert stored["tiles/0"].tolist() == [[0, 0, 0, 1]]
+    assert {name.split("/")[0] for name in stored} >= {"critic", "encoder"}
+
+
+def test_a_critic_stored_in_8_bits_judges_the_same() -> None:
+    critic = Critic(8, 2)
+    stored = {name: in_8_bits(weight) for name, weight in critic.state_dict().items()}
+    again = Critic(8, 2)
+    again.load_state_dict({name: s[""].float() * s.get(".step", torch.ones(1)) for name, s in stored.items()})
+    picture = torch.rand(1, 3, 96, 96)
+    for (one, _), (two, _) in zip(critic(picture), again(picture), strict=True):
+        assert float((one - two).square().mean().sqrt()) < 0.05 * float(one.std() + one.abs().mean())
+    assert stored["scales.0.wide.weight"][""].dtype == torch.int8
+
+
+def test_the_generator_can_be_had_back_from_its_model(pictures: Path) -> None:
+    """It is kept nowhere else. Weights are stored in half precision, under their names."""
+    list(train(request(pictures)))
+    pack = style_pack.load(pictures / "style")
+    model = onnx.load_from_string(pack.read("generator.onnx"))
+    weights = {w.name.removesuffix(".half"): onnx.numpy_helper.to_array(w) for w in model.graph.initializer}
+    assert {weight.dtype for weight in weights.values()} == {np.dtype(np.float16)}
+    generator = Generator(from_json(QUICK).generator)
+    generator.load_state_dict({name: torch.from_numpy(weight.copy()) for name, weight in weights.items()})
+    image, noise = torch.rand(1, 3, 36, 20), torch.randn(1, 2, 9, 5)
+    session = onnxruntime.InferenceSession(pack.read("generator.onnx"), providers=["CPUExecutionProvider"])
+    (ran,) = session.run(None, {"image": image.numpy(), "noise": noise.numpy()})
+    assert np.abs(ran - generator(image, noise).detach().numpy()).max() < 1e-5
 
 
 @pytest.mark.parametrize("settings", [{}, {"objective": "wgan"}, {"objective": "wgan-gp", "critic_norm": "spectral"}])
