@@ -71,7 +71,8 @@ class TrainConfig:
     """Weight of matched means and deviations of the critic's features."""
     average: float = 0.998
     """Decay of the averaged generator, which is the one that is kept."""
-    critic_width: int = 32
+    critic_width: int = 20
+    """With 32 the strokes of Wheat Field came out no better, and a pack weighed .6 MB more."""
     critic_scales: int = 3
     preview_every: int = 250
     """Steps between preview pictures and checkpoints."""
