@@ -26,7 +26,18 @@ from ..runtime import Session, is_exact
 from ..style_pack import GENERATOR, HALF, PREVIEW, ModelInput, ModelSpec, StylePack, new_pack, write_pack
 from .config import to_json
 from .data import Pair, to_bytes, to_float
-from .networks import STRIDE, Encoder, Generator, GeneratorConfig, macs_per_pixel, parameters, receptive_radius
+from .networks import (
+    COARSE,
+    STRIDE,
+    Encoder,
+    Generator,
+    GeneratorConfig,
+    TextureGenerator,
+    TextureGeneratorConfig,
+    macs_per_pixel,
+    parameters,
+    receptive_radius,
+)
 from .strokes import FILE as STROKES
 from .strokes import packed, stroke_field
 from .teacher import Exemplar
@@ -61,7 +72,6 @@ def export(
 
     Raises EngineError when onnxruntime and torch disagree.
     """
-    config = trainer.config
     averages = {name: copy.deepcopy(network).cpu().eval() for name, network in trainer.averages.items()}
     generator, encoder = averages["generator"], averages.get("encoder")
     assert isinstance(generator, Generator)
@@ -72,21 +82,47 @@ def export(
     if style and isinstance(encoder, Encoder):
         field = stroke_field(encoder, style)
         noise, files[STROKES] = packed(field)
-    half, error = half_precision(generator, [sample, *(to_float(pair.content) for pair in pairs)], field)
+    contents = [sample, *(to_float(pair.content) for pair in pairs)]
+    half, error = half_precision(generator, [_fed_small(generator, content, field) for content in contents])
     if half:
         files[HALF] = half
     files[PREVIEW] = png(stylized(generator, sample, field))
+    recipe = {"held_out": held_out or {}, "parity": worst, "half": error}
+    return _written(out, trainer, model_spec(generator, noise, HALF if half else ""), files, recipe)
+
+
+def export_texture(out: Path, trainer: Trainer) -> StylePack:
+    """Write the style pack `out` of a texture; the same holds."""
+    config: TextureGeneratorConfig = trainer.config.generator  # type: ignore[assignment]
+    generator = TextureGenerator(config)
+    generator.load_state_dict(trainer.averages["generator"].state_dict())
+    generator.eval()
+    data = onnx_bytes(generator)
+    worst = parity(generator, data)
+    random = torch.Generator().manual_seed(0)
+    half, error = half_precision(generator, [config.example(HALF_SIDE, HALF_SIDE, random)])
+    files = {GENERATOR: data, TRAINING: kept_for_explanations({"generator": generator, "critic": trainer.critic}, [])}
+    files |= {HALF: half} if half else {}
+    spec = texture_spec(generator, HALF if half else "")
+    made = trainer.preview()["seeds"]
+    files[PREVIEW] = png(made[0])
+    return _written(out, trainer, spec, files, {"parity": worst, "half": error}, {"seed": (0.0, 2147483647.0)})
+
+
+def _written(
+    out: Path, trainer: Trainer, spec: ModelSpec, files: Mapping[str, bytes], recipe: Json, controls: Any = None
+) -> StylePack:
+    """The pack in its place, tried on this machine."""
+    config = trainer.config
     recipe = {
         "training": to_json(config),
-        "held_out": held_out or {},
         "steps": trainer.steps_done,
-        "parity": worst,
-        "half": error,
+        **recipe,
         "versions": {"engine": __version__, "torch": torch.__version__.split("+")[0]},
     }
     pack = new_pack(
-        config.name, model_spec(generator, noise, HALF if half else ""), author=config.author, licence=config.licence,
-        created=date.today().isoformat(), recipe=recipe,
+        config.name, spec, author=config.author, licence=config.licence, created=date.today().isoformat(),
+        recipe=recipe, **({"controls": controls} if controls else {}),
     )  # fmt: skip
     written = write_pack(out, pack, files, replace_old=True)
     if not is_exact(Session(written, "cpu")):
@@ -110,15 +146,31 @@ def model_spec(generator: Generator, noise: ModelInput, half: str = "") -> Model
     )
 
 
+def texture_spec(generator: TextureGenerator, half: str = "") -> ModelSpec:
+    config = generator.config
+    told = config.distribution
+    return ModelSpec(
+        inputs={
+            "noise": ModelInput(config.channels, scale=COARSE, distribution=told, waves=config.waves),
+            "grain": ModelInput(config.grain, scale=STRIDE, distribution=told),
+        },
+        stride=COARSE,
+        receptive_radius=receptive_radius(config),
+        parameters=parameters(generator),
+        macs_per_pixel=macs_per_pixel(config),
+        half=half,
+    )
+
+
 def onnx_bytes(generator: nn.Module) -> bytes:
-    """The generator as an ONNX model: inputs image (1, 3, H, W), noise (1, N, H/4, W/4), guides; output stylized.
+    """The generator as an ONNX model: the inputs its config names, of any size; output stylized.
 
     The tracing exporter: for a network without branches it gives the same graph as the newer one, which takes ten times
     as long (dynamo=True, torch 2.13).
     """
     file = io.BytesIO()
     config: GeneratorConfig = generator.config  # type: ignore[assignment]
-    example = _example(config, 64, 96, torch.Generator().manual_seed(0))
+    example = config.example(64, 96, torch.Generator().manual_seed(0))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # said of the tracing exporter at every call
         torch.onnx.export(
@@ -132,26 +184,20 @@ def onnx_bytes(generator: nn.Module) -> bytes:
             dynamic_axes={
                 **{name: {2: "height", 3: "width"} for name in (*config.inputs, "stylized")},
                 "noise": {2: "rows", 3: "columns"},
+                "grain": {2: "grain_rows", 3: "grain_columns"},
             },
         )
     return file.getvalue()
 
 
-def _example(config: GeneratorConfig, height: int, width: int, random: torch.Generator) -> tuple[Tensor, ...]:
-    """Something for a generator to take."""
-    image = torch.rand(1, 3, height, width, generator=random)
-    noise = torch.randn(1, config.noise, height // STRIDE, width // STRIDE, generator=random)
-    counts = [GUIDES[name].channels for name in config.guides]
-    return image, noise, *(torch.randn(1, count, height, width, generator=random) for count in counts)
-
-
-def parity(generator: Generator, data: bytes) -> float:
+def parity(generator: Generator | TextureGenerator, data: bytes) -> float:
     """Largest difference between torch and onnxruntime (CPU) over three sizes. Raises EngineError above PARITY."""
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     random = torch.Generator().manual_seed(0)
     worst = 0.0
-    for height, width in PARITY_SIZES:
-        example = _example(generator.config, height, width, random)
+    for size in PARITY_SIZES:
+        height, width = (-(-edge // generator.config.stride) * generator.config.stride for edge in size)
+        example = generator.config.example(height, width, random)
         with torch.no_grad():
             ours = generator(*example).numpy()
         (theirs,) = session.run(None, _named(generator.config, example))
@@ -172,9 +218,9 @@ def _named(config: GeneratorConfig, inputs: Sequence[Tensor]) -> dict[str, Any]:
 class HalfPrecision(nn.Module):
     """A generator with weights and arithmetic in half precision; inputs and output stay float32."""
 
-    def __init__(self, generator: Generator) -> None:
+    def __init__(self, generator: Generator | TextureGenerator) -> None:
         super().__init__()
-        self.config = generator.config
+        self.config: GeneratorConfig = generator.config
         self.inner = copy.deepcopy(generator).half()
 
     def forward(self, *inputs: Tensor) -> Tensor:
@@ -182,13 +228,16 @@ class HalfPrecision(nn.Module):
         return result.float()
 
 
-def half_precision(generator: Generator, contents: Sequence[Tensor], field: Tensor | None) -> tuple[bytes, Json]:
+def half_precision(
+    generator: Generator | TextureGenerator, examples: Sequence[tuple[Tensor, ...]]
+) -> tuple[bytes, Json]:
     """The generator as an ONNX model in half precision, and its error for the recipe.
 
-    Empty where the error on `contents` (as `fed` takes them) is larger than allowed; the recipe then says so.
+    Empty where the error on `examples`, each all that the generator takes, is larger than allowed; the recipe then says
+    so.
     """
     data = onnx_bytes(HalfPrecision(generator))
-    largest, mean = half_error(generator, data, contents[:HALF_PICTURES], field)
+    largest, mean = half_error(generator, data, examples[:HALF_PICTURES])
     error: Json = {"largest": largest, "mean": mean}
     if largest <= HALF_LARGEST and mean <= HALF_MEAN:
         return data, error
@@ -196,9 +245,9 @@ def half_precision(generator: Generator, contents: Sequence[Tensor], field: Tens
 
 
 def half_error(
-    generator: Generator, data: bytes, contents: Sequence[Tensor], field: Tensor | None
+    generator: Generator | TextureGenerator, data: bytes, examples: Sequence[tuple[Tensor, ...]]
 ) -> tuple[float, float]:
-    """Largest and mean difference that half precision makes in `contents`, in display-referred values.
+    """Largest and mean difference that half precision makes in results, in display-referred values.
 
     The larger of two: of the file `data` in onnxruntime, which on a processor computes in float between the rounded
     weights, and of the network with every single result rounded to half, as a graphics card computes it.
@@ -206,9 +255,7 @@ def half_error(
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     coarse = copy.deepcopy(generator).half().float()
     errors = []
-    for content in contents:
-        content = content[:, :HALF_SIDE, :HALF_SIDE].cpu()
-        inputs = fed(generator, content, field)
+    for inputs in examples:
         with torch.no_grad():
             full = generator(*inputs).clamp(0, 1)
             with _HalfResults():
@@ -250,6 +297,11 @@ def stylized(generator: Generator, content: Tensor, field: Tensor | None = None)
     with torch.no_grad():
         result: Tensor = generator(*fed(generator, content, field))
     return result[0, :, :height, :width].clamp(0, 1)
+
+
+def _fed_small(generator: Generator, content: Tensor, field: Tensor | None) -> tuple[Tensor, ...]:
+    """The same for a content cut to what half precision is measured on."""
+    return fed(generator, content[:, :HALF_SIDE, :HALF_SIDE].cpu(), field)
 
 
 def fed(generator: Generator, content: Tensor, field: Tensor | None) -> tuple[Tensor, ...]:
