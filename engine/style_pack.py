@@ -484,8 +484,8 @@ def _check_picture(reader: _Fields, model: ModelSpec) -> None:
 def _check_texture(reader: _Fields, model: ModelSpec) -> None:
     if "noise" not in model.inputs or not set(model.inputs) <= set(NOISES):
         raise reader.wrong("inputs", "it needs one named image, or for a texture noise and nothing but noise")
-    if any(item.layout != "NCHW" for item in model.inputs.values()):
-        raise reader.wrong("inputs", "noise is NCHW")
+    if any(item.layout != "NCHW" or item.strokes for item in model.inputs.values()):
+        raise reader.wrong("inputs", "a texture's noise is NCHW, and has no strokes")
     if not model.local:
         raise reader.wrong("receptive_radius", "a texture of any size needs a local network")
 

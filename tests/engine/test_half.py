@@ -18,7 +18,7 @@ from engine.canvas import ArrayCanvas
 from engine.errors import EngineError
 from engine.runtime import Paint, Session, generator_file, painted
 from engine.style_pack import GENERATOR, HALF, MANIFEST, ModelInput, StylePack, new_pack, write_pack
-from engine.training.export import HalfPrecision, half_error, half_precision, model_spec, onnx_bytes
+from engine.training.export import HalfPrecision, fed, half_error, half_precision, model_spec, onnx_bytes
 from engine.training.networks import Generator, GeneratorConfig
 
 TINY = GeneratorConfig(width=8, blocks=1, dilations=(1,), noise=2, half=8, full=8)
@@ -35,6 +35,10 @@ def contents(count: int = 2) -> list[Tensor]:
     return list(torch.nn.functional.interpolate(coarse, (50, 70), mode="bilinear"))
 
 
+def examples(network: Generator) -> list[tuple[Tensor, ...]]:
+    return [fed(network, content, None) for content in contents()]
+
+
 def pack(folder: Path, network: Generator, half: bytes) -> Path:
     """A style pack of an untrained network with its model in half precision."""
     spec = model_spec(network, ModelInput(TINY.noise, scale=4), HALF)
@@ -49,7 +53,7 @@ def halved(tmp_path: Path) -> Path:
 
 def test_the_error_is_within_its_bars_and_the_file_half_as_large() -> None:
     network = generator(config=GeneratorConfig())
-    data, error = half_precision(network, contents(), None)
+    data, error = half_precision(network, examples(network))
     assert 0 < error["mean"] < 0.1 / 255 and error["mean"] < error["largest"] < 1 / 255
     assert "left_out" not in error
     assert len(data) < 0.52 * len(onnx_bytes(network)) < 420_000
@@ -62,9 +66,9 @@ def test_the_error_is_within_its_bars_and_the_file_half_as_large() -> None:
 def test_rounded_results_are_those_of_torchs_own_half_arithmetic() -> None:
     """The measure of the error against what really computes in half, which is too slow for an export."""
     network, picture = generator(), contents(1)[0][:, :24, :32]
-    largest, _ = half_error(network, onnx_bytes(HalfPrecision(network)), [picture], torch.zeros(2, 6, 8))
+    noise = torch.zeros(1, 2, 6, 8)
+    largest, _ = half_error(network, onnx_bytes(HalfPrecision(network)), [(picture[None], noise)])
     with torch.no_grad():
-        noise = torch.zeros(1, 2, 6, 8)
         ours, theirs = network(picture[None], noise), HalfPrecision(network)(picture[None], noise)
     assert largest == pytest.approx(float((ours.clamp(0, 1) - theirs.clamp(0, 1)).abs().max()), rel=0.5)
 
@@ -74,13 +78,13 @@ def test_a_network_too_coarse_for_half_precision_goes_without() -> None:
     with torch.no_grad():  # a bright offset and its opposite: what is left between them drowns in rounding
         network.to_full.bias += 300
         network.leave.bias -= network.leave.weight.sum((1, 2, 3)) * 300
-    data, error = half_precision(network, contents(), None)
+    data, error = half_precision(network, examples(network))
     assert data == b"" and error["largest"] > 1 / 255 and "larger" in error["left_out"]
 
 
 def test_another_file_shows_in_the_error() -> None:
-    network, picture = generator(), contents(1)
-    largest, mean = half_error(network, onnx_bytes(HalfPrecision(generator(1))), picture, None)
+    network = generator()
+    largest, mean = half_error(network, onnx_bytes(HalfPrecision(generator(1))), examples(network)[:1])
     assert largest > 1 / 255 and mean > 0.1 / 255
 
 
