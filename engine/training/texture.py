@@ -36,13 +36,13 @@ from .workspace import Workspace
 
 SEEN = 4
 """Seeds that previews show and diagnoses look at."""
-SEAM = 1.5
-"""Times the difference of neighbouring rows that the last and the first one may differ by in a picture that tiles.
-Measured on the tiling textures we have: 1.2 at most, and 2 at least on crops of them."""
+SEAM = 1.1
+"""Times the largest difference of neighbouring rows that the last and the first one may differ by in a picture that
+tiles."""
 LONGEST, SHORTEST = 0.5, 12.0
 """Periods that are looked for: from so many pixels to that share of the exemplar's shorter side."""
-ALIKE = 1.5
-"""Steps of the spectrum within which two peaks are one."""
+ALIKE = 3.0
+"""Steps of the spectrum within which two peaks are one: the window widens each to two."""
 
 
 class FromTexture:
@@ -77,12 +77,13 @@ def _may_wrap(exemplar: Exemplar, config: TextureConfig) -> bool:
 
 def tiles(picture: Tensor) -> bool:
     """Does a picture (3, H, W) go on over its borders? Its last and first rows, and columns, are as alike as others."""
-    for axis in (1, 2):
-        inner = picture.diff(dim=axis).abs().mean()
+
+    def seamless(axis: int) -> bool:
+        inner = picture.diff(dim=axis).abs().mean((0, 3 - axis)).max()
         seam = (picture.select(axis, 0) - picture.select(axis, -1)).abs().mean()
-        if seam > SEAM * inner:
-            return False
-    return True
+        return bool(seam <= SEAM * inner)
+
+    return seamless(1) and seamless(2)
 
 
 def with_waves(config: TextureConfig, picture: Tensor) -> TextureConfig:
@@ -96,7 +97,7 @@ def with_waves(config: TextureConfig, picture: Tensor) -> TextureConfig:
 
 def strongest_waves(picture: Tensor, count: int) -> tuple[tuple[float, float], ...]:
     """Cycles per pixel, down and across, of the strongest plane waves in a picture (3, H, W): peaks of its spectrum,
-    no two of which are next to each other or point the same way at a multiple."""
+    no two of them next to each other."""
     grey = luminance(picture)[0]
     grey = grey - grey.mean()
     height, width = grey.shape
@@ -104,6 +105,7 @@ def strongest_waves(picture: Tensor, count: int) -> tuple[tuple[float, float], .
     power = torch.fft.rfft2(grey * window).abs().square()
     down, across = torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width)
     cycles = (down.square() + across.square()).sqrt()
+    power[height // 2 + 1 :, 0] = 0  # the same waves once more, the other way round
     power[(cycles < 1 / (LONGEST * min(height, width))) | (cycles > 1 / SHORTEST)] = 0
     # What a material has at any scale falls with the square of the frequency; a period stands out of it.
     power = power * cycles.square()
@@ -112,8 +114,9 @@ def strongest_waves(picture: Tensor, count: int) -> tuple[tuple[float, float], .
         row, column = divmod(int(power.argmax()), power.shape[1])
         wave = float(down[row, 0]), float(across[column])
         found.append(wave)
-        near = ((down - wave[0]) * height).square() + ((across - wave[1]) * width).square() <= (2 * ALIKE) ** 2
-        power[near] = 0
+        for sign in (1, -1):  # what lies next to it may be told as its opposite
+            offset = (down - sign * wave[0]) * height, (across - sign * wave[1]) * width
+            power[offset[0].square() + offset[1].square() <= ALIKE**2] = 0
     return tuple(found)
 
 

@@ -16,7 +16,15 @@ from engine import cli, noise, style_pack
 from engine.errors import EngineError
 from engine.files import open_picture
 from engine.picture import Floats, whole
-from engine.protocol import Done, PictureSource, StyleShare, StylizeRequest, StylizeSettings, TextureMade, TextureRequest
+from engine.protocol import (
+    Done,
+    PictureSource,
+    StyleShare,
+    StylizeRequest,
+    StylizeSettings,
+    TextureMade,
+    TextureRequest,
+)
 from engine.runtime import Paint, Session, Texture, is_exact, texture, tiles
 from engine.stylize import stylize
 from engine.texture import texture as make
