@@ -124,8 +124,9 @@ def fitting_size(waves: tuple[tuple[float, float], ...], size: int) -> int:
     """The multiple of the coarse grid near `size` into which whole numbers of all waves fit best: what is drawn in
     training goes on over its borders."""
 
-    def misfit(edge: int) -> float:
-        return max((abs(edge * f - round(edge * f)) for wave in waves for f in wave), default=0.0)
+    def misfit(edge: int) -> tuple[float, int]:
+        off = max((abs(edge * f - round(edge * f)) for wave in waves for f in wave), default=0.0)
+        return round(off, 3), abs(edge - size)
 
     return min(range(size * 3 // 4 // COARSE * COARSE, size * 5 // 4 + 1, COARSE), key=misfit)
 

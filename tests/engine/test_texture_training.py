@@ -131,7 +131,7 @@ def test_its_cost_is_counted() -> None:
 
 def test_what_tiles_is_seen() -> None:
     assert tiles(bricks())
-    assert not tiles(bricks()[:, :90]) and not tiles(bricks()[:, :, :107])
+    assert not tiles(bricks()[:, :93]) and not tiles(bricks()[:, :, :107])
     ramp = torch.linspace(0, 1, 64).expand(3, 64, 64)
     assert not tiles(ramp) and not tiles(ramp.transpose(1, 2))
 
@@ -140,15 +140,15 @@ def test_the_waves_of_a_pattern_are_found() -> None:
     found = {(round(abs(down), 4), round(abs(across), 4)) for down, across in strongest_waves(bricks(96, 112), 2)}
     assert len(found) == 2
     assert found <= {(round(1 / 12, 4), 0.0), (0.0, round(1 / 16, 4)), (0.0, round(1 / 8, 4))}
-    slanted = torch.sin(torch.arange(128.0)[:, None] * 0.25 * torch.pi + torch.arange(128.0) * 0.125 * torch.pi)
+    slanted = torch.sin(torch.arange(128.0)[:, None] * torch.pi / 16 + torch.arange(128.0) * torch.pi / 8)
     ((down, across),) = strongest_waves(slanted.expand(3, 128, 128) * 0.4 + 0.5, 1)
-    assert (down, across) == pytest.approx((1 / 8, 1 / 16))
+    assert (down, across) == pytest.approx((1 / 32, 1 / 16))
     assert strongest_waves(torch.full((3, 64, 64), 0.5), 3) == ()
 
 
 def test_the_size_of_training_fits_the_waves() -> None:
     assert fitting_size(((1 / 48, 0.0), (0.0, 1 / 36)), 160) == 144
-    assert fitting_size((), 160) in range(120, 201, 16)
+    assert fitting_size(((1 / 40, 0.0), (0.0, 0.1)), 160) == fitting_size((), 160) == 160
 
 
 def samples(wraps: bool = True, **changes: Any) -> TextureSamples:
@@ -196,7 +196,7 @@ def test_training_ends_in_a_texture_style_that_runs(folder: Path) -> None:
     assert isinstance(events[-1], Done)
     assert all(Path(event.path).exists() for event in events if isinstance(event, Preview))
     diagnoses = [event for event in events if isinstance(event, Diagnosis)]
-    assert {"patch_distance", "seed_diversity", "palette", "told_apart"} <= set(diagnoses[-1].numbers)
+    assert {"patch_distance", "seed_diversity", "palette", "told_apart"} <= set(diagnoses[-2].numbers)
     pack = style_pack.load(folder / "style")
     assert pack.name == "Red Bricks" and pack.model.makes_textures
     assert pack.model.inputs["noise"].channels == 3 + 4 and len(pack.model.inputs["noise"].waves) == 2
