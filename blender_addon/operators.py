@@ -84,6 +84,35 @@ class StylizeRender(JobOperator, bpy.types.Operator):
         return render_job(context, self.filepath, blocking)
 
 
+class NewTexture(JobOperator, bpy.types.Operator):
+    """Make a new image of this material that tiles: every seed is another piece of it"""
+
+    bl_idname = "pentimento.new_texture"
+    bl_label = "New Texture"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        return jobs.current() is None
+
+    def job(self, context: bpy.types.Context, blocking: bool) -> jobs.Job:
+        return texture_job(context, blocking)
+
+
+def texture_job(context: bpy.types.Context, blocking: bool) -> jobs.Job:
+    """Makes the texture that the panel asks for."""
+    chosen = props.texture_settings(context)
+    style = props.chosen_texture_style(chosen)
+    request = props.texture_request(chosen, props.settings(context).device)
+    apply = functools.partial(scene_io.add_texture, style=style.name)
+    return _job(f"Texture {style.name}", _texture_requests(request), apply, blocking)
+
+
+def _texture_requests(request: protocol.TextureRequest) -> jobs.Requests:
+    with _scratch() as folder:
+        yield replace(request, folder=folder)
+
+
 def image_job(context: bpy.types.Context, name: str, blocking: bool) -> jobs.Job:
     """Paints the image of that name, or the one in view."""
     image = scene_io.original_of(scene_io.find_image(name) if name else scene_io.active_image(context))
@@ -206,6 +235,8 @@ def _style_arrived(event: protocol.Event, scene: str) -> None:
         props.refresh_styles()
         if props.style_of(event.name):
             bpy.data.scenes[scene].pentimento.style = event.name
+        elif event.name in [style.name for style in props.texture_styles()]:
+            bpy.data.scenes[scene].pentimento_texture.style = event.name
 
 
 class CheckPython(JobOperator, bpy.types.Operator):
@@ -501,6 +532,7 @@ class RefreshStyles(bpy.types.Operator):
 CLASSES = (
     StylizeImage,
     StylizeRender,
+    NewTexture,
     ImportStyle,
     CheckPython,
     AddStyle,

@@ -197,6 +197,44 @@ class RenderMixingPanel(MixingPanel, bpy.types.Panel):
     paints_renders = True
 
 
+# ---------------------------------------------------------------- textures
+
+
+class TexturePanel:
+    """A material out of noise: which, how large, which piece of it."""
+
+    bl_label = "Texture"
+    bl_category = "Pentimento"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout: bpy.types.UILayout = self.layout  # type: ignore[attr-defined]
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        if not props.texture_styles():
+            layout.label(text="No texture style is installed", icon="INFO")
+            layout.operator("pentimento.import_style", icon="IMPORT")
+            return
+        layout.enabled = jobs.current() is None
+        chosen = props.texture_settings(context)
+        column = layout.column()
+        for name in ("style", "width", "height", "seed"):
+            column.prop(chosen, name)
+        layout.operator("pentimento.new_texture", icon="TEXTURE")
+
+
+class ImageTexturePanel(TexturePanel, bpy.types.Panel):
+    bl_idname = "PENTIMENTO_PT_image_texture"
+    bl_space_type = "IMAGE_EDITOR"
+    bl_region_type = "UI"
+
+
+class ViewportTexturePanel(TexturePanel, bpy.types.Panel):
+    bl_idname = "PENTIMENTO_PT_view_texture"
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+
+
 # ---------------------------------------------------------------- training
 
 
@@ -412,6 +450,8 @@ CLASSES = (
     ImageMixingPanel,
     ViewportMixingPanel,
     RenderMixingPanel,
+    ImageTexturePanel,
+    ViewportTexturePanel,
     ImageTrainingPanel,
     ViewportTrainingPanel,
     ImageSignaturePanel,

@@ -95,6 +95,8 @@ class Style:
     folder: Path
     author: str = ""
     licence: str = ""
+    makes_textures: bool = False
+    """Of noise alone: it paints no picture."""
 
     @property
     def preview(self) -> Path:
@@ -105,6 +107,7 @@ _styles: tuple[Style, ...] | None = None
 _items: list[tuple[str, str, str, int, int]] = []
 """Blender keeps no copy of the strings of a dynamic enum: they must live as long as it shows them."""
 _palette_items: list[tuple[str, str, str, int, int]] = []
+_texture_items: list[tuple[str, str, str, int, int]] = []
 _previews: Any = None
 
 
@@ -115,7 +118,17 @@ def user_styles() -> Path:
 
 
 def styles() -> tuple[Style, ...]:
-    """All installed styles by name; one of the artist's own hides a shipped one of the same name."""
+    """The installed styles that paint pictures, by name."""
+    return tuple(style for style in _installed() if not style.makes_textures)
+
+
+def texture_styles() -> tuple[Style, ...]:
+    """Those that make textures"""
+    return tuple(style for style in _installed() if style.makes_textures)
+
+
+def _installed() -> tuple[Style, ...]:
+    """All styles by name; one of the artist's own hides a shipped one of the same name."""
     global _styles
     if _styles is None:
         found = {style.name: style for folder in (STYLES, user_styles()) for style in _styles_in(folder)}
@@ -129,6 +142,7 @@ def refresh_styles() -> None:
     _styles = None
     _items.clear()
     _palette_items.clear()
+    _texture_items.clear()
     free_previews()
 
 
@@ -150,7 +164,9 @@ def _style(pack: Path) -> Style | None:
     """The style in a folder, or None where there is none that could be shown."""
     try:
         data = json.loads((pack / "style.json").read_text(encoding="utf-8"))
-        return Style(str(data["name"]), pack, str(data.get("author", "")), str(data.get("licence", "")))
+        makes_textures = "image" not in data["model"]["inputs"]
+        author, licence = str(data.get("author", "")), str(data.get("licence", ""))
+        return Style(str(data["name"]), pack, author, licence, makes_textures)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
@@ -191,6 +207,21 @@ def _get_palette(chosen: Any) -> int:
 
 def _set_palette(chosen: Any, number: int) -> None:
     chosen.palette_name = styles()[number - 1].name if number else ""
+
+
+def texture_style_items(_settings: Any, _context: Any) -> list[tuple[str, str, str, int, int]]:
+    if not _texture_items:
+        _texture_items.extend(_item(style, number) for number, style in enumerate(texture_styles()))
+    return _texture_items
+
+
+def _get_texture_style(chosen: Any) -> int:
+    names = [style.name for style in texture_styles()]
+    return names.index(chosen.style_name) if chosen.style_name in names else 0
+
+
+def _set_texture_style(chosen: Any, number: int) -> None:
+    chosen.style_name = texture_styles()[number].name
 
 
 def _icon(style: Style) -> int:
@@ -322,6 +353,22 @@ class PentimentoSettings(StyleChoice, bpy.types.PropertyGroup):
     )
 
 
+class TextureSettings(bpy.types.PropertyGroup):
+    """The texture to make. One set per scene, saved with it."""
+
+    style_name: bpy.props.StringProperty(options={"HIDDEN"})
+    style: bpy.props.EnumProperty(
+        name="Style",
+        description="The material",
+        items=texture_style_items,
+        get=_get_texture_style,
+        set=_set_texture_style,
+    )
+    width: bpy.props.IntProperty(name="Width", description="In pixels", default=1024, min=16, max=16384)
+    height: bpy.props.IntProperty(name="Height", description="In pixels", default=1024, min=16, max=16384)
+    seed: bpy.props.IntProperty(name="Seed", description="Another seed, another piece of the material", min=0)
+
+
 class StylePicture(bpy.types.PropertyGroup):
     """One picture of the hand that is wanted."""
 
@@ -358,6 +405,10 @@ def settings(context: bpy.types.Context) -> PentimentoSettings:
     return context.scene.pentimento
 
 
+def texture_settings(context: bpy.types.Context) -> TextureSettings:
+    return context.scene.pentimento_texture
+
+
 def training_settings(context: bpy.types.Context) -> TrainingSettings:
     return context.scene.pentimento_training
 
@@ -384,6 +435,17 @@ def chosen_style(chosen: StyleChoice) -> Style:
     if missing := missing_style(chosen):
         raise EngineError(f"The style {missing!r} is not installed.", "Choose another style, or import this one.")
     return styles()[_get_style(chosen)]
+
+
+def chosen_texture_style(chosen: TextureSettings) -> Style:
+    found = texture_styles()
+    if not found:
+        raise EngineError("No texture style is installed.", "Import one in the Texture panel.")
+    if chosen.style_name and chosen.style_name not in [style.name for style in found]:
+        raise EngineError(
+            f"The texture style {chosen.style_name!r} is not installed.", "Choose another one, or import this one."
+        )
+    return found[_get_texture_style(chosen)]
 
 
 def chosen_palette(chosen: PentimentoSettings) -> Style | None:
@@ -456,21 +518,34 @@ def stylize_request(
     return protocol.StylizeRequest(new_job(), (source,), how, folder, deliver, view)
 
 
+def texture_request(chosen: TextureSettings, device: str) -> protocol.TextureRequest:
+    """Without the folder: there is none before the job begins."""
+    style = chosen_texture_style(chosen)
+    return protocol.TextureRequest(
+        *(new_job(), str(style.folder), chosen.width, chosen.height, ""),
+        seeds=(chosen.seed,),
+        deliver="pixels",
+        device=device,
+    )
+
+
 # ---------------------------------------------------------------- registration
 
 
-CLASSES = (MixedStyle, PentimentoSettings, StylePicture, TrainingSettings)
+CLASSES = (MixedStyle, PentimentoSettings, TextureSettings, StylePicture, TrainingSettings)
 
 
 def register() -> None:
     for cls in CLASSES:
         bpy.utils.register_class(cls)
     bpy.types.Scene.pentimento = bpy.props.PointerProperty(type=PentimentoSettings)
+    bpy.types.Scene.pentimento_texture = bpy.props.PointerProperty(type=TextureSettings)
     bpy.types.Scene.pentimento_training = bpy.props.PointerProperty(type=TrainingSettings)
 
 
 def unregister() -> None:
     del bpy.types.Scene.pentimento_training
+    del bpy.types.Scene.pentimento_texture
     del bpy.types.Scene.pentimento
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -348,18 +348,43 @@ def _encoded(layer: protocol.Layer) -> Encoded:
 def _new_image(layer: protocol.Layer, pixels: Encoded, original: bpy.types.Image, style: str) -> bpy.types.Image:
     """Everything that makes Blender load the pixels again is set before they are there."""
     suffix = f" ({style})" if layer.name == "Stylized" else f" {layer.name}"
-    name, is_data = _name(original.name, suffix), layer.encoding == "data"
-    # One pixel: the file brings its own size, and a black picture of that size would only take time.
-    image = bpy.data.images.new(name, 1, 1, alpha=pixels.has_alpha, float_buffer=pixels.is_float, is_data=is_data)
-    image.use_fake_user = True
+    image = _empty_image(_name(original.name, suffix), pixels, layer.encoding == "data")
     image[SOURCE] = original.name
     if not pixels.is_float:
         # A float image keeps the scene-linear colour space of its buffer: read back as sRGB it would be darker.
         image.colorspace_settings.name = original.colorspace_settings.name
     image.alpha_mode = _alpha_mode(original, pixels.is_float)
+    _fill(image, pixels)
+    return image
+
+
+def _empty_image(name: str, pixels: Encoded, is_data: bool) -> bpy.types.Image:
+    """One pixel: the file brings its own size, and a black picture of that size would only take time."""
+    image = bpy.data.images.new(name, 1, 1, alpha=pixels.has_alpha, float_buffer=pixels.is_float, is_data=is_data)
+    image.use_fake_user = True
+    return image
+
+
+def _fill(image: bpy.types.Image, pixels: Encoded) -> None:
     image.pack(data=pixels.file, data_len=len(pixels.file))
     image.source = "FILE"
-    return image
+
+
+def add_texture(event: protocol.Event, style: str) -> Work | None:
+    """A new image of what a texture style made, packed into the .blend."""
+    return _add_texture(event, style) if isinstance(event, protocol.TextureMade) else None
+
+
+def _add_texture(event: protocol.TextureMade, style: str) -> Work:
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        file = thread.submit(_encoded, event.layer)
+        while not file.done():
+            yield
+    image = _empty_image(_name(style, f" {event.seed}"), file.result(), is_data=False)
+    _fill(image, file.result())
+    image[RECIPE] = json.dumps(event.recipe, sort_keys=True)
+    _show_in(lambda shown: shown is None, image)
+    return f"{image.name}: {image.size[0]} x {image.size[1]} pixels"
 
 
 def _alpha_mode(original: bpy.types.Image, is_float: bool) -> Literal["CHANNEL_PACKED", "PREMUL", "STRAIGHT"]:
@@ -406,10 +431,15 @@ def says(event: protocol.Stylized) -> str:
 
 def _show(original: bpy.types.Image, stylized: bpy.types.Image) -> None:
     """Image Editors that showed the original show the result."""
+    _show_in(lambda shown: shown == original, stylized)
+
+
+def _show_in(wanted: Callable[[bpy.types.Image | None], bool], image: bpy.types.Image) -> None:
+    """In the Image Editors whose image is wanted for it."""
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
-            if area.type == "IMAGE_EDITOR" and area.spaces.active.image == original:
-                area.spaces.active.image = stylized
+            if area.type == "IMAGE_EDITOR" and wanted(area.spaces.active.image):
+                area.spaces.active.image = image
 
 
 # ---------------------------------------------------------------- nodes

@@ -76,6 +76,27 @@ def _stylize(arguments: argparse.Namespace) -> int:
     return _follow(stylize(request), arguments)
 
 
+def _texture(arguments: argparse.Namespace) -> int:
+    from .texture import texture
+
+    width, height = arguments.size
+    request = protocol.TextureRequest(
+        JOB,
+        arguments.style,
+        width,
+        height,
+        str(_folder(arguments.out)),
+        tuple(dict.fromkeys(arguments.seed)),
+        not arguments.endless,
+        arguments.diversity,
+        arguments.depth,
+        arguments.tile,
+        device=arguments.device,
+        precision=arguments.precision,
+    )
+    return _follow(texture(request), arguments)
+
+
 def _train(arguments: argparse.Namespace) -> int:
     try:
         from .training.loop import train
@@ -199,7 +220,7 @@ def _settings(arguments: argparse.Namespace) -> protocol.StylizeSettings:
 
 def _config(arguments: argparse.Namespace) -> protocol.Json:
     """Only what was given: everything else keeps the default of training.config.TrainConfig."""
-    names = ("kind", "budget", "steps", "size", "seed", "device", "route", "objective", "r1")
+    names = ("kind", "budget", "steps", "size", "seed", "device", "route", "objective", "r1", "periodic")
     named = {name: getattr(arguments, name) for name in names}
     shares = [share for _, share, _ in arguments.style_picture]
     weights = {"weights": shares} if set(shares) - {1.0} else {}
@@ -342,6 +363,8 @@ def _lines(event: protocol.Event) -> Iterator[str]:
         for layer in event.layers:
             if layer.sentence:
                 yield f"  {layer.name}: {layer.sentence}{_doubt(layer)}"
+    elif isinstance(event, protocol.TextureMade):
+        yield f"Seed {event.seed}: {_shown(event.path)} ({sum(event.seconds.values()):.1f} s)"
     elif isinstance(event, protocol.Preview):
         yield f"{event.caption}: {_shown(event.path)}"
     elif isinstance(event, protocol.StyleReady):
@@ -392,6 +415,7 @@ def style_facts(pack: StylePack) -> protocol.Json:
         "gmac_1920x1080": round(model.macs_per_pixel * HD / 1e9, 2),
         "receptive_field": None if radius is None else 2 * radius + 1,
         "receptive_radius": radius,
+        "makes": "textures, of noise" if model.makes_textures else "pictures, of pictures",
         "fixed_size": list(model.fixed_size) if model.fixed_size else None,
         "inputs": {name: item.channels for name, item in model.inputs.items()},
         "half_precision": bool(model.half),
@@ -411,6 +435,7 @@ def _facts_text(facts: protocol.Json) -> str:
         "Parameters": f"{facts['parameters']:,}",
         "GMAC at 1920x1080": f"{facts['gmac_1920x1080']:.1f}",
         "Receptive field": f"{field} x {field} pixels" if field else "the whole picture (tiles can differ)",
+        "Makes": facts["makes"],
         "Size": f"fixed, {size[1]} x {size[0]}" if size else "any",
         "Inputs": ", ".join(f"{name} ({count} channels)" for name, count in facts["inputs"].items()),
         "Half precision": "on CUDA" if facts["half_precision"] else "none",
@@ -421,7 +446,7 @@ def _facts_text(facts: protocol.Json) -> str:
 
 
 def _style_line(style: protocol.StyleInfo) -> str:
-    about = ", ".join(part for part in (style.author, style.licence) if part)
+    about = ", ".join(part for part in ("texture" * (style.makes == "textures"), style.author, style.licence) if part)
     return f"{style.name:24}{style.problem or about}"
 
 
@@ -439,7 +464,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="pentimento", description="Painted looks for renders and textures.")
     parser.add_argument("--version", action="version", version=f"pentimento {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for add in (_add_demo, _add_styles, _add_stylize, _add_train, _add_evaluate, _add_import, _add_export, _add_info):
+    for add in (
+        *(_add_demo, _add_styles, _add_stylize, _add_texture, _add_train),
+        *(_add_evaluate, _add_import, _add_export, _add_info),
+    ):
         add(commands)
     return parser
 
@@ -517,9 +545,44 @@ def _add_stylize(commands: Any) -> None:
         "--overlay", nargs="+", action="extend", default=[], metavar="NAME", help="explaining layers: Scale, Removal"
     )
     _add_device(parser)
-    parser.add_argument(
-        "--precision", choices=("auto", "full"), default="auto", help="auto: half precision on CUDA (default auto)"
+    _add_precision(parser)
+
+
+def _add_texture(commands: Any) -> None:
+    about = "Make textures out of nothing but a seed, with a style trained for it. They tile."
+    parser = _command(
+        commands,
+        "texture",
+        _texture,
+        about,
+        "--style Bricks --size 2048 --out textures",
+        "--style Bricks --size 2048x1024 --seed 0 1 2 --depth 16 --out textures",
     )
+    parser.add_argument(
+        "--style", required=True, metavar="NAME", help="an installed texture style, or the path of a style pack"
+    )
+    parser.add_argument(
+        "--size", type=_size, default=(1024, 1024), metavar="WxH", help="pixels, 16 .. 65536 (default 1024x1024)"
+    )
+    parser.add_argument(
+        "--seed",
+        nargs="+",
+        type=_whole(0, 2**31 - 1),
+        default=[0],
+        metavar="N",
+        help="a texture for each; the same seed gives the same texture (default 0)",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
+    parser.add_argument("--depth", type=int, choices=(8, 16), default=8, help="bits of each value (default 8)")
+    parser.add_argument("--endless", action="store_true", help="cut from an endless plane instead of tileable")
+    parser.add_argument(
+        "--diversity", type=_number(0, 1.5), default=1.0, metavar="F", help="0 calm .. 1 as trained .. 1.5"
+    )
+    parser.add_argument(
+        "--tile", type=_whole(0, 16384), default=0, metavar="PX", help="edge of a tile; 0 = by memory (same result)"
+    )
+    _add_device(parser)
+    _add_precision(parser)
 
 
 def _add_train(commands: Any) -> None:
@@ -535,8 +598,14 @@ def _add_train(commands: Any) -> None:
         "--style-picture painting.jpg --content renders --out styles/mine --objective wgan-gp",
         "--style-picture painting.jpg --content renders --out styles/mine --resume --set steps=9000",
         "--kind keyframes --keyframe painted_0008.png --frames shot --guide normal uv --out styles/shot --budget 10m",
+        "--kind texture --style-picture bricks.jpg --periodic 3 --out styles/bricks --budget 20m",
     )
-    parser.add_argument("--kind", choices=("pictures", "keyframes"), help="what it learns from (default pictures)")
+    parser.add_argument(
+        "--kind",
+        choices=("pictures", "keyframes", "texture"),
+        help="what it learns: to paint like pictures, or like painted keyframes; or to make textures like an exemplar, "
+        "out of noise (default pictures)",
+    )
     parser.add_argument(
         "--style-picture",
         nargs="+",
@@ -544,7 +613,8 @@ def _add_train(commands: Any) -> None:
         default=[],
         type=_share,
         metavar="IMG[@MASK][=WEIGHT]",
-        help="pictures: whose hand it is; of several, each as much as its weight says. MASK: as large a picture, "
+        help="pictures, texture: whose hand or material it is; of several, each as much as its weight says. "
+        "MASK: as large a picture, "
         "dark where nothing is to be taken from IMG, as what is transparent in it never is",
     )
     parser.add_argument("--content", type=Path, metavar="DIR", help="pictures: what to practise on")
@@ -576,6 +646,9 @@ def _add_train(commands: Any) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="PACK", help="the style pack to write: a folder")
     parser.add_argument("--budget", type=_seconds, metavar="TIME", help="how long to train: 90s, 10m, 2h")
     parser.add_argument("--steps", type=_whole(1, 10**9), metavar="N", help="how many steps to train")
+    parser.add_argument(
+        "--periodic", type=_whole(0, 8), metavar="N", help="texture: waves that a regular pattern keeps step with (0)"
+    )
     parser.add_argument("--size", type=_whole(64, 4096), metavar="PX", help="edge of the pictures it practises on")
     parser.add_argument("--seed", type=_whole(0, 2**31 - 1), metavar="N", help="repeatable on one machine")
     parser.add_argument("--device", choices=DEVICES, help="what computes (default auto)")
@@ -685,6 +758,12 @@ def _add_device(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--device", choices=DEVICES, default="auto", help="what computes (default auto)")
 
 
+def _add_precision(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--precision", choices=("auto", "full"), default="auto", help="auto: half precision on CUDA (default auto)"
+    )
+
+
 def _add_folder(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--folder", action="append", default=[], type=Path, metavar="DIR", help="look for styles here too"
@@ -737,6 +816,14 @@ def _seconds(text: str) -> float:
     if not found or not float(found[1]):
         raise argparse.ArgumentTypeError(f"{text!r} is no time: write 90s, 10m or 2h")
     return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
+
+
+def _size(text: str) -> tuple[int, int]:
+    """2048x1024, or 2048 for a square, as width and height."""
+    found = re.fullmatch(r"(\d{1,6})(?:[xX](\d{1,6}))?", text)
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size: write 2048x1024, or 2048 for a square")
+    return int(found[1]), int(found[2] or found[1])
 
 
 def _range(text: str) -> tuple[float, float]:

@@ -10,6 +10,7 @@ place on a surface instead, so what is painted by it moves with the surface.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import cache
 from itertools import product
 from statistics import NormalDist
@@ -32,24 +33,92 @@ _LEVELS = 1 << 14
 
 
 def normal(
-    seed: int, channels: int, top: int, left: int, height: int, width: int, period: tuple[int, int] | None
+    seed: int,
+    channels: int,
+    top: int,
+    left: int,
+    height: int,
+    width: int,
+    period: tuple[int, int] | None,
+    first: int = 0,
 ) -> Floats:
     """Standard normal noise (channels, height, width) of a window on the absolute noise grid; indices may be negative.
 
-    period: rows and columns after which it repeats, for pictures that tile; None: never.
+    period: rows and columns after which it repeats, for pictures that tile; None: never. first: the number of its first
+    channel; others hold other noise.
     """
-    rows = np.arange(top, top + height, dtype=np.int64)
-    columns = np.arange(left, left + width, dtype=np.int64)
-    if period:
-        rows, columns = rows % period[0], columns % period[1]
-    table = _quantiles()
+    return _of_table(_quantiles(), seed, channels, top, left, height, width, period, first)
+
+
+def uniform(
+    seed: int,
+    channels: int,
+    top: int,
+    left: int,
+    height: int,
+    width: int,
+    period: tuple[int, int] | None,
+    first: int = 0,
+) -> Floats:
+    """The same with every value between -1 and 1 equally likely, as DCGAN draws it (Radford et al. 2016, section 4)."""
+    return _of_table(_even(), seed, channels, top, left, height, width, period, first)
+
+
+def _of_table(
+    table: Floats,
+    seed: int,
+    channels: int,
+    top: int,
+    left: int,
+    height: int,
+    width: int,
+    period: tuple[int, int] | None,
+    first: int,
+) -> Floats:
+    """A value of the table, all equally likely, for every place."""
+    rows, columns = _indices(top, height, period and period[0]), _indices(left, width, period and period[1])
     result = np.empty((channels, height, width), np.float32)
     for channel in range(channels):
-        key = _mix(_mix(np.array([seed & 0xFFFFFFFF], np.uint32)) + np.uint32(channel))
+        key = _mix(_mix(np.array([seed & 0xFFFFFFFF], np.uint32)) + np.uint32(first + channel))
         across = _mix(_mix(columns.astype(np.uint32)) ^ key)
         down = _mix(_mix(rows.astype(np.uint32) + np.uint32(0x9E3779B9)) ^ key)
         place = _mix(down[:, None] + across[None, :])
         np.take(table, place >> np.uint32(32 - 14), out=result[channel])
+    return result
+
+
+def waves(
+    cycles: Sequence[tuple[float, float]],
+    seed: int,
+    scale: int,
+    top: int,
+    left: int,
+    height: int,
+    width: int,
+    period: tuple[int, int] | None,
+) -> Floats:
+    """Plane waves (2 per wave, height, width) of deviation 1, sine and cosine of each, on a grid of cells `scale`
+    pixels wide: the periodic part of a texture's noise (Bergmann et al., "Learning Texture Manifolds with the Periodic
+    Spatial GAN", 2017, section 3).
+
+    cycles: per pixel, down and across. The seed moves them all alike, so that what they draw together stays whole.
+    Where it repeats, a wave gets the nearest number of whole cycles to the period.
+    """
+    rows, columns = _indices(top, height, period and period[0]), _indices(left, width, period and period[1])
+    moved = [int(_mix(np.array([(seed ^ axis) & 0xFFFFFFFF], np.uint32))[0]) % 65536 for axis in (0, 0x5BD1E995)]
+    table = _sines()
+    result = np.empty((2 * len(cycles), height, width), np.float32)
+    for index, wave in enumerate(cycles):
+        turns = [
+            (per_pixel * scale if period is None else round(per_pixel * scale * period[axis]) / period[axis])
+            for axis, per_pixel in enumerate(wave)
+        ]
+        shift = sum(m * per_pixel for m, per_pixel in zip(moved, wave, strict=True))
+        # Rounded before they are added: the same sum of integers for every window.
+        down, across = (np.rint(n * t * _LEVELS).astype(np.int64) for n, t in zip((rows, columns), turns, strict=True))
+        phase = down[:, None] + across[None, :] + round(shift * _LEVELS)
+        np.take(table, phase % _LEVELS, out=result[2 * index])
+        np.take(table, (phase + _LEVELS // 4) % _LEVELS, out=result[2 * index + 1])
     return result
 
 
@@ -62,8 +131,7 @@ def strokes(
     lies before the first ones.
     """
     down, across = (int(_mix(np.array([(seed ^ axis) & 0xFFFFFFFF], np.uint32))[0]) for axis in (0, 0x5BD1E995))
-    rows = np.arange(top, top + height, dtype=np.int64)
-    columns = np.arange(left, left + width, dtype=np.int64)
+    rows, columns = _indices(top, height, None), _indices(left, width, None)
     result = np.zeros((field.shape[0], height, width), np.float32)
     for row, share_down in _places(rows, period and period[0], down, field.shape[1]):
         for column, share_across in _places(columns, period and period[1], across, field.shape[2]):
@@ -188,6 +256,24 @@ def _lattice(places: Floats, octave: Floats, seed: int) -> Floats:
             total[channel] += weight * ((hashed >> np.uint32(10 * channel)) & np.uint32(1023)).astype(np.float32)
     # The weights of a place sum to 1. Uniform values have a deviation of 1/sqrt(12) of their range.
     return (total - np.float32(511.5)) * (np.float32(12**0.5 / 1024) / np.sqrt(power))
+
+
+def _indices(start: int, count: int, period: int | None) -> NDArray[np.int64]:
+    """Rows or columns of a window on the absolute grid, within the period where there is one."""
+    places = np.arange(start, start + count, dtype=np.int64)
+    return places % period if period else places
+
+
+@cache
+def _even() -> Floats:
+    """-1 .. 1 cut into equal slices, the middle of each."""
+    return ((np.arange(_LEVELS) + 0.5) * (2 / _LEVELS) - 1).astype(np.float32)
+
+
+@cache
+def _sines() -> Floats:
+    """One turn of a sine of deviation 1. Integers give the same bits on every machine."""
+    return np.array([math.sqrt(2) * math.sin(2 * math.pi * i / _LEVELS) for i in range(_LEVELS)], np.float32)
 
 
 @cache

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -25,16 +25,31 @@ from .files import (
     write_exr,
     writing,
 )
-from .picture import Array, PictureReader, result_channels, to_display
-from .protocol import Json, Layer, PictureSource, PixelBlock, StylizeRequest
+from .picture import Array, Encoding, PictureReader, result_channels, to_display
+from .protocol import Json, Layer, PictureSource, PixelBlock, StylizeRequest, TextureRequest
 from .style_pack import slug
 
 RECIPE = "pentimento"
 """The key of the recipe in PNG text and EXR headers"""
 LAYERS = "pentimento.layers"
 """The key of what the overlays mean in EXR headers: channel names, units, sentences, certificates"""
-STYLIZED = "Stylized"
+STYLIZED, TEXTURE = "Stylized", "Texture"
 _ROWS = 256
+
+
+class Sheet(Protocol):
+    """What a result is stored as: that of the picture it was made of, or what was asked for."""
+
+    @property
+    def height(self) -> int: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def channels(self) -> int: ...
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+    @property
+    def encoding(self) -> Encoding: ...
 
 
 class Output(Protocol):
@@ -57,16 +72,32 @@ def opened(
 
     Leaving with an error, or early, leaves no file of the result behind.
     """
-    folder = Path(request.folder)
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    folder = _folder(request.folder)
     with _Placed() as placed, ExitStack() as stack:
         if request.deliver == "pixels":
-            yield _Blocks(placed, stack, folder, request.job, source, reader)
+            yield _Blocks(placed, stack, folder / f"{request.job}_{_stem(source)}", reader)
         elif reader.dtype.kind == "u":
             yield _Png(placed, stack, folder / f"{_stem(source)}_{slug(look)}", reader, recipe)
         else:
             yield _Exr(placed, folder / f"{_stem(source)}_{slug(look)}", source, reader, recipe)
+
+
+@contextmanager
+def made(request: TextureRequest, name: str, sheet: Sheet, recipe: Json) -> Iterator[Output]:
+    """The output for a texture of that name; the same holds."""
+    folder = _folder(request.folder)
+    with _Placed() as placed, ExitStack() as stack:
+        if request.deliver == "pixels":
+            yield _Blocks(placed, stack, folder / f"{request.job}_{name}", sheet, TEXTURE)
+        else:
+            yield _Png(placed, stack, folder / name, sheet, recipe, TEXTURE)
+
+
+def _folder(path: str) -> Path:
+    folder = Path(path)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 class _Placed:
@@ -96,9 +127,9 @@ def _stem(source: PictureSource) -> str:
     return name[:100] or "picture"
 
 
-def _described(reader: PictureReader, **place: object) -> Layer:
-    names = ("R", "G", "B", "A")[: result_channels(reader.channels)]
-    return Layer(STYLIZED, names, reader.encoding, **place)  # type: ignore[arg-type]
+def _described(sheet: Sheet, layer: str, **place: object) -> Layer:
+    names = ("R", "G", "B", "A")[: result_channels(sheet.channels)]
+    return Layer(layer, names, sheet.encoding, **place)  # type: ignore[arg-type]
 
 
 def _overlay_layer(overlay: Overlay, **place: object) -> Layer:
@@ -121,13 +152,11 @@ class _Blocks:
 
     path = ""
 
-    def __init__(
-        self, placed: _Placed, stack: ExitStack, folder: Path, job: str, source: PictureSource, reader: PictureReader
-    ) -> None:
-        self.placed, self.reader = placed, reader
-        self.base = folder / re.sub(r"[^A-Za-z0-9_-]", "_", f"{job}_{_stem(source)}")[:100]
+    def __init__(self, placed: _Placed, stack: ExitStack, base: Path, sheet: Sheet, layer: str = STYLIZED) -> None:
+        self.placed, self.sheet, self.layer = placed, sheet, layer
+        self.base = base.with_name(re.sub(r"[^A-Za-z0-9_-]", "_", base.name)[:100])
         self.stack = stack
-        self.file = unique_path(self.base.with_name(f"{self.base.name}_{STYLIZED}.raw"))
+        self.file = unique_path(self.base.with_name(f"{self.base.name}_{layer}.raw"))
         self.new = stack.enter_context(NewFile(self.file))
 
     def write_rows(self, rows: Array) -> None:
@@ -137,10 +166,10 @@ class _Blocks:
         blocks = [self._written(overlay) for overlay in overlays]
         self.stack.close()
         self.placed.add(self.file)
-        shape = (self.reader.height, self.reader.width, result_channels(self.reader.channels))
-        block = PixelBlock(str(self.file), shape, str(self.reader.dtype))
+        shape = (self.sheet.height, self.sheet.width, result_channels(self.sheet.channels))
+        block = PixelBlock(str(self.file), shape, str(self.sheet.dtype))
         layers = [_overlay_layer(overlay, pixels=pixels) for overlay, pixels in zip(overlays, blocks, strict=True)]
-        return (_described(self.reader, pixels=block), *layers)
+        return (_described(self.sheet, self.layer, pixels=block), *layers)
 
     def _written(self, overlay: Overlay) -> PixelBlock:
         path = unique_path(self.base.with_name(f"{self.base.name}_{overlay.name.replace('.', '_')}.raw"))
@@ -163,16 +192,18 @@ def _bytes(pixels: Array) -> memoryview:
 class _Png:
     """A PNG of the source's bit depth, written row by row; overlays as raw floats beside it, and to look at."""
 
-    def __init__(self, placed: _Placed, stack: ExitStack, base: Path, reader: PictureReader, recipe: Json) -> None:
-        self.placed, self.reader, self.recipe, self.stack = placed, reader, recipe, stack
+    def __init__(
+        self, placed: _Placed, stack: ExitStack, base: Path, sheet: Sheet, recipe: Json, layer: str = STYLIZED
+    ) -> None:
+        self.placed, self.sheet, self.recipe, self.stack, self.layer = placed, sheet, recipe, stack, layer
         self.file = unique_path(base.with_name(base.name + ".png"))
         self.path = str(self.file)
-        channels = result_channels(reader.channels)
-        self.slice = np.empty((_ROWS, reader.width, channels), reader.dtype)
+        channels = result_channels(sheet.channels)
+        self.slice = np.empty((_ROWS, sheet.width, channels), sheet.dtype)
         self.waiting = 0
         text = {RECIPE: json.dumps(recipe)}
         self.png = stack.enter_context(
-            create_png(self.file, reader.height, reader.width, channels, reader.dtype, text, reader.encoding == "srgb")
+            create_png(self.file, sheet.height, sheet.width, channels, sheet.dtype, text, sheet.encoding == "srgb")
         )
 
     def write_rows(self, rows: Array) -> None:
@@ -193,7 +224,7 @@ class _Png:
             self.png.write_rows(self.slice[: self.waiting])
         self.stack.close()
         self.placed.add(self.file)
-        stylized = _described(self.reader, path=self.path)
+        stylized = _described(self.sheet, self.layer, path=self.path)
         if not overlays:
             return (stylized,)
         path = unique_path(self.file.with_name(f"{self.file.stem}_layers.exr"))
@@ -245,7 +276,7 @@ class _Exr:
         self.placed.add(self.file)
         self._write_preview()
         _write_looks(self.placed, self.file, overlays)
-        stylized = _described(self.reader, path=self.path)
+        stylized = _described(self.reader, STYLIZED, path=self.path)
         return (stylized, *(_overlay_layer(overlay, path=self.path) for overlay in overlays))
 
     def _write_preview(self) -> None:

@@ -168,6 +168,35 @@ class StylizeRequest:
 
 
 @dataclass(frozen=True)
+class TextureRequest:
+    """Make textures out of a texture style's noise, one for each seed."""
+
+    job: str
+    style: str
+    """Name of an installed style, or the path of a style pack (folder or .zip)."""
+    width: int
+    height: int
+    folder: str
+    """Where results go: PNG files with names of their own (deliver=files) or raw pixels (deliver=pixels)."""
+    seeds: tuple[int, ...] = (0,)
+    tileable: bool = True
+    """The texture goes on over its borders. Where the size is no multiple of the style's stride it is made in the
+    nearest one that is, and resampled. Without, it is cut from an endless plane, at any size as it is."""
+    diversity: float = 1.0
+    """Strength of the noise: below 1 calmer and more alike, 1 as trained (0 .. 1.5)."""
+    depth: int = 8
+    """Bits of each value: 8 | 16"""
+    tile: int = 0
+    """Edge of a tile in pixels; 0 chooses by the memory at hand. The result does not depend on it."""
+    deliver: str = "files"
+    """files | pixels"""
+    device: str = "auto"
+    """auto | cpu | cuda"""
+    precision: str = "auto"
+    """auto | full: see StylizeSettings"""
+
+
+@dataclass(frozen=True)
 class TrainRequest:
     job: str
     style_pictures: tuple[str, ...]
@@ -286,6 +315,7 @@ class CancelRequest:
 
 Request = (
     StylizeRequest
+    | TextureRequest
     | TrainRequest
     | EvaluateRequest
     | VotesRequest
@@ -334,6 +364,22 @@ class Stylized:
     """The file with the result (deliver=files), else empty."""
     seconds: dict[str, float]
     """read, inference, overlays, write"""
+    recipe: Json
+
+
+@dataclass(frozen=True)
+class TextureMade:
+    """The texture of one seed is done."""
+
+    job: str
+    name: str
+    """Style, size and seed: "bricks 2048x1024 seed 7" """
+    seed: int
+    layer: Layer
+    path: str
+    """The file with the texture (deliver=files), else empty."""
+    seconds: dict[str, float]
+    """inference, write"""
     recipe: Json
 
 
@@ -415,6 +461,8 @@ class StyleInfo:
     """pentimento | third-party"""
     problem: str = ""
     """Why the pack cannot be used; empty when it can."""
+    makes: str = "pictures"
+    """pictures: of pictures | textures: of noise alone"""
 
 
 @dataclass(frozen=True)
@@ -461,6 +509,7 @@ Event = (
     | Heartbeat
     | Progress
     | Stylized
+    | TextureMade
     | SourceFailed
     | TrainStep
     | Diagnosis

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -28,7 +29,7 @@ from .canvas import ArrayCanvas, Canvas, beyond_border
 from .errors import EngineError
 from .picture import Array, Floats
 from .resample import Resampled
-from .style_pack import ModelInput, ModelSpec, StylePack, scales
+from .style_pack import MAX_CHANNELS, NOISES, ModelInput, ModelSpec, StylePack, scales
 
 MIN_WINDOW = 64
 """Smallest edge of a window the model runs on, in pixels."""
@@ -91,14 +92,26 @@ class Session:
         feeds |= {self._tensors[name]: np.ascontiguousarray(values) for name, values in (told or {}).items()}
         if noise_map is not None:
             feeds[self._tensors["noise"]] = noise_map
+        return self._result(feeds, image.shape)
+
+    def make(self, noises: Mapping[str, Floats]) -> Floats:
+        """Of a texture style: noise maps (N, C, h/scale, w/scale) by their names -> (N, 3, h, w) display-referred, not
+        clamped."""
+        count, _, rows, columns = noises["noise"].shape
+        scale = self.spec.inputs["noise"].scale
+        feeds = {self._tensors[name]: np.ascontiguousarray(values) for name, values in noises.items()}
+        return self._result(feeds, (count, 3, rows * scale, columns * scale))
+
+    def _result(self, feeds: dict[str, Floats], shape: tuple[int, ...]) -> Floats:
+        """What the model makes of its inputs, checked to be pictures of that shape."""
         try:
             result = self._session.run([self.spec.output], feeds)[0]
         except (*_FAIL, MemoryError) as error:
             raise _reason(error, self.pack) from error
         result = from_model(result, self.spec)
-        if result.shape != image.shape:
+        if result.shape != shape:
             raise EngineError(
-                f"The style {self.pack.name!r} returned {result.shape} for {image.shape}.",
+                f"The style {self.pack.name!r} returned {result.shape} for {shape}.",
                 "It cannot be used: ask its author for a model whose result has the size of its input.",
             )
         if not np.isfinite(result.sum(dtype=np.float32)):
@@ -147,7 +160,7 @@ def _check_inputs(pack: StylePack) -> None:
     for name, item in pack.model.inputs.items():
         known = guides.GUIDES.get(name)
         plain = known and (item.channels, item.layout, item.scale) == (known.channels, "NCHW", 1)
-        if name not in ("image", "noise") and not plain:
+        if name not in ("image", *(NOISES if pack.model.makes_textures else NOISES[:1])) and not plain:
             raise EngineError(
                 f"The style {pack.name!r} wants to be told {name!r}, which this version does not know.",
                 "Update Pentimento, or choose another style.",
@@ -383,18 +396,18 @@ def inner_size(spec: ModelSpec, height: int, width: int, paint: Paint) -> tuple[
     )
 
 
-class Local:
-    """A local style on a canvas: exact in any window."""
+class _Windows(ABC):
+    """A local style at work, one window after the other, each as large as memory allows."""
 
-    def __init__(
-        self, session: Session, source: Canvas, paint: Paint, told: Mapping[str, Canvas], followed: Canvas
-    ) -> None:
-        """told: by its guides; followed: whose forms strokes follow. Both as large as the source."""
-        self.session, self.source, self.paint, self.told, self.followed = session, source, paint, told, followed
-        self.height, self.width = source.height, source.width
+    def __init__(self, session: Session, height: int, width: int, paint: Paint) -> None:
+        self.session, self.height, self.width, self.paint = session, height, width, paint
         stride, radius = session.spec.stride, session.spec.receptive_radius or 0
         self.halo = -(-radius // stride) * stride
         self._largest = 1 << 62
+
+    @abstractmethod
+    def window(self, top: int, left: int, height: int, width: int) -> Floats:
+        """One run of the model, (3, height, width)."""
 
     def read(self, top: int, left: int, height: int, width: int) -> Floats:
         return beyond_border(self._inside, self.height, self.width, self.paint.wrap, (top, left, height, width), axis=1)
@@ -421,6 +434,28 @@ class Local:
         parts = [self._inside(top, left, height, half), self._inside(top, left + half, height, width - half)]
         return np.concatenate(parts, axis=2)
 
+    def _wanted(self, start: int, count: int) -> tuple[int, int]:
+        """First and last position that results at start .. start + count can see, on the stride's grid."""
+        stride = self.session.spec.stride
+        return (start // stride) * stride - self.halo, -(-(start + count) // stride) * stride + self.halo
+
+    def _endless(self, start: int, count: int) -> tuple[int, int]:
+        """The window of the model (start, size) for these results where there is no border."""
+        (low, high), stride = self._wanted(start, count), self.session.spec.stride
+        missing = max(0, MIN_WINDOW - (high - low))
+        return low, high - low + -(-missing // stride) * stride
+
+
+class Local(_Windows):
+    """A local style on a canvas: exact in any window."""
+
+    def __init__(
+        self, session: Session, source: Canvas, paint: Paint, told: Mapping[str, Canvas], followed: Canvas
+    ) -> None:
+        """told: by its guides; followed: whose forms strokes follow. Both as large as the source."""
+        super().__init__(session, source.height, source.width, paint)
+        self.source, self.told, self.followed = source, told, followed
+
     def window(self, top: int, left: int, height: int, width: int) -> Floats:
         """One run of the model, (3, height, width)."""
         (y, tall), (x, wide) = self.span(top, height, 0), self.span(left, width, 1)
@@ -433,12 +468,10 @@ class Local:
 
         axis: 0 rows, 1 columns.
         """
-        stride = self.session.spec.stride
-        low = (start // stride) * stride - self.halo
-        high = -(-(start + count) // stride) * stride + self.halo
         if self.paint.wrap:
-            missing = max(0, MIN_WINDOW - (high - low))
-            return low, high - low + -(-missing // stride) * stride
+            return self._endless(start, count)
+        stride = self.session.spec.stride
+        low, high = self._wanted(start, count)
         first, last = self._border(axis)
         low, high = max(low, first), min(high, last)
         if high - low < MIN_WINDOW:
@@ -476,6 +509,39 @@ def noise_for(session: Session, paint: Paint, window: tuple[int, int, int, int],
             flow = forms.flow(picture, (top, left, height, width), paint.wrap)
             values = noise.following(values, noise.along(session.turned, flow, *place), flow, paint.follow)
     return values[None] * np.float32(paint.diversity)
+
+
+class Texture(_Windows):
+    """A texture of a style that takes nothing but noise: any window of an endless plane, or of one that wraps."""
+
+    def window(self, top: int, left: int, height: int, width: int) -> Floats:
+        """One run of the model, (3, height, width)."""
+        (y, tall), (x, wide) = self._endless(top, height), self._endless(left, width)
+        result = self.session.make({name: self._noise(name, (y, x, tall, wide)) for name in self.session.spec.inputs})
+        return result[0, :, top - y : top - y + height, left - x : left - x + width]
+
+    def _noise(self, name: str, window: tuple[int, int, int, int]) -> Floats:
+        """The map (1, C, h/scale, w/scale) of one of its noises: random channels first, then its waves."""
+        item, seed = self.session.spec.inputs[name], self.paint.seed
+        top, left, height, width = (value // item.scale for value in window)
+        period = (self.height // item.scale, self.width // item.scale) if self.paint.wrap else None
+        random = noise.uniform if item.distribution == "uniform" else noise.normal
+        first = NOISES.index(name) * MAX_CHANNELS
+        values = random(seed, item.channels - 2 * len(item.waves), top, left, height, width, period, first)
+        values *= np.float32(self.paint.diversity)
+        waves = noise.waves(item.waves, seed, item.scale, top, left, height, width, period)
+        return np.concatenate([values, waves])[None]
+
+
+def texture(session: Session, height: int, width: int, paint: Paint) -> Canvas:
+    """A texture as a canvas: display-referred, not clamped, any window on demand.
+
+    One that wraps is made in the nearest size that is a multiple of the style's stride, and resampled to the size asked
+    for where that is none: it wraps exactly in either case. One that does not is cut from an endless plane.
+    """
+    inner = inner_size(session.spec, height, width, paint)
+    made = Texture(session, *inner, paint)
+    return made if inner == (height, width) else Resampled(made, height, width)
 
 
 class Blended:
@@ -609,13 +675,17 @@ def is_exact(session: Session, size: int = 192, seed: int = 0) -> bool:
     False also for a style whose receptive radius is larger than its pack says.
     """
     rng = np.random.default_rng(seed)
-    source = ArrayCanvas(rng.random((3, size + 5, size + 11), dtype=np.float32))
-    passes = {
-        guides.GUIDES[name].source: rng.random((source.height, source.width, 3), np.float32) for name in session.guides
-    }
-    canvas = painted(session, source, Paint(seed=seed), passes)
-    whole = canvas.read(0, 0, source.height, source.width)
+    if session.spec.makes_textures:
+        canvas = texture(session, size + 5, size + 11, Paint(seed=seed))
+    else:
+        source = ArrayCanvas(rng.random((3, size + 5, size + 11), dtype=np.float32))
+        passes = {
+            guides.GUIDES[name].source: rng.random((source.height, source.width, 3), np.float32)
+            for name in session.guides
+        }
+        canvas = painted(session, source, Paint(seed=seed), passes)
+    whole = canvas.read(0, 0, canvas.height, canvas.width)
     parts = np.empty_like(whole)
-    for top, left, height, width in tiles(source.height, source.width, 52):
+    for top, left, height, width in tiles(canvas.height, canvas.width, 52):
         parts[:, top : top + height, left : left + width] = canvas.read(top, left, height, width)
     return bool(np.array_equal(whole, parts))

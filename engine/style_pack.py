@@ -32,6 +32,11 @@ GENERATOR = "generator.onnx"
 HALF = "generator_fp16.onnx"
 PREVIEW = "preview.png"
 KINDS = ("pentimento", "third-party")
+NOISES = ("noise", "grain")
+"""Inputs that are noise: the coarse one, and a finer one that a texture may have"""
+DISTRIBUTIONS = ("normal", "uniform")
+MAX_CHANNELS = 64
+"""Of one input. The noises of a texture are numbered from each multiple on, so that no two hold the same."""
 _FIX = "Get the style pack again from its author, or export it again."
 _MAX_STRIDE = 64
 _MAX_RADIUS = 1024
@@ -40,6 +45,7 @@ _MAX_FIELD = 1024
 _MAX_TURNS = 32
 _CELL = 4
 """forms.CELL"""
+_MAX_WAVES = 8
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,11 @@ class ModelInput:
     """Where noise is not plain normal noise"""
     turned: TurnedStrokes | None = None
     """The same strokes by their directions; a style without has strokes that do not follow forms"""
+    distribution: str = "normal"
+    """normal | uniform (-1 .. 1): how the noise of a texture is distributed"""
+    waves: tuple[tuple[float, float], ...] = ()
+    """The periodic part of a texture's noise (Bergmann et al. 2017): cycles per pixel, down and across, of each wave.
+    Sine and cosine of each are its last channels, two to a wave."""
 
     @property
     def tables(self) -> tuple[StrokeField | TurnedStrokes, ...]:
@@ -96,7 +107,8 @@ class ModelSpec:
     """The `model` part of style.json: how pixels go in and come out."""
 
     inputs: Mapping[str, ModelInput]
-    """image always; "noise" when the model wants it, and guides by their names in guides.py, as large as the picture"""
+    """image, or the style makes textures out of nothing but noise; "noise" when the model wants it, and guides by their
+    names in guides.py, as large as the picture. A texture has "noise", and "grain" where it is told finer noise too."""
     output: str = "stylized"
     order: str = "RGB"
     layout: str = "NCHW"
@@ -115,6 +127,11 @@ class ModelSpec:
     half: str = ""
     """The same network with weights and arithmetic in half precision (inputs and output stay float32), for graphics
     cards; empty where the style has none"""
+
+    @property
+    def makes_textures(self) -> bool:
+        """True when it takes no picture."""
+        return "image" not in self.inputs
 
     @property
     def local(self) -> bool:
@@ -242,7 +259,8 @@ def _info(folder: Path) -> StyleInfo:
         pack = load(folder)
     except EngineError as error:
         return StyleInfo(_title(folder), str(folder), "", "", "", "pentimento", problem=str(error))
-    return StyleInfo(pack.name, str(folder), pack.preview, pack.author, pack.licence, pack.kind)
+    makes = "textures" if pack.model.makes_textures else "pictures"
+    return StyleInfo(pack.name, str(folder), pack.preview, pack.author, pack.licence, pack.kind, makes=makes)
 
 
 def _suggestion(name: str, names: list[str]) -> str:
@@ -399,7 +417,9 @@ def _input_json(key: str, item: ModelInput) -> Json:
         "tensor": item.tensor or key,
     }
     tables = {"strokes": item.strokes, "turned": item.turned}
-    return data | {name: asdict(table) for name, table in tables.items() if table}
+    data |= {name: asdict(table) for name, table in tables.items() if table}
+    data |= {"distribution": item.distribution} if item.distribution != "normal" else {}
+    return data | ({"waves": [list(wave) for wave in item.waves]} if item.waves else {})
 
 
 def manifest_bytes(pack: StylePack) -> bytes:
@@ -472,18 +492,33 @@ def _parse_model(reader: _Fields) -> ModelSpec:
         half=reader.text("half", 0, 64, ""),
     )
     reader.nothing_else()
-    if "image" not in model.inputs or len(inputs.data) > 16:
-        raise reader.wrong("inputs", "it needs one named image, and at most 16 in all")
-    if model.inputs["image"].channels != 3 or model.inputs["image"].scale != 1:
-        raise reader.wrong("inputs.image", "a picture has 3 channels and scale 1")
+    if len(inputs.data) > 16:
+        raise reader.wrong("inputs", "it has at most 16")
+    _check_texture(reader, model) if model.makes_textures else _check_picture(reader, model)
     if any(model.stride % item.scale for item in model.inputs.values()):
         raise reader.wrong("stride", "it must be a multiple of every input's scale")
     return model
 
 
+def _check_picture(reader: _Fields, model: ModelSpec) -> None:
+    if model.inputs["image"].channels != 3 or model.inputs["image"].scale != 1:
+        raise reader.wrong("inputs.image", "a picture has 3 channels and scale 1")
+    if any(item.waves or item.distribution != "normal" for item in model.inputs.values()):
+        raise reader.wrong("inputs", "only the noise of a texture has waves or another distribution")
+
+
+def _check_texture(reader: _Fields, model: ModelSpec) -> None:
+    if "noise" not in model.inputs or not set(model.inputs) <= set(NOISES):
+        raise reader.wrong("inputs", "it needs one named image, or for a texture noise and nothing but noise")
+    if any(item.layout != "NCHW" or item.strokes for item in model.inputs.values()):
+        raise reader.wrong("inputs", "a texture's noise is NCHW, and has no strokes")
+    if not model.local:
+        raise reader.wrong("receptive_radius", "a texture of any size needs a local network")
+
+
 def _parse_input(reader: _Fields) -> ModelInput:
     item = ModelInput(
-        channels=reader.whole("channels", 1, 64),
+        channels=reader.whole("channels", 1, MAX_CHANNELS),
         order=reader.choice("order", ("RGB", "BGR"), "RGB"),
         layout=reader.choice("layout", ("NCHW", "NHWC"), "NCHW"),
         range=reader.span("range", (0.0, 1.0)),
@@ -491,9 +526,24 @@ def _parse_input(reader: _Fields) -> ModelInput:
         tensor=reader.text("tensor", 0, 200, ""),
         strokes=_parse_strokes(reader.sub("strokes")) if "strokes" in reader.data else None,
         turned=_parse_turned(reader.sub("turned")) if "turned" in reader.data else None,
+        distribution=reader.choice("distribution", DISTRIBUTIONS, "normal"),
+        waves=_parse_waves(reader),
     )
     reader.nothing_else()
+    if 2 * len(item.waves) > item.channels:
+        raise reader.wrong("waves", "each takes two of the channels")
     return item
+
+
+def _parse_waves(reader: _Fields) -> tuple[tuple[float, float], ...]:
+    waves = reader.take("waves", list, [])
+    if len(waves) > _MAX_WAVES:
+        raise reader.wrong("waves", f"at most {_MAX_WAVES} expected")
+    for wave in waves:
+        good = isinstance(wave, list) and len(wave) == 2 and all(type(v) in (int, float) for v in wave)
+        if not good or not all(abs(v) <= 0.5 for v in wave):  # also refuses what is not a number
+            raise reader.wrong("waves", "pairs of cycles per pixel, from -0.5 to 0.5, expected")
+    return tuple((float(down), float(across)) for down, across in waves)
 
 
 def _parse_strokes(reader: _Fields) -> StrokeField:

@@ -39,6 +39,7 @@ from .protocol import (
     Ready,
     StylesRequest,
     StylizeRequest,
+    TextureRequest,
     TrainRequest,
     VotesRequest,
     from_line,
@@ -47,6 +48,7 @@ from .protocol import (
 
 JOBS: dict[type, tuple[str, str]] = {
     StylizeRequest: (".stylize", "stylize"),
+    TextureRequest: (".texture", "texture"),
     TrainRequest: (".training.loop", "train"),
     EvaluateRequest: (".evaluate", "evaluate"),
     VotesRequest: (".blind", "count_votes"),

@@ -232,6 +232,22 @@ def model_says(**changes: Any) -> Callable[[Path, Files], None]:
     return maker
 
 
+def texture_says(**changes: Any) -> Callable[[Path, Files], None]:
+    """A sound texture with changes to its model; those to an input by its name."""
+
+    def maker(path: Path, _: Files) -> None:
+        tiny_styles.pattern(path)
+        data = json.loads((path / MANIFEST).read_bytes())
+        for key, value in changes.items():
+            if key in data["model"]["inputs"]:
+                data["model"]["inputs"][key] |= value
+            else:
+                data["model"][key] = value
+        (path / MANIFEST).write_text(json.dumps(data))
+
+    return maker
+
+
 def strokes(file: str, edge: int) -> dict[str, Any]:
     return {"channels": 1, "strokes": {"file": file, "rows": edge, "columns": edge}}
 
@@ -283,6 +299,21 @@ FOLDERS: dict[str, Callable[[Path, Files], None]] = {
     "json_strokes_from_elsewhere": model_says(inputs={"image": {"channels": 3}, "noise": strokes("../../evil", 4)}),
     "json_strokes_without_end": model_says(inputs={"image": {"channels": 3}, "noise": strokes("a.bytes", 1 << 40)}),
     "json_unknown_field": json_says(command="rm"),
+    "picture_with_waves": model_says(inputs={"image": {"channels": 3, "waves": [[0.1, 0.1]]}}),
+    "texture_of_nothing": texture_says(inputs={}),
+    "texture_of_grain_alone": texture_says(inputs={"grain": {"channels": 1, "scale": 2}}),
+    "texture_told_of_a_picture": texture_says(inputs={"noise": {"channels": 4, "scale": 8}, "normal": {"channels": 3}}),
+    "texture_that_sees_everything": texture_says(receptive_radius=None),
+    "texture_of_one_size": texture_says(fixed_size=[64, 64]),
+    "texture_between_its_cells": texture_says(stride=4),
+    "texture_with_strokes": texture_says(noise={"strokes": {"file": "preview.png", "rows": 4, "columns": 4}}),
+    "texture_of_unknown_noise": texture_says(grain={"distribution": "../../evil"}),
+    "texture_of_other_noise": texture_says(noise={"channels": 63}),
+    "texture_of_wide_noise": texture_says(noise={"channels": 10**6}),
+    "texture_waves_without_end": texture_says(noise={"waves": [[0.1, 0.1]] * 10_000}),
+    "texture_waves_of_words": texture_says(noise={"waves": [["evil", 0.1]]}),
+    "texture_waves_too_short": texture_says(noise={"waves": [[1e300, 0.1]]}),
+    "texture_more_waves_than_channels": texture_says(noise={"waves": [[0.1, 0.1]] * 3}),
     "preview_of_ten_gigapixels": lambda path, files: write_folder(
         path, with_file(files, "preview.png", huge_preview())
     ),

@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import EngineError
 from ..guides import GUIDES
 from .augment import SHIFT
-from .networks import SIGHT, GeneratorConfig
+from .networks import COARSE, SIGHT, GeneratorConfig, TextureGeneratorConfig
 from .objectives import OBJECTIVES
 from .teacher import TeacherConfig
 
@@ -19,7 +19,7 @@ class TrainConfig:
     """One training run: what trainings of every kind can be told."""
 
     kind: str = "pictures"
-    """pictures | keyframes: see the files of these names"""
+    """pictures | keyframes | texture: see the files of these names"""
     name: str = ""
     """What the style is called; empty takes the name of the first style picture or keyframe."""
     author: str = ""
@@ -160,6 +160,46 @@ class KeyframesConfig(TrainConfig):
     network."""
 
 
+@dataclass(frozen=True)
+class TextureConfig(TrainConfig):
+    """Endless variations of an exemplar, out of noise."""
+
+    kind: str = "texture"
+    steps: int = 2400
+    size: int = 160
+    """Edge of what it draws and of the exemplar's crops, a multiple of 16: patches are counted over all of it."""
+    crop: int = 128
+    """Edge of what the critic sees of it"""
+    style_side: int = 512
+    """Long side of the exemplars while training: textures come out at this scale."""
+    weights: tuple[float, ...] = ()
+    """One number for each exemplar: how often it is looked at, beside the others. Empty: all alike."""
+    wraps: str = "auto"
+    """auto | yes | no: does an exemplar tile, so that crops may go over its borders? Auto looks at the borders."""
+    mirror: bool = False
+    """Half of all crops mirrored, left to right: twice as much to see, for a material that knows no left and right.
+    Off, for light from one side, and letters, would come out wrong."""
+    periodic: int = 0
+    """Plane waves that tell the generator where it is in a regular pattern, found in the first exemplar; 0: none.
+    A layout of many equal parts (bricks, weave, scales) wants two or three: noise alone cannot keep step."""
+    warm_up: float = 0.5
+    """Share of the run without the critic. Its patches alone bring the material's colours and grain in half the time
+    for a step; the critic then begins with something to judge."""
+    learning_rate: float = 2e-3
+    """The generator is small, and begins with steps that cannot lead it astray."""
+    critic_learning_rate: float = 4e-4
+    patches: float = 8.0
+    """Weight of the sliced Wasserstein distance between 7x7 patches, to the end: it holds colours and contrast while
+    the critic teaches forms."""
+    patch_scales: int = 4
+    """Scales at which they are compared: at the fourth a patch is 56 pixels wide."""
+    directions: int = 32
+    """Axes a step looks along. Others each time, so few are enough."""
+    critic_scales: int = 2
+    r1_every: int = 8
+    generator: TextureGeneratorConfig = field(default_factory=TextureGeneratorConfig)
+
+
 ADVERSARIAL_ROUTE: dict[str, Any] = {
     # The critic has all to teach, from the first step; the patch term brings strokes long before it sees them.
     **{"adversarial": 1.0, "features": 3.0, "patches": 8.0, "r1": 0.02},
@@ -168,7 +208,11 @@ ADVERSARIAL_ROUTE: dict[str, Any] = {
 """What holds on the adversarial route unless it is given as well: the settings it was compared with."""
 
 
-CONFIGS: dict[str, type[TrainConfig]] = {"pictures": PicturesConfig, "keyframes": KeyframesConfig}
+CONFIGS: dict[str, type[TrainConfig]] = {
+    "pictures": PicturesConfig,
+    "keyframes": KeyframesConfig,
+    "texture": TextureConfig,
+}
 """By kind of style"""
 
 
@@ -182,7 +226,9 @@ def from_json(changes: dict[str, Any]) -> TrainConfig:
     published = OBJECTIVES[name].published if isinstance(name, str) and name in OBJECTIVES else {}
     route = ADVERSARIAL_ROUTE if changes.get("route") == "adversarial" else {}
     config = _changed(CONFIGS[kind](), {**route, **published, **changes})
-    _refuse(_problems(config) | (_problems_of_pictures(config) if isinstance(config, PicturesConfig) else {}))
+    of_its_kind = _problems_of_pictures(config) if isinstance(config, PicturesConfig) else {}
+    of_its_kind |= _problems_of_texture(config) if isinstance(config, TextureConfig) else {}
+    _refuse(_problems(config) | of_its_kind)
     assert isinstance(config, TrainConfig)
     return config
 
@@ -231,6 +277,29 @@ def _problems_of_pictures(config: PicturesConfig) -> dict[str, bool]:
         "held_out must be between 0 and 1": not 0 <= config.held_out <= 1,
         "weights must be numbers above 0": not _above_zero(config.weights),
     } | _problems_of_the_teacher(config.teacher)
+
+
+def _problems_of_texture(config: TextureConfig) -> dict[str, bool]:
+    net = config.generator
+    return {
+        "generator.guides need kind keyframes": bool(net.guides),
+        f"size must be a multiple of {COARSE} and at least 64": config.size % COARSE != 0 or config.size < 64,
+        "crop must not be larger than size": config.crop > config.size,
+        "style_side must be at least size": config.style_side < config.size,
+        "weights must be numbers above 0": not _above_zero(config.weights),
+        "wraps must be auto, yes or no": config.wraps not in ("auto", "yes", "no"),
+        "periodic must be from 0 to 8": not 0 <= config.periodic <= 8,
+        "patch_scales must be from 1 to 5, and leave 12 pixels of size": not _scales_fit(config),
+        "directions must be at least 1": config.directions < 1,
+        "patches, adversarial or features must be above 0": max(config.patches, config.adversarial) <= 0,
+        "generator.distribution must be normal or uniform": net.distribution not in ("normal", "uniform"),
+        "generator.noise and grain must be from 1 to 48": not all(1 <= c <= 48 for c in (net.noise, net.grain)),
+        "generator.waves are found, not given: set periodic": bool(net.waves),
+    }
+
+
+def _scales_fit(config: TextureConfig) -> bool:
+    return 1 <= config.patch_scales <= 5 and config.size >> (config.patch_scales - 1) >= 12
 
 
 def _problems_of_the_teacher(config: TeacherConfig) -> dict[str, bool]:

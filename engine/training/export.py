@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import onnx
@@ -28,11 +28,23 @@ from ..runtime import Session, is_exact
 from ..style_pack import GENERATOR, HALF, PREVIEW, ModelInput, ModelSpec, StylePack, new_pack, write_pack
 from .config import to_json
 from .data import Pair, to_bytes, to_float
-from .networks import STRIDE, Encoder, Generator, GeneratorConfig, macs_per_pixel, parameters, receptive_radius
+from .networks import (
+    COARSE,
+    STRIDE,
+    Encoder,
+    Generator,
+    GeneratorConfig,
+    TextureGenerator,
+    TextureGeneratorConfig,
+    macs_per_pixel,
+    parameters,
+    receptive_radius,
+)
 from .strokes import Strokes, strokes_of
 from .teacher import Exemplar
 from .trainer import Trainer
 
+G = TypeVar("G", Generator, TextureGenerator)
 PARITY = 1e-4
 """Largest difference allowed between onnxruntime and torch, in display-referred values (1/255 is .004)."""
 PARITY_SIZES = ((64, 64), (100, 172), (36, 16))
@@ -62,7 +74,6 @@ def export(
 
     Raises EngineError when onnxruntime and torch disagree.
     """
-    config = trainer.config
     averages = {name: copy.deepcopy(network).cpu().eval() for name, network in trainer.averages.items()}
     generator, encoder = averages.pop("generator"), averages.get("encoder")
     assert isinstance(generator, Generator)
@@ -72,25 +83,54 @@ def export(
         strokes = strokes_of(encoder, style)
         noise, tables = strokes.packed()
         files |= tables
-    half, error = half_precision(generator, [sample, *(to_float(pair.content) for pair in pairs)], strokes)
+    contents = [sample, *(to_float(pair.content) for pair in pairs)]
+    examples = [fed(generator, content[:, :HALF_SIDE, :HALF_SIDE].cpu(), strokes) for content in contents]
+    generator, made, facts = _in_both_precisions(generator, examples)
+    files |= made
+    files[PREVIEW] = png(stylized(generator, sample, strokes))
+    spec = model_spec(generator, noise, HALF if HALF in files else "")
+    return _written(out, trainer, spec, files, {"held_out": held_out or {}, **facts})
+
+
+def export_texture(out: Path, trainer: Trainer) -> StylePack:
+    """Write the style pack `out` of a texture; the same holds."""
+    config: TextureGeneratorConfig = trainer.config.generator  # type: ignore[assignment]
+    generator = TextureGenerator(config)
+    generator.load_state_dict(trainer.averages["generator"].state_dict())
+    example = config.example(HALF_SIDE, HALF_SIDE, torch.Generator().manual_seed(0))
+    generator, files, facts = _in_both_precisions(generator.eval(), [example])
+    files |= {TRAINING: kept_for_explanations({}, trainer.critic, []), PREVIEW: png(trainer.preview()["seeds"][0])}
+    spec = texture_spec(generator, HALF if HALF in files else "")
+    return _written(out, trainer, spec, files, facts, {"seed": (0.0, 2147483647.0)})
+
+
+def _in_both_precisions(generator: G, examples: Sequence[tuple[Tensor, ...]]) -> tuple[G, dict[str, bytes], Json]:
+    """The generator as its style will have it, its files, and for the recipe how far each is from it. Where half
+    precision will do, its weights are rounded to it in both files."""
+    files: dict[str, bytes] = {}
+    half, error = half_precision(generator, examples)
     if half:
         files[HALF] = half
         generator = generator.half().float()
     data = onnx_bytes(generator)
     files[GENERATOR] = half_storage(data) if half else data
-    worst = parity(generator, files[GENERATOR])
-    files[PREVIEW] = png(stylized(generator, sample, strokes))
+    return generator, files, {"parity": parity(generator, files[GENERATOR]), "half": error}
+
+
+def _written(
+    out: Path, trainer: Trainer, spec: ModelSpec, files: Mapping[str, bytes], recipe: Json, controls: Any = None
+) -> StylePack:
+    """The pack in its place, tried on this machine."""
+    config = trainer.config
     recipe = {
         "training": to_json(config),
-        "held_out": held_out or {},
         "steps": trainer.steps_done,
-        "parity": worst,
-        "half": error,
+        **recipe,
         "versions": {"engine": __version__, "torch": torch.__version__.split("+")[0]},
     }
     pack = new_pack(
-        config.name, model_spec(generator, noise, HALF if half else ""), author=config.author, licence=config.licence,
-        created=date.today().isoformat(), recipe=recipe,
+        config.name, spec, author=config.author, licence=config.licence, created=date.today().isoformat(),
+        recipe=recipe, **({"controls": controls} if controls else {}),
     )  # fmt: skip
     written = write_pack(out, pack, files, replace_old=True)
     if not is_exact(Session(written, "cpu")):
@@ -114,15 +154,31 @@ def model_spec(generator: Generator, noise: ModelInput, half: str = "") -> Model
     )
 
 
+def texture_spec(generator: TextureGenerator, half: str = "") -> ModelSpec:
+    config = generator.config
+    told = config.distribution
+    return ModelSpec(
+        inputs={
+            "noise": ModelInput(config.channels, scale=COARSE, distribution=told, waves=config.waves),
+            "grain": ModelInput(config.grain, scale=STRIDE, distribution=told),
+        },
+        stride=COARSE,
+        receptive_radius=receptive_radius(config),
+        parameters=parameters(generator),
+        macs_per_pixel=macs_per_pixel(config),
+        half=half,
+    )
+
+
 def onnx_bytes(generator: nn.Module) -> bytes:
-    """The generator as an ONNX model: inputs image (1, 3, H, W), noise (1, N, H/4, W/4), guides; output stylized.
+    """The generator as an ONNX model: the inputs its config names, of any size; output stylized.
 
     The tracing exporter: for a network without branches it gives the same graph as the newer one, which takes ten times
     as long (dynamo=True, torch 2.13).
     """
     file = io.BytesIO()
     config: GeneratorConfig = generator.config  # type: ignore[assignment]
-    example = _example(config, 64, 96, torch.Generator().manual_seed(0))
+    example = config.example(64, 96, torch.Generator().manual_seed(0))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # said of the tracing exporter at every call
         torch.onnx.export(
@@ -136,26 +192,20 @@ def onnx_bytes(generator: nn.Module) -> bytes:
             dynamic_axes={
                 **{name: {2: "height", 3: "width"} for name in (*config.inputs, "stylized")},
                 "noise": {2: "rows", 3: "columns"},
+                "grain": {2: "grain_rows", 3: "grain_columns"},
             },
         )
     return file.getvalue()
 
 
-def _example(config: GeneratorConfig, height: int, width: int, random: torch.Generator) -> tuple[Tensor, ...]:
-    """Something for a generator to take."""
-    image = torch.rand(1, 3, height, width, generator=random)
-    noise = torch.randn(1, config.noise, height // STRIDE, width // STRIDE, generator=random)
-    counts = [GUIDES[name].channels for name in config.guides]
-    return image, noise, *(torch.randn(1, count, height, width, generator=random) for count in counts)
-
-
-def parity(generator: Generator, data: bytes) -> float:
+def parity(generator: Generator | TextureGenerator, data: bytes) -> float:
     """Largest difference between torch and onnxruntime (CPU) over three sizes. Raises EngineError above PARITY."""
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     random = torch.Generator().manual_seed(0)
     worst = 0.0
-    for height, width in PARITY_SIZES:
-        example = _example(generator.config, height, width, random)
+    for size in PARITY_SIZES:
+        height, width = (-(-edge // generator.config.stride) * generator.config.stride for edge in size)
+        example = generator.config.example(height, width, random)
         with torch.no_grad():
             ours = generator(*example).numpy()
         (theirs,) = session.run(None, _named(generator.config, example))
@@ -193,9 +243,9 @@ def half_storage(data: bytes) -> bytes:
 class HalfPrecision(nn.Module):
     """A generator with weights and arithmetic in half precision; inputs and output stay float32."""
 
-    def __init__(self, generator: Generator) -> None:
+    def __init__(self, generator: Generator | TextureGenerator) -> None:
         super().__init__()
-        self.config = generator.config
+        self.config: GeneratorConfig = generator.config
         self.inner = copy.deepcopy(generator).half()
 
     def forward(self, *inputs: Tensor) -> Tensor:
@@ -203,13 +253,16 @@ class HalfPrecision(nn.Module):
         return result.float()
 
 
-def half_precision(generator: Generator, contents: Sequence[Tensor], strokes: Strokes | None) -> tuple[bytes, Json]:
+def half_precision(
+    generator: Generator | TextureGenerator, examples: Sequence[tuple[Tensor, ...]]
+) -> tuple[bytes, Json]:
     """The generator as an ONNX model in half precision, and its error for the recipe.
 
-    Empty where the error on `contents` (as `fed` takes them) is larger than allowed; the recipe then says so.
+    Empty where the error on `examples`, each all that the generator takes, is larger than allowed; the recipe then says
+    so.
     """
     data = onnx_bytes(HalfPrecision(generator))
-    largest, mean = half_error(generator, data, contents[:HALF_PICTURES], strokes)
+    largest, mean = half_error(generator, data, examples[:HALF_PICTURES])
     error: Json = {"largest": largest, "mean": mean}
     if largest <= HALF_LARGEST and mean <= HALF_MEAN:
         return data, error
@@ -217,9 +270,9 @@ def half_precision(generator: Generator, contents: Sequence[Tensor], strokes: St
 
 
 def half_error(
-    generator: Generator, data: bytes, contents: Sequence[Tensor], strokes: Strokes | None
+    generator: Generator | TextureGenerator, data: bytes, examples: Sequence[tuple[Tensor, ...]]
 ) -> tuple[float, float]:
-    """Largest and mean difference that half precision makes in `contents`, in display-referred values.
+    """Largest and mean difference that half precision makes in results, in display-referred values.
 
     The larger of two: of the file `data` in onnxruntime, which on a processor computes in float between the rounded
     weights, and of the network with every single result rounded to half, as a graphics card computes it.
@@ -227,9 +280,7 @@ def half_error(
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     coarse = copy.deepcopy(generator).half().float()
     errors = []
-    for content in contents:
-        content = content[:, :HALF_SIDE, :HALF_SIDE].cpu()
-        inputs = fed(generator, content, strokes)
+    for inputs in examples:
         with torch.no_grad():
             full = generator(*inputs).clamp(0, 1)
             with _HalfResults():

@@ -28,6 +28,7 @@ from .config import TrainConfig, from_json
 from .diagnostics import Diagnostics
 from .keyframes import FromKeyframes
 from .pictures import FromPictures
+from .texture import FromTexture
 from .trainer import Trainer
 from .training_sheet import write_sheet
 from .workspace import STATE, Workspace
@@ -50,7 +51,11 @@ class Kind(Protocol):
     def export(self, out: Path, trainer: Trainer) -> StylePack: ...
 
 
-KINDS: dict[str, Callable[[Any, TrainRequest], Kind]] = {"pictures": FromPictures, "keyframes": FromKeyframes}
+KINDS: dict[str, Callable[[Any, TrainRequest], Kind]] = {
+    "pictures": FromPictures,
+    "keyframes": FromKeyframes,
+    "texture": FromTexture,
+}
 """Each is made from its own config."""
 
 

@@ -13,6 +13,8 @@ from ..guides import GUIDES
 
 STRIDE = 4
 """The generator's inner grid: sizes it sees are multiples of this, and so are tile positions."""
+COARSE = 16
+"""The same of a texture's: its layout is drawn on cells so wide, its grain on cells of STRIDE."""
 
 LIMIT = 3.0
 """Deviations a stroke may be away from the ordinary: without it single cells shouted and left spots everywhere."""
@@ -50,6 +52,67 @@ class GeneratorConfig:
         """What the generator takes, in order, as the exported model names it."""
         return ("image", "noise", *self.guides)
 
+    @property
+    def stride(self) -> int:
+        """Sizes it takes are multiples of this."""
+        return STRIDE
+
+    def network(self) -> nn.Module:
+        """The generator of this shape, as it is exported."""
+        return Generator(self)
+
+    def example(self, height: int, width: int, random: torch.Generator) -> tuple[Tensor, ...]:
+        """Something for it to take, in the order of `inputs`, for a result of height x width."""
+        image = torch.rand(1, 3, height, width, generator=random)
+        noise = torch.randn(1, self.noise, height // STRIDE, width // STRIDE, generator=random)
+        counts = [GUIDES[name].channels for name in self.guides]
+        return image, noise, *(torch.randn(1, count, height, width, generator=random) for count in counts)
+
+
+@dataclass(frozen=True)
+class TextureGeneratorConfig(GeneratorConfig):
+    """The shape of a generator of textures: noise in, from coarse to fine (DCGAN: Radford et al., "Unsupervised
+    Representation Learning with Deep Convolutional Generative Adversarial Networks", 2016, made fully convolutional as
+    by Jetchev et al., "Texture Synthesis with Spatial Generative Adversarial Networks", 2016)."""
+
+    width: int = 96
+    """Channels on the coarse grid (a sixteenth of the resolution), where they cost next to nothing."""
+    blocks: int = 2
+    """Residual blocks on the coarse grid: they agree on a layout over some hundred pixels to each side."""
+    noise: int = 16
+    """The z dimension: random channels on the coarse grid."""
+    grain: int = 4
+    """Random channels on the grid of 4 pixels, for what is finer than the layout."""
+    distribution: str = "normal"
+    """normal | uniform (-1 .. 1, DCGAN's): of both noises"""
+    waves: tuple[tuple[float, float], ...] = ()
+    """The periodic part (Bergmann et al., "Learning Texture Manifolds with the Periodic Spatial GAN", 2017): cycles per
+    pixel, down and across, of each plane wave. Found in the exemplar where TextureConfig.periodic asks for some."""
+    eighth: int = 64
+    """Channels at an eighth of the resolution"""
+    quarter: int = 48
+    """Channels at a quarter"""
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return ("noise", "grain")
+
+    @property
+    def stride(self) -> int:
+        return COARSE
+
+    @property
+    def channels(self) -> int:
+        """Of the coarse noise, with sine and cosine of each wave"""
+        return self.noise + 2 * len(self.waves)
+
+    def network(self) -> nn.Module:
+        return TextureGenerator(self)
+
+    def example(self, height: int, width: int, random: torch.Generator) -> tuple[Tensor, ...]:
+        noise = torch.randn(1, self.channels, height // COARSE, width // COARSE, generator=random)
+        return noise, torch.randn(1, self.grain, height // STRIDE, width // STRIDE, generator=random)
+
 
 class Generator(nn.Module):
     """Picture (N, 3, H, W) 0..1 sRGB and noise (N, noise, H/4, W/4) standard normal -> stylized (N, 3, H, W).
@@ -84,6 +147,48 @@ class Generator(nn.Module):
         x = _act(self.refine(x))
         x = _act(self.to_full(_double(x)))
         return self.leave(x) * 0.5 + 0.5
+
+
+class TextureGenerator(nn.Module):
+    """Noise (N, channels, H/16, W/16) and grain (N, grain, H/4, W/4) -> texture (N, 3, H, W), not clamped.
+
+    H and W are multiples of 16. Local, and without normalisation, as Generator is.
+    """
+
+    def __init__(self, config: TextureGeneratorConfig, wraps: bool = False) -> None:
+        """wraps: what it makes goes on over its borders, as in training, where no halo is to be paid for. Same weights,
+        same result away from the borders."""
+        super().__init__()
+        self.config, self.wraps = config, wraps
+        block = {"dense": DenseBlock, "separable": SeparableBlock}[config.kind]
+        self.enter = _conv(config.channels, config.width)
+        self.inner = nn.ModuleList(block(config.width, dilation) for dilation in config.dilations[: config.blocks])
+        self.to_eighth = _conv(config.width, config.eighth)
+        self.at_eighth = SeparableBlock(config.eighth, 1)
+        self.to_quarter = _conv(config.eighth, config.quarter)
+        self.stir = _conv(config.grain, config.quarter)
+        self.at_quarter = SeparableBlock(config.quarter, 1)
+        self.to_half = _conv(config.quarter, config.half)
+        self.to_full = _conv(config.half, config.full)
+        self.leave = _conv(config.full, 3)
+        nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]
+        if wraps:
+            for module in (self.enter, self.inner, self.to_eighth, self.at_eighth):
+                _wrap(module)
+
+    def forward(self, noise: Tensor, grain: Tensor) -> Tensor:
+        x = _act(self.enter(noise))
+        for block in self.inner:
+            x = block(x)
+        x = self.at_eighth(_act(self.to_eighth(_double(x))))
+        # From here on padding each layer by itself would take longer than the layers do.
+        ring = 3 if self.wraps else 0
+        x, grain = _ringed(x, ring), _ringed(grain, 2 * ring)
+        x = self.at_quarter(_act(self.to_quarter(_double(x)) + self.stir(grain)))
+        x = _act(self.to_half(_double(x)))
+        x = _act(self.to_full(_double(x)))
+        x = self.leave(x) * 0.5 + 0.5
+        return x[:, :, 8 * ring : -8 * ring, 8 * ring : -8 * ring] if ring else x
 
 
 class DenseBlock(nn.Module):
@@ -204,8 +309,12 @@ def initialise(module: nn.Module, how: str) -> None:
 def receptive_radius(config: GeneratorConfig) -> int:
     """How far to each side, in pixels, a result pixel can see. An upper bound, tested against gradients."""
     reach = {"dense": lambda d: d + 1, "separable": lambda d: 3 * d}[config.kind]
-    inner = 2 + sum(reach(d) for d in config.dilations[: config.blocks])
-    at_half = 2 * inner + 1 + 1 + 1
+    blocks = sum(reach(d) for d in config.dilations[: config.blocks])
+    if isinstance(config, TextureGeneratorConfig):
+        at_quarter = 2 * (2 * (1 + blocks) + 1 + 1 + 3) + 1 + 1 + 3
+        at_half = 2 * at_quarter + 1 + 1
+        return 2 * at_half + 1 + 1 + 1 + COARSE
+    at_half = 2 * (2 + blocks) + 1 + 1 + 1
     return 2 * at_half + 1 + 1 + STRIDE
 
 
@@ -225,12 +334,11 @@ def macs_per_pixel(config: GeneratorConfig) -> float:
         nonlocal total
         total += output[0].numel() * module.weight[0].numel()
 
-    generator = Generator(config).eval()
+    generator = config.network().eval()
     hooks = [m.register_forward_hook(count) for m in generator.modules() if isinstance(m, nn.Conv2d)]
     size = 64
-    guides = [torch.zeros(1, GUIDES[name].channels, size, size) for name in config.guides]
     with torch.no_grad():
-        generator(torch.zeros(1, 3, size, size), torch.zeros(1, config.noise, size // STRIDE, size // STRIDE), *guides)
+        generator(*config.example(size, size, torch.Generator().manual_seed(0)))
     for hook in hooks:
         hook.remove()
     return total / size**2
@@ -239,6 +347,18 @@ def macs_per_pixel(config: GeneratorConfig) -> float:
 def _conv(inputs: int, outputs: int, dilation: int = 1) -> nn.Conv2d:
     # Zero padding is only ever seen inside the halo, which is cut off.
     return nn.Conv2d(inputs, outputs, 3, padding=dilation, dilation=dilation)
+
+
+def _wrap(module: nn.Module) -> None:
+    """Its convolutions go on over the borders of what they see."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d):
+            layer.padding_mode = "circular"
+
+
+def _ringed(x: Tensor, ring: int) -> Tensor:
+    """With so many cells of the opposite side around it."""
+    return F.pad(x, (ring,) * 4, mode="circular") if ring else x
 
 
 def _slow(x: Tensor) -> Tensor:

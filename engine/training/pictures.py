@@ -18,7 +18,7 @@ from ..errors import EngineError
 from ..protocol import Event, Json, Progress, SourceFailed, TrainRequest
 from ..style_pack import StylePack
 from . import losses
-from .config import PicturesConfig
+from .config import PicturesConfig, TextureConfig
 from .data import (
     Pair,
     find_content,
@@ -65,7 +65,7 @@ class FromPictures:
         self.folder = Path(request.content)
         self.contents, self.held_out_contents = split_content(find_content(self.folder))
         _refuse_too_few(self.contents)
-        parts = [split_exemplar(exemplar, config) for exemplar in style_pictures(request, config)]
+        parts = [split_exemplar(exemplar, config) for exemplar in style_pictures(request, config, config.crop)]
         self.style = [taught for taught, _ in parts]
         self.strips = [strip for _, strip in parts if strip is not None]
         self.pairs: list[Pair] = []
@@ -139,8 +139,8 @@ def _refuse_too_few(contents: list[Path]) -> None:
         )
 
 
-def style_pictures(request: TrainRequest, config: PicturesConfig) -> list[Exemplar]:
-    """The style pictures with their weights and masks, at the scale of training.
+def style_pictures(request: TrainRequest, config: PicturesConfig | TextureConfig, crop: int) -> list[Exemplar]:
+    """The style pictures with their weights and masks, at the scale of training. crop: edge of what is cut from them.
 
     Raises EngineError where one cannot be read, no crop fits into it, or weights and masks do not fit their number.
     """
@@ -151,22 +151,23 @@ def style_pictures(request: TrainRequest, config: PicturesConfig) -> list[Exempl
             f"There are {len(paths)} style pictures, {len(weights)} weights and {len(masks)} masks.",
             "Give a weight, and a mask, for each of the pictures or for none.",
         )
-    return [_style_picture(Path(p), w, m, config) for p, w, m in zip(paths, weights, masks, strict=True)]
+    sides = config.style_side
+    return [_style_picture(Path(p), w, m, sides, crop) for p, w, m in zip(paths, weights, masks, strict=True)]
 
 
-def _style_picture(path: Path, weight: float, mask: str, config: PicturesConfig) -> Exemplar:
-    exemplar = load_exemplar(path, config.style_side, weight, Path(mask) if mask else None)
+def _style_picture(path: Path, weight: float, mask: str, style_side: int, crop: int) -> Exemplar:
+    exemplar = load_exemplar(path, style_side, weight, Path(mask) if mask else None)
     height, width = exemplar.picture.shape[1:]
-    if min(height, width) < config.crop:
+    if min(height, width) < crop:
         raise EngineError(
             f"{path.name} is too small: {width}x{height} pixels at the scale of training, "
-            f"where crops of {config.crop} are cut from it.",
+            f"where crops of {crop} are cut from it.",
             "Choose a larger picture, a larger style_side or a smaller crop.",
         )
-    if not len(free_windows(exemplar, config.crop)):
+    if not len(free_windows(exemplar, crop)):
         raise EngineError(
             f"What its mask or transparency leaves of {path.name} ({width}x{height} pixels at the scale of training) "
-            f"holds no crop of {config.crop} pixels.",
+            f"holds no crop of {crop} pixels.",
             "Leave a larger area free, or choose a larger style_side or a smaller crop.",
         )
     return exemplar

@@ -22,7 +22,7 @@ from ..errors import EngineError
 from ..protocol import Diagnosis, from_line, to_line
 from .config import PicturesConfig, TrainConfig, to_json
 from .data import to_bytes
-from .networks import Critic, Generator, parameters
+from .networks import Critic, parameters
 from .trainer import Trainer
 
 TO_LOOK_AT = 4_000_000
@@ -135,7 +135,7 @@ class Workspace:
 def space_needed(config: TrainConfig) -> int:
     """Bytes that a training may fill, about: its checkpoint five times (today's, the good and the best one, a new one
     beside them for a moment, and the pack), what there is to look at, and the teacher's pictures."""
-    generator = parameters(Generator(config.generator))
+    generator = parameters(config.generator.network())
     critic = parameters(Critic(config.critic_width, config.critic_scales, config.critic_norm))
     # Weights in float32 and two moments of each; of what is taught, which an encoder doubles at most, the average too.
     checkpoint = 4 * (4 * 2 * generator + 3 * critic)

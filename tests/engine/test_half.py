@@ -20,6 +20,7 @@ from engine.runtime import Paint, Session, generator_file, painted
 from engine.style_pack import GENERATOR, HALF, MANIFEST, ModelInput, StylePack, new_pack, write_pack
 from engine.training.export import (
     HalfPrecision,
+    fed,
     half_error,
     half_precision,
     half_storage,
@@ -28,7 +29,6 @@ from engine.training.export import (
     parity,
 )
 from engine.training.networks import STRIDE, Generator, GeneratorConfig
-from engine.training.strokes import Strokes
 
 TINY = GeneratorConfig(width=8, blocks=1, dilations=(1,), noise=2, half=8, full=8)
 
@@ -42,6 +42,10 @@ def contents(count: int = 2) -> list[Tensor]:
     """Smooth pictures (3, 50, 70), of no multiple of the stride."""
     coarse = torch.rand(count, 3, 8, 10, generator=torch.Generator().manual_seed(3))
     return list(torch.nn.functional.interpolate(coarse, (50, 70), mode="bilinear"))
+
+
+def examples(network: Generator) -> list[tuple[Tensor, ...]]:
+    return [fed(network, content, None) for content in contents()]
 
 
 def pack(folder: Path, network: Generator, half: bytes) -> Path:
@@ -69,7 +73,7 @@ def test_weights_stored_in_half_precision_change_nothing_else() -> None:
 
 def test_the_error_is_within_its_bars_and_the_file_half_as_large() -> None:
     network = generator(config=GeneratorConfig())
-    data, error = half_precision(network, contents(), None)
+    data, error = half_precision(network, examples(network))
     assert 0 < error["mean"] < 0.1 / 255 and error["mean"] < error["largest"] < 1 / 255
     assert "left_out" not in error
     assert len(data) < 0.52 * len(onnx_bytes(network)) < 420_000
@@ -82,10 +86,9 @@ def test_the_error_is_within_its_bars_and_the_file_half_as_large() -> None:
 def test_rounded_results_are_those_of_torchs_own_half_arithmetic() -> None:
     """The measure of the error against what really computes in half, which is too slow for an export."""
     network, picture = generator(), contents(1)[0][:, :24, :32]
-    silent = Strokes(torch.zeros(2, 9, 9), torch.zeros(4, 2, 6, 6))
-    largest, _ = half_error(network, onnx_bytes(HalfPrecision(network)), [picture], silent)
+    noise = torch.zeros(1, 2, 6, 8)
+    largest, _ = half_error(network, onnx_bytes(HalfPrecision(network)), [(picture[None], noise)])
     with torch.no_grad():
-        noise = torch.zeros(1, 2, 6, 8)
         ours, theirs = network(picture[None], noise), HalfPrecision(network)(picture[None], noise)
     assert largest == pytest.approx(float((ours.clamp(0, 1) - theirs.clamp(0, 1)).abs().max()), rel=0.5)
 
@@ -95,13 +98,13 @@ def test_a_network_too_coarse_for_half_precision_goes_without() -> None:
     with torch.no_grad():  # a bright offset and its opposite: what is left between them drowns in rounding
         network.to_full.bias += 300
         network.leave.bias -= network.leave.weight.sum((1, 2, 3)) * 300
-    data, error = half_precision(network, contents(), None)
+    data, error = half_precision(network, examples(network))
     assert data == b"" and error["largest"] > 1 / 255 and "larger" in error["left_out"]
 
 
 def test_another_file_shows_in_the_error() -> None:
-    network, picture = generator(), contents(1)
-    largest, mean = half_error(network, onnx_bytes(HalfPrecision(generator(1))), picture, None)
+    network = generator()
+    largest, mean = half_error(network, onnx_bytes(HalfPrecision(generator(1))), examples(network)[:1])
     assert largest > 1 / 255 and mean > 0.1 / 255
 
 

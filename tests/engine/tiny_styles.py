@@ -7,6 +7,7 @@ Each maker writes a verified pack into `folder` and returns its path:
     strokes(folder)             the same network, its noise from a stroke field of 5x7 cells
     following(folder)           the same, with strokes that follow forms
     guided(folder)              told normal and position beside the picture
+    pattern(folder)             a texture: coarse noise with a wave, grain, no picture
     flat(folder, name, colour)  one colour everywhere: where that ends up shows what becomes of a painted colour
     blur(folder)                a fixed linear 5x5 average: known answers for overlays
     spotlight(folder)           divides by the brightest pixel of the frame: statistics, declared (radius None)
@@ -39,6 +40,8 @@ from engine.style_pack import (
 OPSET = 17
 BRUSH_RADIUS = 36
 """Of `brush`, in pixels; test_runtime measures it."""
+PATTERN_RADIUS = 26
+"""Of `pattern`"""
 
 
 def identity(folder: Path, name: str = "Identity") -> Path:
@@ -123,6 +126,24 @@ def guided(folder: Path, name: str = "Guided") -> Path:
     net.conv("e", 8, 3, "stylized", act="")
     inputs = {key: ModelInput(3) for key in ("image", "normal", "position")}
     return _pack(folder, name, net.nodes, net.weights, ModelSpec(inputs, stride=2, receptive_radius=10))
+
+
+def pattern(folder: Path, name: str = "Pattern", waves: Sequence[tuple[float, float]] = ((1 / 24, 0.0),)) -> Path:
+    """Noise on the grid of 8, drawn up in two steps, grain on the grid of 2."""
+    channels, net = 2 + 2 * len(waves), _Net(7)
+    net.conv("noise", channels, 8, "a")
+    net.double("a", "b", "nearest")
+    net.conv("b", 8, 8, "c", act="Tanh")
+    net.double("c", "d", "nearest")
+    net.conv("grain", 1, 8, "e", kernel=1, act="")
+    net.node("Add", ["d", "e"], "f")
+    net.double("f", "g", "linear")
+    net.conv("g", 8, 3, "stylized", act="Sigmoid")
+    inputs = {
+        "noise": ModelInput(channels, scale=8, waves=tuple(waves)),
+        "grain": ModelInput(1, scale=2, distribution="uniform"),
+    }
+    return _pack(folder, name, net.nodes, net.weights, ModelSpec(inputs, stride=8, receptive_radius=PATTERN_RADIUS))
 
 
 def spotlight(folder: Path, name: str = "Spotlight", lie: bool = False) -> Path:
