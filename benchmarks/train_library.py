@@ -2,8 +2,9 @@
 
     python -m benchmarks.train_library --shared FOLDER --work FOLDER [--only NAME ...] [--set FIELD=JSON ...]
 
-FOLDER holds `styles` (paintings) and `content` (renders and textures). Packs are written to `--out`
-(engine/styles by default); what a stopped run needs to go on is kept beside them and used when it is started again.
+FOLDER holds `styles` (paintings), `content` (renders and textures) and `sequences` (shots with passes). Packs are
+written to `--out` (engine/styles by default); what a stopped run needs to go on is kept in `--work` and used when it is
+started again.
 """
 
 from __future__ import annotations
@@ -11,14 +12,20 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
+from PIL import Image
 
-from engine.protocol import Done, Progress, StyleReady, TrainRequest, TrainStep
+from engine.contact_sheet import save_png
+from engine.protocol import Done, Progress, StyleReady, TrainRequest, TrainStep, training_folder
 from engine.style_pack import slug
+from engine.training.data import load_picture
 from engine.training.loop import train
+
+from .painter import painting
 
 HELD_OUT_SEEDS = range(80, 96)
 """Renders never trained on: one of each category, for the tests and the comparisons."""
@@ -42,6 +49,20 @@ LIBRARY = (
 )
 
 
+@dataclass(frozen=True)
+class KeyframeStyle:
+    """A shot of which the procedural painter (painter.py) paints one frame over."""
+
+    name: str
+    shot: str
+    frame: int
+    guides: tuple[str, ...] = ()
+    """None: a style that ships is for any picture. benchmarks/README.md says what guides are worth."""
+
+
+KEYFRAME_STYLES = (KeyframeStyle("Painted Keyframe", "orbit", 8),)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shared", type=Path, required=True)
@@ -55,7 +76,10 @@ def main() -> None:
     content = practice_content(arguments.shared / "content", arguments.work / "content")
     for style in LIBRARY:
         if not arguments.only or style.name in arguments.only:
-            train_one(style, content, arguments)
+            train_one(picture_request(style, content, arguments), arguments)
+    for painted in KEYFRAME_STYLES:
+        if not arguments.only or painted.name in arguments.only:
+            train_one(keyframe_request(painted, arguments), arguments)
 
 
 def practice_content(content: Path, links: Path) -> Path:
@@ -74,25 +98,54 @@ def held_out(path: Path) -> bool:
     return int(path.name[4:7]) % 8 == 0
 
 
-def train_one(style: LibraryStyle, content: Path, arguments: argparse.Namespace) -> None:
+def picture_request(style: LibraryStyle, content: Path, arguments: argparse.Namespace) -> TrainRequest:
     config = {
         "name": style.name,
         "author": style.author,
         "licence": "CC0-1.0 (the painting is in the public domain)",
         "style_side": style.side,
-        **{field: json.loads(value) for field, _, value in (change.partition("=") for change in arguments.set)},
+        **changes(arguments),
     }
-    out = arguments.work / slug(style.name)
-    resume = (out.with_name(out.name + ".training") / "config.json").exists()
     picture = str(arguments.shared / "styles" / style.picture)
+    return TrainRequest(style.name, (picture,), str(content), str(arguments.work / slug(style.name)), config)
+
+
+def keyframe_request(style: KeyframeStyle, arguments: argparse.Namespace) -> TrainRequest:
+    """Paints the keyframe where none lies."""
+    frames = arguments.shared / "sequences" / style.shot
+    frame = frames / f"{style.shot}_{style.frame:04d}.exr"
+    keyframe = arguments.work / f"{frame.stem}_painted.png"
+    if not keyframe.exists():
+        save_png(Image.fromarray(painting(load_picture(frame).numpy(), style.frame)), keyframe)
+    config = {
+        "kind": "keyframes",
+        "name": style.name,
+        "author": "the procedural painter of Pentimento (benchmarks/painter.py)",
+        "licence": "CC0-1.0",
+        "generator": {"guides": list(style.guides)},
+        **changes(arguments),
+    }
+    out = str(arguments.work / slug(style.name))
+    return TrainRequest(style.name, (), "", out, config, frames=str(frames), keyframes=(str(keyframe),))
+
+
+def changes(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What --set says."""
+    return {field: json.loads(value) for field, _, value in (change.partition("=") for change in arguments.set)}
+
+
+def train_one(asked: TrainRequest, arguments: argparse.Namespace) -> None:
+    """Goes on where a stopped run was."""
+    out = Path(asked.out)
+    resume = (training_folder(asked.out) / "config.json").exists()
     started = spoken = time.monotonic()
-    for event in train(TrainRequest(style.name, (picture,), str(content), str(out), config, resume)):
+    for event in train(replace(asked, resume=resume)):
         if isinstance(event, (StyleReady, Done)):
             print(event, flush=True)
         elif isinstance(event, (TrainStep, Progress)) and time.monotonic() - spoken > 15:
             spoken = time.monotonic()
             said = event.stage if isinstance(event, Progress) else f"{event.step}/{event.steps} {_short(event.losses)}"
-            print(f"{style.name}: {spoken - started:.0f} s, {said}", flush=True)
+            print(f"{asked.job}: {spoken - started:.0f} s, {said}", flush=True)
     final = arguments.out / out.name
     final.mkdir(parents=True, exist_ok=True)
     for path in out.iterdir():
