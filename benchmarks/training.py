@@ -30,7 +30,7 @@ from engine.training.loop import choose_device
 from engine.training.metrics import colour_transfer, structure_kept, way_closed
 from engine.training.networks import Encoder, Generator
 from engine.training.pictures import PAIRS_SHARE, PictureSamples, PicturesTrainer
-from engine.training.strokes import stroke_field
+from engine.training.strokes import strokes_of
 from engine.training.teacher import Exemplar, Guide, paint
 from engine.training.trainer import EXPORT_SECONDS
 
@@ -119,7 +119,7 @@ def ours(contents: list[Path], painting: Tensor, device: torch.device, limit: fl
 
 def _by_ours(trainer: PicturesTrainer, style: list[Exemplar], content: Tensor) -> Tensor:
     generator, encoder = (copy.deepcopy(trainer.averages[name]).cpu() for name in ("generator", "encoder"))
-    return stylized(cast(Generator, generator), content, stroke_field(cast(Encoder, encoder), style))
+    return stylized(cast(Generator, generator), content, strokes_of(cast(Encoder, encoder), style))
 
 
 def fastcut(contents: list[Path], painting: Tensor, device: torch.device, clock: Clock) -> Iterator[Painter]:

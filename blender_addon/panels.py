@@ -103,6 +103,7 @@ def _draw_controls(layout: bpy.types.UILayout, context: bpy.types.Context, paint
     column.enabled = jobs.current() is None
     column.prop(chosen, "strength")
     column.prop(chosen, "stroke")
+    column.prop(chosen, "follow")
     column.prop(chosen, "seed")
     if paints_renders or _paints_light(context):
         column.prop(chosen, "colours")

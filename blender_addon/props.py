@@ -273,6 +273,14 @@ class PentimentoSettings(StyleChoice, bpy.types.PropertyGroup):
         max=1.0,
         subtype="FACTOR",
     )
+    follow: bpy.props.FloatProperty(
+        name="Follow Forms",
+        description="Which way strokes run: 0 as the painter laid them, 1 along the forms of the picture",
+        default=1.0,
+        min=0.0,
+        max=1.0,
+        subtype="FACTOR",
+    )
     stroke: bpy.props.FloatProperty(
         name="Stroke Size",
         description="2 paints with strokes twice as large, 0.5 with strokes half as large",
@@ -412,6 +420,7 @@ def stylize_settings(chosen: PentimentoSettings, is_render: bool) -> protocol.St
         strength=chosen.strength,
         seed=chosen.seed,
         diversity=chosen.diversity,
+        follow=chosen.follow,
         stroke=chosen.stroke,
         tileable=chosen.tileable and not is_render,
         overlays=tuple(name for name, *_ in OVERLAYS if name in chosen.overlays),

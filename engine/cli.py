@@ -188,6 +188,7 @@ def _settings(arguments: argparse.Namespace) -> protocol.StylizeSettings:
         seed=arguments.seed,
         stroke=arguments.stroke,
         diversity=arguments.diversity,
+        follow=arguments.follow,
         tile=arguments.tile,
         tileable=arguments.tileable,
         overlays=tuple(dict.fromkeys(arguments.overlay)),
@@ -497,6 +498,13 @@ def _add_stylize(commands: Any) -> None:
     parser.add_argument("--seed", type=_whole(0, 2**31 - 1), default=0, metavar="N", help="other seed, other strokes")
     parser.add_argument(
         "--diversity", type=_number(0, 1.5), default=1.0, metavar="F", help="0 calm .. 1 strokes as trained .. 1.5"
+    )
+    parser.add_argument(
+        "--follow",
+        type=_number(0, 1),
+        default=1.0,
+        metavar="F",
+        help="strokes: 0 as the painter's .. 1 along the forms",
     )
     parser.add_argument(
         "--stroke", type=_number(0.25, 4), default=1.0, metavar="F", help="stroke size 0.25 .. 4 (default 1)"

@@ -77,13 +77,15 @@ class Mix:
         mixing = _WEIGHTS_BYTES * (len(self.parts) > 1 or self.parts[0].matte is not None)
         return max(s.bytes_per_pixel for s in self.sessions) + mixing + _PALETTE_BYTES * (self.palette is not None)
 
-    def painted(self, source: Canvas, paint: Paint) -> Canvas:
+    def painted(self, source: Canvas, paint: Paint, followed: Canvas | None = None) -> Canvas:
         """The stylized picture as a canvas of the same size: display-referred, any window on demand.
 
-        `source` wraps when `paint.wrap` is set. It may be a reduced picture: mattes are reduced with it.
+        `source` wraps when `paint.wrap` is set. It may be a reduced picture: mattes are reduced with it. followed: see
+        runtime.painted.
         """
-        colours = _Remembered(painted(self.palette, source, paint, self.passes)) if self.palette else None
-        canvases = [painted(part.session, source, paint, self.passes) for part in self.parts]
+        told = (source, paint, self.passes, followed)
+        colours = _Remembered(painted(self.palette, *told)) if self.palette else None
+        canvases = [painted(part.session, *told) for part in self.parts]
         if colours:
             canvases = [Recoloured(canvas, colours, paint.stroke) for canvas in canvases]
         if len(self.parts) == 1 and self.parts[0].matte is None:
@@ -91,7 +93,8 @@ class Mix:
         return Mixed(source, self.parts, canvases)
 
     def reach(self, height: int, width: int, paint: Paint) -> int | None:
-        """How far to each side, in pixels of a picture of this size, a pixel changes the result; None: everywhere."""
+        """How far to each side, in pixels of a picture of this size, a pixel changes the result where strokes go on to
+        follow the forms they followed; None: everywhere."""
         reaches = [_reach(session, height, width, paint) for session in self.sessions]
         if None in reaches:
             return None

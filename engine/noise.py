@@ -2,12 +2,14 @@
 
 Any window can be made alone, in any order, and it wraps where the picture wraps. Plain noise is counter-based: every
 value is a hash of (row, column, channel, seed). A stroke field is a table that a style brings: noise in which the
-strokes of its painting run; the seed says where on the table a picture begins. Anchored noise is a function of the
+strokes of its painting run; the seed says where on the table a picture begins. Turned strokes are such tables, one to
+a direction, and follow the forms of the picture (forms.py). Anchored noise is a function of the
 place on a surface instead, so what is painted by it moves with the surface.
 """
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from itertools import product
 from statistics import NormalDist
@@ -19,6 +21,9 @@ from .picture import Floats
 
 FADE = 16
 """Cells over which strokes change where a tileable picture begins again: two strokes long."""
+CLEAR = (5.5e-4, 1.7e-3)
+"""Luminance from cell to cell below which there is no form to follow, and above which there is nothing else: a sky
+that darkens by a fifth over a picture has one"""
 BASELINE = 4
 """Pixels over which the step of a surface from pixel to pixel is measured: files may store places as half floats, whose
 rounding can be a quarter of a step."""
@@ -64,6 +69,52 @@ def strokes(
         for column, share_across in _places(columns, period and period[1], across, field.shape[2]):
             result += field[:, row[:, None], column] * (share_down[:, None] * share_across)
     return result
+
+
+def along(
+    turned: Floats,
+    flow: Floats,
+    seed: int,
+    top: int,
+    left: int,
+    height: int,
+    width: int,
+    period: tuple[int, int] | None,
+) -> Floats:
+    """The same window of strokes that run along the forms. turned: (turns, channels, rows, columns), a stroke field for
+    each direction, beginning at 0 degrees and evenly over the half circle; flow: (2, height, width), see forms.flow.
+
+    Only additions, products and roots, so that every machine and every window gives the same bits.
+    """
+    length = np.sqrt(flow[0] * flow[0] + flow[1] * flow[1])
+    x, y = flow / np.maximum(length, np.float32(1e-20))
+    shares = [_share(x, y, index, len(turned)) for index in range(len(turned))]
+    total = np.sqrt(np.maximum(sum(share * share for share in shares), np.float32(1e-20)))
+    result = np.zeros((turned.shape[1], height, width), np.float32)
+    for field, share in zip(turned, shares, strict=True):
+        if share.any():
+            result += strokes(field, seed, top, left, height, width, period) * (share / total)
+    return result
+
+
+def _share(x: Floats, y: Floats, index: int, turns: int) -> Floats:
+    """How much of the strokes of one direction is to be seen where forms run along (x, y), a doubled angle: next to it
+    all, half way to its neighbour as much as of that one. The squares add up to about 1."""
+    angle = 2 * math.pi * index / turns
+    near = x * np.float32(math.cos(angle)) + y * np.float32(math.sin(angle))
+    half_way = math.cos(math.pi / turns)
+    slope = np.float32(1 / (2 * (1 - half_way)))
+    share: Floats = np.sqrt(np.clip((near - np.float32(half_way)) * slope + np.float32(0.5), 0, 1))
+    return share
+
+
+def following(base: Floats, along_forms: Floats, flow: Floats, follow: float) -> Floats:
+    """Strokes as the painter laid them, and where forms are (see CLEAR) those along them. follow: 0 nowhere .. 1."""
+    strength = np.sqrt(np.sqrt(flow[0] * flow[0] + flow[1] * flow[1]))
+    low, high = CLEAR
+    share = np.clip((strength - np.float32(low)) * np.float32(1 / (high - low)), 0, 1) * np.float32(follow)
+    mixed: Floats = base * np.sqrt(1 - share) + along_forms * np.sqrt(share)
+    return mixed
 
 
 def _places(

@@ -88,6 +88,9 @@ class StylizeSettings:
     """Chooses the noise: another seed, other strokes."""
     diversity: float = 1.0
     """How much the strokes vary, from place to place and from seed to seed: 0 not at all, 1 as trained (0 .. 1.5)."""
+    follow: float = 1.0
+    """How far strokes follow the forms of the picture: 0 as the painter laid them .. 1. For styles that have their
+    strokes by directions."""
     stroke: float = 1.0
     """Stroke size: 2 paints with strokes twice as large, 0.5 half as large (0.25 .. 4)."""
     tile: int = 0

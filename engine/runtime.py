@@ -23,7 +23,7 @@ from functools import cache
 import numpy as np
 import onnxruntime as ort
 
-from . import guides, machine, noise, onnx_graph, onnx_growth
+from . import forms, guides, machine, noise, onnx_graph, onnx_growth
 from .canvas import ArrayCanvas, Canvas, beyond_border
 from .errors import EngineError
 from .picture import Array, Floats
@@ -81,7 +81,7 @@ class Session:
         self.bytes_per_pixel = (
             60 + 4 * TENSORS_ALIVE * onnx_growth.measure(onnx_graph.inspect(data), scales(pack.model)).elements
         )
-        self.strokes = _strokes(pack)
+        self.strokes, self.turned = _strokes(pack), _turned(pack)
         self._tensors = {key: item.tensor or key for key, item in self.spec.inputs.items()}
 
     def run(self, image: Floats, noise_map: Floats | None = None, told: Mapping[str, Floats] | None = None) -> Floats:
@@ -124,10 +124,23 @@ def _strokes(pack: StylePack) -> Floats | None:
     item = pack.model.inputs.get("noise")
     if item is None or item.strokes is None:
         return None
-    stored = np.frombuffer(pack.read(item.strokes.file), np.uint8)
+    return _table(pack, item, item.strokes.file).reshape(item.channels, item.strokes.rows, item.strokes.columns)
+
+
+def _turned(pack: StylePack) -> Floats | None:
+    """Its strokes by their directions (turns, channels, rows, columns), where it has such."""
+    item = pack.model.inputs.get("noise")
+    if item is None or item.turned is None:
+        return None
+    turned = item.turned
+    return _table(pack, item, turned.file).reshape(turned.turns, item.channels, turned.rows, turned.columns)
+
+
+def _table(pack: StylePack, item: ModelInput, file: str) -> Floats:
+    stored = np.frombuffer(pack.read(file), np.uint8)
     low, high = item.range
-    values = (low + stored.astype(np.float32) * np.float32((high - low) / 255)).astype(np.float32)
-    return values.reshape(item.channels, item.strokes.rows, item.strokes.columns)
+    values: Floats = (low + stored.astype(np.float32) * np.float32((high - low) / 255)).astype(np.float32)
+    return values
 
 
 def _check_inputs(pack: StylePack) -> None:
@@ -320,28 +333,40 @@ class Paint:
     """The picture is tileable"""
     diversity: float = 1.0
     """Strength of the noise: 0 paints without, 1 as the style was trained"""
+    follow: float = 1.0
+    """How far strokes follow the forms of the picture: 0 as the painter laid them .. 1"""
 
 
-def painted(session: Session, source: Canvas, paint: Paint, passes: Mapping[str, Array] | None = None) -> Canvas:
+def painted(
+    session: Session,
+    source: Canvas,
+    paint: Paint,
+    passes: Mapping[str, Array] | None = None,
+    followed: Canvas | None = None,
+) -> Canvas:
     """The stylized picture as a canvas of the same size: display-referred, not clamped, any window on demand.
 
     `source` wraps when `paint.wrap` is set. passes: of the render that `source` shows, (H, W, C) by their names, for
-    styles with guides; `source` may be reduced.
+    styles with guides; `source` may be reduced. followed: the picture, of the same size, whose forms strokes
+    follow, where it is not the source itself.
     """
     guides.need(session.guides, passes, f"The style {session.pack.name!r}", "this picture")
     height, width = inner_size(session.spec, source.height, source.width, paint)
-    small = source if (height, width) == (source.height, source.width) else Resampled(source, height, width)
+    small = _sized(source, height, width)
     told = {name: _told(name, passes or {}, paint, height, width) for name in session.guides}
     kind = Local if session.spec.local else Blended
-    result: Canvas = kind(session, small, paint, told)
+    result: Canvas = kind(session, small, paint, told, small if followed is None else _sized(followed, height, width))
     return result if small is source else Resampled(result, source.height, source.width)
 
 
 def _told(name: str, passes: Mapping[str, Array], paint: Paint, height: int, width: int) -> Canvas:
     """A guide in the size the model sees."""
     planes = guides.planes(name, passes, paint.seed, paint.stroke)
-    whole = ArrayCanvas(planes, paint.wrap)
-    return whole if planes.shape[1:] == (height, width) else Resampled(whole, height, width)
+    return _sized(ArrayCanvas(planes, paint.wrap), height, width)
+
+
+def _sized(canvas: Canvas, height: int, width: int) -> Canvas:
+    return canvas if (height, width) == (canvas.height, canvas.width) else Resampled(canvas, height, width)
 
 
 def _at(told: Mapping[str, Canvas], window: tuple[int, int, int, int]) -> dict[str, Floats]:
@@ -361,9 +386,11 @@ def inner_size(spec: ModelSpec, height: int, width: int, paint: Paint) -> tuple[
 class Local:
     """A local style on a canvas: exact in any window."""
 
-    def __init__(self, session: Session, source: Canvas, paint: Paint, told: Mapping[str, Canvas]) -> None:
-        """told: by its guides, as large as the source"""
-        self.session, self.source, self.paint, self.told = session, source, paint, told
+    def __init__(
+        self, session: Session, source: Canvas, paint: Paint, told: Mapping[str, Canvas], followed: Canvas
+    ) -> None:
+        """told: by its guides; followed: whose forms strokes follow. Both as large as the source."""
+        self.session, self.source, self.paint, self.told, self.followed = session, source, paint, told, followed
         self.height, self.width = source.height, source.width
         stride, radius = session.spec.stride, session.spec.receptive_radius or 0
         self.halo = -(-radius // stride) * stride
@@ -428,22 +455,26 @@ class Local:
 
     def noise(self, top: int, left: int, height: int, width: int) -> Floats | None:
         """The noise map (1, C, h/scale, w/scale) of a window of the model."""
-        return noise_for(self.session, self.paint, (top, left, height, width), (self.height, self.width))
+        return noise_for(self.session, self.paint, (top, left, height, width), self.followed)
 
 
-def noise_for(
-    session: Session, paint: Paint, window: tuple[int, int, int, int], size: tuple[int, int]
-) -> Floats | None:
-    """The noise map (1, C, h/scale, w/scale) for a window (top, left, height, width), or None without noise input."""
+def noise_for(session: Session, paint: Paint, window: tuple[int, int, int, int], picture: Canvas) -> Floats | None:
+    """The noise map (1, C, h/scale, w/scale) for a window (top, left, height, width) of a picture, or None without
+    noise input."""
     item = session.spec.inputs.get("noise")
     if item is None:
         return None
-    top, left, height, width = (value // item.scale for value in window)
+    size = (picture.height, picture.width)
     period = (max(1, size[0] // item.scale), max(1, size[1] // item.scale)) if paint.wrap else None
-    if session.strokes is not None:
-        values = noise.strokes(session.strokes, paint.seed, top, left, height, width, period)
+    top, left, height, width = (value // item.scale for value in window)
+    place = (paint.seed, top, left, height, width, period)
+    if session.strokes is None:
+        values = noise.normal(place[0], item.channels, *place[1:])
     else:
-        values = noise.normal(paint.seed, item.channels, top, left, height, width, period)
+        values = noise.strokes(session.strokes, *place)
+        if session.turned is not None and paint.follow:
+            flow = forms.flow(picture, (top, left, height, width), paint.wrap)
+            values = noise.following(values, noise.along(session.turned, flow, *place), flow, paint.follow)
     return values[None] * np.float32(paint.diversity)
 
 
@@ -454,8 +485,10 @@ class Blended:
     so at least the result does not depend on how it is read.
     """
 
-    def __init__(self, session: Session, source: Canvas, paint: Paint, told: Mapping[str, Canvas]) -> None:
-        self.session, self.source, self.paint, self.told = session, source, paint, told
+    def __init__(
+        self, session: Session, source: Canvas, paint: Paint, told: Mapping[str, Canvas], followed: Canvas
+    ) -> None:
+        self.session, self.source, self.paint, self.told, self.followed = session, source, paint, told, followed
         self.height, self.width = source.height, source.width
         self.tile = session.spec.fixed_size or (self._edge(self.height), self._edge(self.width))
         self.rows = tile_starts(self.height, self.tile[0], paint.wrap)
@@ -506,7 +539,7 @@ class Blended:
     def _tile(self, top: int, left: int) -> Floats:
         if (top, left) not in self._tiles:
             window = (top, left, *self.tile)
-            noise_map = noise_for(self.session, self.paint, window, (self.height, self.width))
+            noise_map = noise_for(self.session, self.paint, window, self.followed)
             told = _at(self.told, window)
             try:
                 self._tiles[top, left] = self.session.run(self.source.read(*window)[None], noise_map, told)[0]

@@ -37,6 +37,9 @@ _MAX_STRIDE = 64
 _MAX_RADIUS = 1024
 _MAX_EDGE = 8192
 _MAX_FIELD = 1024
+_MAX_TURNS = 32
+_CELL = 4
+"""forms.CELL"""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,18 @@ class StrokeField:
     """
 
     file: str
+    rows: int
+    columns: int
+
+
+@dataclass(frozen=True)
+class TurnedStrokes:
+    """Strokes that can follow forms: a stroke field for each direction, (turns, channels, rows, columns) of bytes as
+    those of a StrokeField. The first runs along the x axis; from one to the next they turn towards the y axis, over
+    half a circle in all."""
+
+    file: str
+    turns: int
     rows: int
     columns: int
 
@@ -68,6 +83,12 @@ class ModelInput:
     """The name in the ONNX file where it is not the key in style.json"""
     strokes: StrokeField | None = None
     """Where noise is not plain normal noise"""
+    turned: TurnedStrokes | None = None
+    """The same strokes by their directions; a style without has strokes that do not follow forms"""
+
+    @property
+    def tables(self) -> tuple[StrokeField | TurnedStrokes, ...]:
+        return tuple(table for table in (self.strokes, self.turned) if table)
 
 
 @dataclass(frozen=True)
@@ -123,7 +144,7 @@ class StylePack:
     @property
     def hash(self) -> str:
         """What the look depends on, for recipes: the network and how it is fed. Renaming a style does not change it."""
-        fed = [self.files[item.strokes.file] for item in self.model.inputs.values() if item.strokes]
+        fed = [self.files[table.file] for item in self.model.inputs.values() for table in item.tables]
         fed += [self.files[self.model.half]] if self.model.half else []
         essence = json.dumps([model_json(self.model), self.files[self.model.file], *fed], sort_keys=True)
         return hashlib.sha256(essence.encode()).hexdigest()
@@ -377,7 +398,8 @@ def _input_json(key: str, item: ModelInput) -> Json:
         "scale": item.scale,
         "tensor": item.tensor or key,
     }
-    return data | ({"strokes": asdict(item.strokes)} if item.strokes else {})
+    tables = {"strokes": item.strokes, "turned": item.turned}
+    return data | {name: asdict(table) for name, table in tables.items() if table}
 
 
 def manifest_bytes(pack: StylePack) -> bytes:
@@ -424,8 +446,12 @@ def parse(data: Json, source: Path, root: str = "") -> StylePack:
     if pack.model.half and (pack.model.half not in pack.files or pack.model.half == pack.model.file):
         raise reader.wrong("model.half", "it needs a file of its own, listed under files")
     for key, item in pack.model.inputs.items():
-        if item.strokes and (key != "noise" or item.strokes.file not in pack.files):
-            raise reader.wrong(f"model.inputs.{key}.strokes", "only noise has strokes, in a file listed under files")
+        if any(key != "noise" or table.file not in pack.files for table in item.tables):
+            raise reader.wrong(f"model.inputs.{key}", "only noise has strokes, in files listed under files")
+        if item.turned and not item.strokes:
+            raise reader.wrong(f"model.inputs.{key}.turned", "there are no strokes that could be turned")
+        if item.turned and item.scale != _CELL:
+            raise reader.wrong(f"model.inputs.{key}.turned", f"forms are told in cells of {_CELL} pixels")
     return pack
 
 
@@ -464,6 +490,7 @@ def _parse_input(reader: _Fields) -> ModelInput:
         scale=reader.whole("scale", 1, _MAX_STRIDE, 1),
         tensor=reader.text("tensor", 0, 200, ""),
         strokes=_parse_strokes(reader.sub("strokes")) if "strokes" in reader.data else None,
+        turned=_parse_turned(reader.sub("turned")) if "turned" in reader.data else None,
     )
     reader.nothing_else()
     return item
@@ -475,6 +502,17 @@ def _parse_strokes(reader: _Fields) -> StrokeField:
     )
     reader.nothing_else()
     return field
+
+
+def _parse_turned(reader: _Fields) -> TurnedStrokes:
+    turned = TurnedStrokes(
+        reader.text("file", 1, 64),
+        reader.whole("turns", 2, _MAX_TURNS),
+        reader.whole("rows", 1, _MAX_FIELD),
+        reader.whole("columns", 1, _MAX_FIELD),
+    )
+    reader.nothing_else()
+    return turned
 
 
 def _parse_files(reader: _Fields) -> dict[str, str]:
@@ -602,10 +640,12 @@ def _verify_files(pack: StylePack, names: list[str]) -> None:
 
 
 def _verify_strokes(pack: StylePack, name: str, data: bytes) -> None:
-    """The file of a stroke field holds as many bytes as style.json says."""
+    """The file of stroke fields holds as many bytes as style.json says."""
     for item in pack.model.inputs.values():
-        field = item.strokes
-        if field and field.file == name and len(data) != item.channels * field.rows * field.columns:
+        for table in item.tables:
+            count = table.turns if isinstance(table, TurnedStrokes) else 1
+            if table.file != name or len(data) == count * item.channels * table.rows * table.columns:
+                continue
             raise EngineError(
                 f"The stroke field {name!r} of {pack.name!r} has another size than style.json says.", _FIX
             )

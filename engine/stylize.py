@@ -74,6 +74,8 @@ def _check(request: StylizeRequest) -> None:
     check_styles(settings.styles)
     if not 0 <= settings.diversity <= 1.5:
         raise EngineError(f"The diversity is {settings.diversity:g}.", "Choose a diversity from 0 to 1.5.")
+    if not 0 <= settings.follow <= 1:
+        raise EngineError(f"Strokes cannot follow forms by {settings.follow:g}.", "Choose a number from 0 to 1.")
     if not 0 <= settings.strength <= 1:
         raise EngineError(f"The strength is {settings.strength:g}.", "Choose a strength from 0 to 1.")
     if not 0.25 <= settings.stroke <= 4:
@@ -110,7 +112,8 @@ class _Work:
 
     @property
     def paint(self) -> Paint:
-        return Paint(self.settings.seed, self.settings.stroke, self.settings.tileable, self.settings.diversity)
+        chosen = self.settings
+        return Paint(chosen.seed, chosen.stroke, chosen.tileable, chosen.diversity, chosen.follow)
 
     def run(self) -> Iterator[Event]:
         """Open, paint, explain, deliver."""
@@ -262,6 +265,7 @@ class _Work:
                 "seed": self.settings.seed,
                 "stroke": self.settings.stroke,
                 "diversity": self.settings.diversity,
+                "follow": self.settings.follow,
                 "tileable": self.settings.tileable,
                 "overlays": list(self.settings.overlays),
             },

@@ -5,7 +5,8 @@ the result's luminance per removed pixel: the sum over any set of tiles, divided
 predicted change of the region's mean luminance. Negative: without this part the result gets darker.
 
 A local style sees no further than its receptive field, so tiles that lie far enough apart are removed in one run and
-told apart by where the result changes. That is exact, and a dozen runs do for hundreds of tiles.
+told apart by where the result changes. That is exact, and a dozen runs do for hundreds of tiles. Strokes go on to
+follow the forms of the whole picture: what is measured is what the pixels give, not which way they turn the hand.
 """
 
 from __future__ import annotations
@@ -52,9 +53,11 @@ class Look:
     paint: Paint
     strength: float = 1.0
 
-    def result(self, planes: Floats) -> Floats:
-        """The stylized picture of planes (3, H, W) 0..1, also (3, H, W) 0..1."""
-        canvas = self.mix.painted(ArrayCanvas(planes, self.paint.wrap), self.paint)
+    def result(self, planes: Floats, followed: Floats | None = None) -> Floats:
+        """The stylized picture of planes (3, H, W) 0..1, also (3, H, W) 0..1. followed: the picture whose forms its
+        strokes follow, where it is another one."""
+        forms = None if followed is None else ArrayCanvas(followed, self.paint.wrap)
+        canvas = self.mix.painted(ArrayCanvas(planes, self.paint.wrap), self.paint, forms)
         style = np.empty_like(planes)
         for top, left, height, width in tiles(canvas.height, canvas.width, 0, self.mix.bytes_per_pixel):
             style[:, top : top + height, left : left + width] = canvas.read(top, left, height, width)
@@ -194,7 +197,7 @@ def _effects(
     reach = look.reach(grid.height, grid.width)
     groups = grid.groups(reach, look.paint.wrap)
     for number, group in enumerate(groups):
-        change = _light(look.result(without(before, fill, grid, group)), region) - light
+        change = _light(look.result(without(before, fill, grid, group), before), region) - light
         for tile in np.flatnonzero(group):
             effects[tile] = _around(change, grid, int(tile), reach, look.paint.wrap)
         yield (number + 1) / len(groups)
@@ -252,7 +255,7 @@ def _certify(
     light = _light(after, small_region).sum(dtype=np.float64)
 
     def happened(gone: np.ndarray) -> float:
-        changed = look.result(without(small, fill, grid, gone))
+        changed = look.result(without(small, fill, grid, gone), small)
         return float(_light(changed, small_region).sum(dtype=np.float64) - light)
 
     for step in certificate.interventions(effects, happened, controls(small, fill, grid, seed), seed):

@@ -27,8 +27,7 @@ from ..style_pack import GENERATOR, HALF, PREVIEW, ModelInput, ModelSpec, StyleP
 from .config import to_json
 from .data import Pair, to_bytes, to_float
 from .networks import STRIDE, Encoder, Generator, GeneratorConfig, macs_per_pixel, parameters, receptive_radius
-from .strokes import FILE as STROKES
-from .strokes import packed, stroke_field
+from .strokes import Strokes, strokes_of
 from .teacher import Exemplar
 from .trainer import Trainer
 
@@ -56,8 +55,8 @@ def export(
     """Write the style pack `out`; `sample` is the content its preview shows: (3, H, W) 0..1, its guides below;
     `held_out` says in the recipe what was kept from training.
 
-    Where an encoder has learned to read strokes, the style gets a stroke field, of those of the style pictures. Without
-    it paints with plain noise.
+    Where an encoder has learned to read strokes, the style gets those of the style pictures. Without it paints with
+    plain noise.
 
     Raises EngineError when onnxruntime and torch disagree.
     """
@@ -67,15 +66,16 @@ def export(
     assert isinstance(generator, Generator)
     data = onnx_bytes(generator)
     worst = parity(generator, data)
-    noise, field = ModelInput(generator.config.noise, scale=STRIDE), None
+    noise, strokes = ModelInput(generator.config.noise, scale=STRIDE), None
     files = {GENERATOR: data, TRAINING: kept_for_explanations({**averages, "critic": trainer.critic}, pairs)}
     if style and isinstance(encoder, Encoder):
-        field = stroke_field(encoder, style)
-        noise, files[STROKES] = packed(field)
-    half, error = half_precision(generator, [sample, *(to_float(pair.content) for pair in pairs)], field)
+        strokes = strokes_of(encoder, style)
+        noise, tables = strokes.packed()
+        files |= tables
+    half, error = half_precision(generator, [sample, *(to_float(pair.content) for pair in pairs)], strokes)
     if half:
         files[HALF] = half
-    files[PREVIEW] = png(stylized(generator, sample, field))
+    files[PREVIEW] = png(stylized(generator, sample, strokes))
     recipe = {
         "training": to_json(config),
         "held_out": held_out or {},
@@ -182,13 +182,13 @@ class HalfPrecision(nn.Module):
         return result.float()
 
 
-def half_precision(generator: Generator, contents: Sequence[Tensor], field: Tensor | None) -> tuple[bytes, Json]:
+def half_precision(generator: Generator, contents: Sequence[Tensor], strokes: Strokes | None) -> tuple[bytes, Json]:
     """The generator as an ONNX model in half precision, and its error for the recipe.
 
     Empty where the error on `contents` (as `fed` takes them) is larger than allowed; the recipe then says so.
     """
     data = onnx_bytes(HalfPrecision(generator))
-    largest, mean = half_error(generator, data, contents[:HALF_PICTURES], field)
+    largest, mean = half_error(generator, data, contents[:HALF_PICTURES], strokes)
     error: Json = {"largest": largest, "mean": mean}
     if largest <= HALF_LARGEST and mean <= HALF_MEAN:
         return data, error
@@ -196,7 +196,7 @@ def half_precision(generator: Generator, contents: Sequence[Tensor], field: Tens
 
 
 def half_error(
-    generator: Generator, data: bytes, contents: Sequence[Tensor], field: Tensor | None
+    generator: Generator, data: bytes, contents: Sequence[Tensor], strokes: Strokes | None
 ) -> tuple[float, float]:
     """Largest and mean difference that half precision makes in `contents`, in display-referred values.
 
@@ -208,7 +208,7 @@ def half_error(
     errors = []
     for content in contents:
         content = content[:, :HALF_SIDE, :HALF_SIDE].cpu()
-        inputs = fed(generator, content, field)
+        inputs = fed(generator, content, strokes)
         with torch.no_grad():
             full = generator(*inputs).clamp(0, 1)
             with _HalfResults():
@@ -241,28 +241,29 @@ def kept_for_explanations(networks: Mapping[str, nn.Module], pairs: Sequence[Pai
     return save({name: value.contiguous() for name, value in kept.items()})
 
 
-def stylized(generator: Generator, content: Tensor, field: Tensor | None = None) -> Tensor:
+def stylized(generator: Generator, content: Tensor, strokes: Strokes | None = None) -> Tensor:
     """A content (3, H, W) 0..1, with its guides below -> (3, H, W) 0..1: borders are reflected up to the stride.
 
-    field: the stroke field (channels, rows, columns); None: plain noise.
+    strokes: None paints with plain noise.
     """
     _, height, width = content.shape
     with torch.no_grad():
-        result: Tensor = generator(*fed(generator, content, field))
+        result: Tensor = generator(*fed(generator, content, strokes))
     return result[0, :, :height, :width].clamp(0, 1)
 
 
-def fed(generator: Generator, content: Tensor, field: Tensor | None) -> tuple[Tensor, ...]:
+def fed(generator: Generator, content: Tensor, strokes: Strokes | None) -> tuple[Tensor, ...]:
     """What the generator takes for a content (3 and the channels of its guides, H, W): picture (1, 3, H', W'), noise
     and guides, on the processor."""
     _, height, width = content.shape
     padded = nn.functional.pad(content[None], (0, -width % STRIDE, 0, -height % STRIDE), mode="reflect")
-    rows, columns = (torch.arange(size // STRIDE) for size in padded.shape[2:])
-    if field is None:
-        field = torch.randn(generator.config.noise, len(rows), len(columns), generator=torch.Generator().manual_seed(0))
-    noise = field[:, (rows % field.shape[1])[:, None], columns % field.shape[2]][None]
+    if strokes is None:
+        size = (generator.config.noise, *(edge // STRIDE for edge in padded.shape[2:]))
+        noise = torch.randn(size, generator=torch.Generator().manual_seed(0))
+    else:
+        noise = strokes.over(padded[0, :3].cpu())
     image, *guides = padded.cpu().split([3, *(GUIDES[name].channels for name in generator.config.guides)], 1)
-    return image, noise, *guides
+    return image, noise[None], *guides
 
 
 def png(picture: Tensor) -> bytes:

@@ -1,27 +1,29 @@
-"""The stroke field: noise that looks like what the encoder reads off painted pictures.
+"""Strokes that a style brings: noise that looks like what the encoder reads off painted pictures.
 
-Strokes are long and run along with their neighbours; noise drawn cell by cell is neither. So the field is quilted from
-the strokes of the style pictures themselves, and the generator paints wherever it is laid.
+Strokes are long and run along with their neighbours; noise drawn cell by cell is neither. So fields are quilted from
+the strokes of the style pictures themselves: one as the painter laid them, and one to each direction, so that they can
+follow the forms of any picture. The generator paints wherever they are laid.
 """
 
 from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 
-import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 (the name the field uses)
-from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
-from ..style_pack import ModelInput, StrokeField
-from .networks import SLOW, STRIDE, Encoder
-from .teacher import Exemplar, blur
+from .. import forms, noise
+from ..canvas import ArrayCanvas
+from ..style_pack import ModelInput, StrokeField, TurnedStrokes
+from .networks import SLOW, STRIDE
+from .teacher import Exemplar, blur, luminance
 
-FILE = "strokes.bytes"
+FILE, TURNED_FILE = "strokes.bytes", "turned.bytes"
 EDGE = 256
 """Cells to each side, about: 1024 pixels until strokes repeat, 256 KB in the pack."""
 LOUD = 0.92
@@ -29,6 +31,8 @@ LOUD = 0.92
 strokes stay."""
 PIECE = 64
 """Cells to each side of a piece: long enough for strokes that sweep, small enough to find calm places."""
+MARGIN = SLOW // 2
+"""Cells along a border that no piece has: the encoder sees nothing beyond it"""
 CALM = 1 / 6
 """Share of a painting that strokes are taken from: with a third a portrait's eye looked out of walls."""
 OUTLINES = 6.0
@@ -36,18 +40,65 @@ OUTLINES = 6.0
 FORMS = 2.0
 """Deviation in pixels of the blur that takes the strokes from a painting and leaves its forms. With 6 a spire counted
 as a stroke, and stood in every picture."""
+GRAIN = 1.0
+"""Deviation in pixels of the blur before the direction of strokes is measured: canvas and compression have others"""
+TURNS = 8
+"""Directions of turned strokes: with fewer, strokes on a round form break at the corners of a polygon."""
+TURNED_EDGE, TURNED_PIECE = 96, 32
+"""The same of one direction. Smaller pieces: over larger ones hardly any strokes run one way."""
+TURNED_CALM = 0.4
+"""Share of the turned paintings that pieces of one direction are chosen from"""
+BEST = 12
+"""Pieces of one direction at most: those in which most strokes run that way"""
 
 
-def stroke_field(encoder: Encoder, style: Sequence[Exemplar], seed: int = 0) -> Tensor:
-    """(channels, E, E): pieces of the style pictures' strokes side by side, joined without a seam, across the borders
-    too. On the processor."""
+@dataclass(frozen=True)
+class Strokes:
+    """What a style brings, on the processor."""
+
+    field: Tensor
+    """(channels, E, E): as the painter laid them. It repeats without a seam."""
+    turned: Tensor
+    """(TURNS, channels, e, e): the same for each direction, see style_pack.TurnedStrokes"""
+
+    def over(self, content: Tensor) -> Tensor:
+        """(channels, H/4, W/4): as the runtime lays them over a content (3, H, W), at seed 0."""
+        _, height, width = content.shape
+        window = (0, 0, height // STRIDE, width // STRIDE)
+        flow = forms.flow(ArrayCanvas(content.numpy()), window, wrap=False)
+        plain = noise.strokes(self.field.numpy(), 0, *window, None)
+        along = noise.along(self.turned.numpy(), flow, 0, *window, None)
+        return torch.from_numpy(noise.following(plain, along, flow, 1.0))
+
+    def packed(self) -> tuple[ModelInput, dict[str, bytes]]:
+        """The noise input of a style, and its files."""
+        limit = float(self.field.abs().quantile(LOUD)) or 1.0
+        files = {FILE: _bytes(self.field, limit), TURNED_FILE: _bytes(self.turned, limit)}
+        strokes = StrokeField(FILE, *self.field.shape[1:])
+        turned = TurnedStrokes(TURNED_FILE, len(self.turned), *self.turned.shape[2:])
+        item = ModelInput(self.field.shape[0], scale=STRIDE, range=(-limit, limit), strokes=strokes, turned=turned)
+        return item, files
+
+
+def _bytes(values: Tensor, limit: float) -> bytes:
+    stored: bytes = ((values / limit + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).numpy().tobytes()
+    return stored
+
+
+def strokes_of(encoder: nn.Module, style: Sequence[Exemplar], seed: int = 0) -> Strokes:
+    """The strokes of style pictures, as an encoder reads them that has learned from the teacher's."""
     choose = random.Random(seed)
-    pieces = calm_pieces(encoder, style)
-    piece = pieces[0].shape[1]
+    field = _quilt(calm_pieces(encoder, style), EDGE, choose)
+    return Strokes(field, torch.stack([_quilt(p, TURNED_EDGE, choose) for p in pieces_by_direction(encoder, style)]))
+
+
+def _quilt(pieces: Sequence[Tensor], about: int, choose: random.Random) -> Tensor:
+    """(channels, E, E), E about so many cells: pieces side by side, joined without a seam, across the borders too."""
+    channels, piece, _ = pieces[0].shape
     overlap = piece // 4
-    count = max(1, round(EDGE / (piece - overlap)))
+    count = max(1, round(about / (piece - overlap)))
     edge = count * (piece - overlap)
-    field = torch.zeros(encoder.channels, edge, edge)
+    field = torch.zeros(channels, edge, edge)
     window = _fade(piece, overlap)
     for index in range(count * count):
         top, left = (place * (piece - overlap) for place in divmod(index, count))
@@ -56,25 +107,108 @@ def stroke_field(encoder: Encoder, style: Sequence[Exemplar], seed: int = 0) -> 
     return field
 
 
-def calm_pieces(encoder: Encoder, style: Sequence[Exemplar]) -> list[Tensor]:
+def _fade(length: int, overlap: int) -> Tensor:
+    """Weights whose squares add up to 1 where neighbours overlap: strokes stay as strong as they are."""
+    ramp = torch.sin((torch.arange(overlap) + 0.5) / overlap * math.pi / 2)
+    return torch.cat([ramp, torch.ones(length - 2 * overlap), ramp.flip(0)])
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Strokes from a window of a painting."""
+
+    strokes: Tensor
+    """(channels, P, P)"""
+    outlines: float
+    """How strong the outlines in it are; infinite where something is masked"""
+    direction: tuple[float, float]
+    """Of its strokes, as a doubled angle; the length says how many run that way, 0 .. 1"""
+
+
+def calm_pieces(encoder: nn.Module, style: Sequence[Exemplar]) -> list[Tensor]:
     """Strokes (channels, P, P) from where a painting shows least but strokes, and nothing is masked.
 
     The outline of what it shows, an eye or a roof, would stand in every picture to come.
     """
-    found: list[tuple[float, Tensor]] = []
-    for exemplar in style:
-        strokes, outlines = read_strokes(encoder, exemplar.picture), _outlines(exemplar.picture)
-        masked = _masked(exemplar, outlines)
-        for rows, columns in _windows(*outlines.shape):
-            strength = float(outlines[rows, columns].quantile(0.95))
-            found.append((torch.inf if masked[rows, columns].any() else strength, strokes[:, rows, columns]))
-    calm = sorted(found, key=lambda entry: entry[0])[: max(1, round(CALM * len(found)))]
-    return [strokes for _, strokes in calm]
+    return [piece.strokes for piece in _calm(encoder, style, _size(style, PIECE), CALM)]
+
+
+def pieces_by_direction(encoder: nn.Module, style: Sequence[Exemplar]) -> list[list[Tensor]]:
+    """For each of TURNS directions the calm pieces in which most strokes run that way, off paintings that were turned:
+    a painter whose strokes all fall one way has them in every direction then."""
+    turned = [[_rotated(exemplar, turn * math.pi / TURNS) for exemplar in style] for turn in range(TURNS)]
+    size = min(_size(style_, TURNED_PIECE) for style_ in turned)
+    calm = [piece for style_ in turned for piece in _calm(encoder, style_, size, TURNED_CALM)]
+    count = max(1, min(BEST, len(calm) // TURNS))
+    found = []
+    for turn in range(TURNS):
+        x, y = math.cos(2 * math.pi * turn / TURNS), math.sin(2 * math.pi * turn / TURNS)
+        best = sorted(calm, key=lambda piece: -(piece.direction[0] * x + piece.direction[1] * y))[:count]
+        found.append([piece.strokes for piece in best])
+    return found
+
+
+def _calm(encoder: nn.Module, style: Sequence[Exemplar], size: int, share: float) -> list[_Piece]:
+    """The calmest pieces of the style pictures, this share of them."""
+    pieces = [piece for exemplar in style for piece in _pieces(encoder, exemplar, size)]
+    return sorted(pieces, key=lambda piece: piece.outlines)[: max(1, round(share * len(pieces)))]
+
+
+def _size(style: Sequence[Exemplar], wanted: int) -> int:
+    """Cells to each side of a piece: `wanted`, or what fits into the smallest of the pictures."""
+    shortest = min(min(exemplar.picture.shape[1:]) // STRIDE for exemplar in style)
+    return max(4, min(wanted, shortest - 2 * MARGIN))
+
+
+def _pieces(encoder: nn.Module, exemplar: Exemplar, size: int) -> Iterator[_Piece]:
+    """All pieces of a style picture, `size` cells to each side."""
+    strokes, outlines = read_strokes(encoder, exemplar.picture[None])[0].cpu(), _outlines(exemplar.picture)
+    masked, tensor = _masked(exemplar, outlines), _tensor(exemplar.picture)
+    for top, left in product(*(_starts(length, size) for length in outlines.shape)):
+        rows, columns = slice(top, top + size), slice(left, left + size)
+        strength = math.inf if masked[rows, columns].any() else float(outlines[rows, columns].quantile(0.95))
+        x, y, all_ = (float(part[rows, columns].mean()) for part in tensor)
+        yield _Piece(strokes[:, rows, columns], strength, (x / max(all_, 1e-12), y / max(all_, 1e-12)))
+
+
+def _starts(length: int, size: int) -> range:
+    first = max(0, min(MARGIN, (length - size) // 2))
+    return range(first, max(first, length - size - MARGIN) + 1, max(1, size // 4))
+
+
+def _rotated(exemplar: Exemplar, angle: float) -> Exemplar:
+    """A style picture turned by an angle in radians, without the corners: as much of its shape as fits inside."""
+    if angle == 0:
+        return exemplar
+    _, height, width = exemplar.picture.shape
+    cos, sin = abs(math.cos(angle)), abs(math.sin(angle))
+    part = min(width / (width * cos + height * sin), height / (width * sin + height * cos))
+    tall, wide = int(part * height), int(part * width)
+    down, across = torch.arange(tall) + 0.5 - tall / 2, torch.arange(wide) + 0.5 - wide / 2
+    x = math.cos(angle) * across[None, :] - math.sin(angle) * down[:, None]
+    y = math.sin(angle) * across[None, :] + math.cos(angle) * down[:, None]
+    grid = torch.stack([2 * x / width, 2 * y / height], -1)[None]
+
+    def turned(planes: Tensor, mode: str) -> Tensor:
+        return F.grid_sample(planes[None].cpu().float(), grid, mode, "border", align_corners=False)[0]
+
+    mask = None if exemplar.mask is None else turned(exemplar.mask[None], "nearest")[0].to(torch.uint8)
+    return replace(exemplar, picture=turned(exemplar.picture, "bicubic").clamp(0, 1), mask=mask)
+
+
+def _tensor(picture: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(h/4, w/4) each: along which way a painting (3, h, w) is painted, as the doubled angle times how strongly, and
+    how strongly it is painted at all (the structure tensor of its luminance, as in forms.py)."""
+    light = blur(luminance(_whole_cells(picture).cpu()), GRAIN)[0]
+    down, across = torch.gradient(light)
+    parts = (down**2 - across**2, -2 * down * across, down**2 + across**2)
+    x, y, all_ = (F.avg_pool2d(part[None], STRIDE)[0] for part in parts)
+    return x, y, all_
 
 
 def _outlines(picture: Tensor) -> Tensor:
     """(h/4, w/4): how steeply a painting (3, h, w) changes there apart from its strokes."""
-    forms = F.avg_pool2d(blur(_whole_cells(picture), OUTLINES)[None], STRIDE)
+    forms = F.avg_pool2d(blur(_whole_cells(picture).cpu(), OUTLINES)[None], STRIDE)
     down, right = (
         F.pad(forms.diff(dim=axis), pad).square().sum(1)[0] for axis, pad in ((2, (0, 0, 0, 1)), (3, (0, 1)))
     )
@@ -82,20 +216,8 @@ def _outlines(picture: Tensor) -> Tensor:
 
 
 def _whole_cells(picture: Tensor) -> Tensor:
-    return picture[:, : picture.shape[1] // STRIDE * STRIDE, : picture.shape[2] // STRIDE * STRIDE].cpu()
-
-
-def _windows(height: int, width: int) -> list[tuple[slice, slice]]:
-    """Where pieces are taken from so many cells: near a border the encoder sees nothing beyond."""
-    margin = SLOW // 2
-    piece = max(4, min(PIECE, height - 2 * margin, width - 2 * margin))
-    rows, columns = (_starts(length, piece, margin) for length in (height, width))
-    return [(slice(top, top + piece), slice(left, left + piece)) for top, left in product(rows, columns)]
-
-
-def _starts(length: int, piece: int, margin: int) -> range:
-    first = max(0, min(margin, (length - piece) // 2))
-    return range(first, max(first, length - piece - margin) + 1, max(1, piece // 4))
+    height, width = (size // STRIDE * STRIDE for size in picture.shape[-2:])
+    return picture[..., :height, :width]
 
 
 def _masked(exemplar: Exemplar, like: Tensor) -> Tensor:
@@ -106,27 +228,14 @@ def _masked(exemplar: Exemplar, like: Tensor) -> Tensor:
     return cells[: like.shape[0], : like.shape[1]] > 0
 
 
-def read_strokes(encoder: Encoder, painted: Tensor) -> Tensor:
-    """(channels, h/4, w/4): what would make the generator paint the picture (3, h, w), if its forms were the content.
+def read_strokes(encoder: nn.Module, painted: Tensor) -> Tensor:
+    """(N, channels, h/4, w/4): what would make the generator paint the pictures (N, 3, h, w), were their forms the
+    content.
 
     Read off the painting itself strokes run as the painter laid them, over whole skies. Read off the teacher's pictures
     they brought along bricks and cobbles of what had been painted.
     """
     painted = _whole_cells(painted)
     with torch.no_grad():
-        mean: Tensor = encoder(blur(painted, FORMS)[None], painted[None])[0][0]
+        mean: Tensor = encoder(blur(painted.flatten(0, 1), FORMS).view_as(painted), painted)[0]
     return mean
-
-
-def packed(field: Tensor) -> tuple[ModelInput, bytes]:
-    """The field as a noise input of a style, and its bytes."""
-    limit = float(field.abs().quantile(LOUD)) or 1.0
-    stored: NDArray[np.uint8] = ((field / limit + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).numpy()
-    table = StrokeField(FILE, field.shape[1], field.shape[2])
-    return ModelInput(field.shape[0], scale=STRIDE, range=(-limit, limit), strokes=table), stored.tobytes()
-
-
-def _fade(length: int, overlap: int) -> Tensor:
-    """Weights whose squares add up to 1 where neighbours overlap: strokes stay as strong as they are."""
-    ramp = torch.sin((torch.arange(overlap) + 0.5) / overlap * math.pi / 2)
-    return torch.cat([ramp, torch.ones(length - 2 * overlap), ramp.flip(0)])

@@ -88,6 +88,7 @@ def test_help_lists_the_commands_and_loads_nothing_heavy() -> None:
         ("stylize", "a.png", "--style", "S", "--out", "o", "--stroke", "big"),
         ("stylize", "a.png", "--style", "S", "--out", "o", "--seed", "-1"),
         ("stylize", "a.png", "--style", "S", "--out", "o", "--diversity", "2"),
+        ("stylize", "a.png", "--style", "S", "--out", "o", "--follow", "2"),
         ("stylize", "a.png", "--style", "S", "--out", "o", "--device", "tpu"),
         ("train", "--style-picture", "a.jpg", "--content", "c", "--out", "o", "--budget", "soon"),
         ("train", "--style-picture", "a.jpg", "--content", "c", "--out", "o", "--set", "width"),
@@ -191,11 +192,16 @@ def test_a_path_that_is_there_is_taken_as_it_is(brush: Path, tmp_path: Path) -> 
 
 
 def test_styles_are_mixed(pentimento: Pentimento, brush: Path, picture: Path, tmp_path: Path) -> None:
-    choices = ("--palette", "Brush", "--diversity", ".5", "--precision", "full", "--json")
+    choices = ("--palette", "Brush", "--diversity", ".5", "--follow", ".2", "--precision", "full", "--json")
     out = str(tmp_path / "out")
     code, said, _ = pentimento("stylize", picture, "--style", "Brush=.6", "--style", brush, *choices, "--out", out)
     (done,) = (e for e in map(protocol.from_line, said.splitlines()) if isinstance(e, protocol.Stylized))
-    assert code == 0 and done.recipe["settings"]["diversity"] == 0.5 and done.recipe["palette"]["name"] == "Brush"
+    assert (
+        code == 0
+        and done.recipe["settings"]["diversity"] == 0.5
+        and done.recipe["settings"]["follow"] == 0.2
+        and done.recipe["palette"]["name"] == "Brush"
+    )
     assert [(style["name"], style["share"]) for style in done.recipe["styles"]] == [("Brush", 1.6)]
 
 

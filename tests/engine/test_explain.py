@@ -148,6 +148,16 @@ def test_a_part_outside_the_reach_of_a_region_has_no_effect_at_all(sessions: dic
     assert overlay.pixels[:, :50].any()
 
 
+def test_strokes_go_on_to_follow_what_was_removed(tmp_path: Path) -> None:
+    """Which way strokes run is looked up far away: it is held, so that what is told apart by place stays apart."""
+    session = Session(style_pack.load(tiny_styles.following(tmp_path / "following")), "cpu")
+    before, look = picture(96, 160), Look(mixing.alone(session), Paint())
+    np.testing.assert_array_equal(look.result(before, before), look.result(before))
+    assert not np.array_equal(look.result(before, before[:, ::-1]), look.result(before))
+    overlay = explained(look, before)
+    assert overlay.certificate.checks[0].value > 0.99
+
+
 def test_removing_light_makes_it_darker(sessions: dict[str, Session]) -> None:
     before = np.full((3, 96, 96), 0.2, np.float32)
     before[:, 40:52, 40:52] = 1

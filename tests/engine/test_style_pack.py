@@ -13,7 +13,7 @@ import pytest
 import tiny_styles
 from onnx import helper, numpy_helper
 
-from engine import import_onnx, onnx_graph, onnx_growth, style_pack
+from engine import forms, import_onnx, onnx_graph, onnx_growth, style_pack
 from engine.errors import EngineError
 from engine.style_pack import GENERATOR, MANIFEST, ModelInput, ModelSpec
 
@@ -130,6 +130,39 @@ def test_a_wrong_stroke_field_is_refused(folder: Path, strokes: object) -> None:
     model["inputs"]["noise"]["strokes"] = strokes
     edit(pack, model=model)
     refused(pack)
+
+
+@pytest.mark.parametrize(
+    "turned",
+    [
+        {"file": "turned.bytes", "turns": 4, "rows": 6, "columns": 6},
+        {"file": "turned.bytes", "turns": 1, "rows": 24, "columns": 5},
+        {"file": "turned.bytes", "turns": 10**6, "rows": 6, "columns": 5},
+        {"file": "turned.bytes", "turns": 4, "rows": 10**6, "columns": 5},
+        {"file": "strokes.bytes", "turns": 4, "rows": 6, "columns": 5},
+        {"file": "elsewhere.bytes", "turns": 4, "rows": 6, "columns": 5},
+        {"file": "turned.bytes", "turns": 4, "rows": 6, "columns": 5, "more": 1},
+        [4, 6, 5],
+    ],
+)
+def test_wrong_turned_strokes_are_refused(folder: Path, turned: object) -> None:
+    pack = tiny_styles.following(folder / "a")
+    model = json.loads((pack / MANIFEST).read_text())["model"]
+    model["inputs"]["noise"]["turned"] = turned
+    edit(pack, model=model)
+    refused(pack)
+
+
+def test_only_strokes_can_be_turned_and_in_cells_of_forms(folder: Path) -> None:
+    for number, (key, value, word) in enumerate([("strokes", None, "no strokes"), ("scale", 2, "cells of 4")]):
+        pack = tiny_styles.following(folder / str(number))
+        model = json.loads((pack / MANIFEST).read_text())["model"]
+        model["inputs"]["noise"][key] = value
+        if value is None:
+            del model["inputs"]["noise"][key]
+        edit(pack, model=model)
+        refused(pack, word)
+    assert style_pack._CELL == forms.CELL
 
 
 def test_only_noise_has_strokes(folder: Path) -> None:

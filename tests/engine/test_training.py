@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,7 +39,7 @@ from engine.training.networks import (
     receptive_radius,
 )
 from engine.training.pictures import PictureSamples, PicturesTrainer
-from engine.training.strokes import calm_pieces, packed, read_strokes, stroke_field
+from engine.training.strokes import TURNS, Strokes, calm_pieces, pieces_by_direction, read_strokes, strokes_of
 from engine.training.teacher import Exemplar
 
 TINY = GeneratorConfig(width=8, blocks=1, half=4, full=4, noise=2)
@@ -348,12 +349,15 @@ def painted(seed: int, height: int = 200, width: int = 240) -> Tensor:
 def test_a_stroke_field_has_no_seam_and_keeps_the_strength_of_the_strokes() -> None:
     torch.manual_seed(0)
     encoder, pictures = Encoder(TINY), [painted(seed) for seed in range(3)]
-    field = stroke_field(encoder, [Exemplar(picture) for picture in pictures])
-    assert field.shape[0] == 2 and field.shape[1] == field.shape[2] and 200 < field.shape[1] < 312
-    read = torch.stack([read_strokes(encoder, picture)[:, 4:-4, 4:-4] for picture in pictures])
-    assert float(field.std()) == pytest.approx(float(read.std()), rel=0.15)
-    steps = (field - field.roll(1, 2)).abs().mean((0, 1))
-    assert float(steps[0]) < 1.5 * float(steps.mean())  # across the border as anywhere
+    strokes = strokes_of(encoder, [Exemplar(picture) for picture in pictures])
+    read = read_strokes(encoder, torch.stack(pictures))[:, :, 4:-4, 4:-4]
+    assert strokes.turned.shape[:2] == (TURNS, 2) and 80 < strokes.turned.shape[3] < 112
+    assert strokes.field.shape[0] == 2 and 200 < strokes.field.shape[2] < 312
+    for field in (strokes.field, *strokes.turned):
+        assert field.shape[1] == field.shape[2]
+        assert float(field.std()) == pytest.approx(float(read.std()), rel=0.15)
+        steps = (field - field.roll(1, 2)).abs().mean((0, 1))
+        assert float(steps[0]) < 1.5 * float(steps.mean())  # across the border as anywhere
 
 
 def test_a_stroke_field_is_quilted_from_calm_pieces() -> None:
@@ -364,19 +368,62 @@ def test_a_stroke_field_is_quilted_from_calm_pieces() -> None:
     mask = torch.ones(masked.shape[1:], dtype=torch.uint8)
     mask[90:100, 90:100] = 0
     pieces = calm_pieces(encoder, [Exemplar(spotted), Exemplar(calm), Exemplar(masked, mask=mask)])
-    read = read_strokes(encoder, calm)
+    read = read_strokes(encoder, calm[None])[0]
     size = pieces[0].shape[1]
     windows = read.unfold(1, size, 1).unfold(2, size, 1).permute(1, 2, 0, 3, 4).flatten(0, 1)
     assert all((windows == piece).all((1, 2, 3)).any() for piece in pieces)
 
 
-def test_a_packed_field_is_what_it_was_within_half_a_step() -> None:
-    field = torch.randn(2, 40, 48, generator=torch.Generator().manual_seed(0))
-    item, stored = packed(field)
+class Slope(Encoder):
+    """Reads off a picture how steeply it changes across and down: strokes whose direction can be told."""
+
+    def forward(self, content: Tensor, painted: Tensor) -> tuple[Tensor, Tensor]:
+        light = torch.nn.functional.pad(painted.mean(1, keepdim=True), (1, 1, 1, 1), mode="replicate")
+        across, down = light[:, :, 1:-1, 2:] - light[:, :, 1:-1, :-2], light[:, :, 2:, 1:-1] - light[:, :, :-2, 1:-1]
+        products = torch.cat([down**2 - across**2, -2 * down * across], 1)
+        return torch.nn.functional.avg_pool2d(products, 4), torch.zeros(())
+
+
+def test_strokes_by_directions_run_that_way() -> None:
+    """A painting whose strokes all fall steeply has them in every direction, once it is turned."""
+    down, across = torch.meshgrid(torch.arange(320.0), torch.arange(280.0), indexing="ij")
+    angle = math.radians(60)  # from x to the right towards y down
+    stripes = 0.5 + 0.4 * torch.sin((math.cos(angle) * down - math.sin(angle) * across) / 2)
+    found = pieces_by_direction(Slope(TINY), [Exemplar(stripes.expand(3, 320, 280))])
+    assert len(found) == TURNS
+    for turn, pieces in enumerate(found):
+        x, y = torch.stack(pieces).mean((0, 2, 3))
+        wanted = 2 * math.pi * turn / TURNS
+        away = math.remainder(math.atan2(y, x) - wanted, 2 * math.pi) / 2
+        assert abs(math.degrees(away)) <= 90 / TURNS + 1
+
+
+def test_what_is_masked_is_not_in_the_turned_strokes() -> None:
+    torch.manual_seed(0)
+    mask = torch.ones(240, 240, dtype=torch.uint8)
+    mask[:120] = 0
+    picture = torch.rand(3, 240, 240) * 0.2
+    picture[:, :120] = torch.rand(3, 120, 240)  # five times as lively
+    pieces = [piece for group in pieces_by_direction(Slope(TINY), [Exemplar(picture, mask=mask)]) for piece in group]
+    assert max(float(piece.abs().mean()) for piece in pieces) < 0.1
+
+
+def test_pieces_of_pictures_of_different_sizes_fit_together() -> None:
+    torch.manual_seed(0)
+    strokes = strokes_of(Encoder(TINY), [Exemplar(painted(0, 300, 340)), Exemplar(painted(1, 100, 200))])
+    assert strokes.field.isfinite().all() and strokes.turned.isfinite().all()
+
+
+def test_packed_strokes_are_what_they_were_within_half_a_step() -> None:
+    random = torch.Generator().manual_seed(0)
+    strokes = Strokes(torch.randn(2, 40, 48, generator=random), torch.randn(3, 2, 9, 8, generator=random))
+    item, files = strokes.packed()
     low, high = item.range
-    values = low + np.frombuffer(stored, np.uint8).reshape(field.shape) * ((high - low) / 255)
-    assert np.abs(values - field.clamp(low, high).numpy()).max() <= (high - low) / 255 / 2 + 1e-5
-    assert item.strokes is not None and (item.strokes.rows, item.strokes.columns) == (40, 48)
+    assert item.strokes and (item.strokes.rows, item.strokes.columns) == (40, 48)
+    assert item.turned and (item.turned.turns, item.turned.rows, item.turned.columns) == (3, 9, 8)
+    for table, wanted in ((item.strokes, strokes.field), (item.turned, strokes.turned)):
+        values = low + np.frombuffer(files[table.file], np.uint8).reshape(wanted.shape) * ((high - low) / 255)
+        assert np.abs(values - wanted.clamp(low, high).numpy()).max() <= (high - low) / 255 / 2 + 1e-5
 
 
 def test_the_code_divergence_on_hand_computed_numbers() -> None:

@@ -5,6 +5,7 @@ Each maker writes a verified pack into `folder` and returns its path:
     identity(folder)            output = input, receptive radius 0
     brush(folder)               noise on the grid of 4, strided, dilated and resize convolutions, activations
     strokes(folder)             the same network, its noise from a stroke field of 5x7 cells
+    following(folder)           the same, with strokes that follow forms
     guided(folder)              told normal and position beside the picture
     flat(folder, name, colour)  one colour everywhere: where that ends up shows what becomes of a painted colour
     blur(folder)                a fixed linear 5x5 average: known answers for overlays
@@ -24,7 +25,16 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from engine.style_pack import GENERATOR, PREVIEW, ModelInput, ModelSpec, StrokeField, new_pack, write_pack
+from engine.style_pack import (
+    GENERATOR,
+    PREVIEW,
+    ModelInput,
+    ModelSpec,
+    StrokeField,
+    TurnedStrokes,
+    new_pack,
+    write_pack,
+)
 
 OPSET = 17
 BRUSH_RADIUS = 36
@@ -61,6 +71,18 @@ def strokes(folder: Path, name: str = "Strokes") -> Path:
     item = ModelInput(2, scale=4, range=(-2.0, 2.0), strokes=field)
     stored = np.random.default_rng(4).integers(0, 256, 2 * 5 * 7, np.uint8).tobytes()
     return brush(folder, name, noise=item, files={field.file: stored})
+
+
+def following(folder: Path, name: str = "Following") -> Path:
+    """The same with strokes in four directions, of 6x5 cells each: they follow forms."""
+    field, turned = StrokeField("strokes.bytes", 5, 7), TurnedStrokes("turned.bytes", 4, 6, 5)
+    item = ModelInput(2, scale=4, range=(-2.0, 2.0), strokes=field, turned=turned)
+    random = np.random.default_rng(4)
+    files = {
+        field.file: random.integers(0, 256, 2 * 5 * 7, np.uint8).tobytes(),
+        turned.file: random.integers(0, 256, 4 * 2 * 6 * 5, np.uint8).tobytes(),
+    }
+    return brush(folder, name, noise=item, files=files)
 
 
 def brush(
