@@ -41,6 +41,9 @@ GUIDES = {
     "uv": Guide("UV", 3, "Data > UV"),
 }
 
+ANCHORS = ("position", "uv")
+"""Guides that say where on its surface each pixel lies"""
+
 
 def planes(name: str, passes: Mapping[str, Array], seed: int = 0, stroke: float = 1.0) -> Floats:
     """The guide `name` of a whole frame: (channels, H, W) float32, no NaN.

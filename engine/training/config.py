@@ -145,18 +145,23 @@ class KeyframesConfig(TrainConfig):
     steps: int = 3000
     crop: int = 64
     """Edge of the patches it learns from: so small that it sees how strokes follow forms, not where on the frame it is
-    (Texler et al.: 32; the critic's two scales need more)."""
+    (Texler et al.: 32; the critic needs more)."""
     batch: int = 8
+    learning_rate: float = 1e-3
+    critic_learning_rate: float = 1e-3
     critic_scales: int = 1
-    warm_up: float = 0.7
-    """Share of the run in which it repeats what was painted and nothing else. With a critic from the first step it
-    answered flat surfaces with grain, before it had learned the strokes that lie there."""
+    warm_up: float = 0.8
+    """Share of the run in which it repeats what was painted and nothing else. With a critic before the strokes are
+    learned it answers flat surfaces with grain, and unlearns the colours of the rest."""
     reconstruction: float = 4.0
-    """Weight of L1 to the painted keyframe; this and the next two as published."""
-    adversarial: float = 0.5
-    features: float = 6.0
-    """Weight of the critic's features at the same place (losses.feature_matching); published with those of a pretrained
-    network."""
+    """Weight of L1 to the painted keyframe, as published."""
+    adversarial: float = 0.1
+    features: float = 1.0
+    """Weight of the critic's features at the same place (losses.feature_matching)."""
+    generator: GeneratorConfig = field(
+        default_factory=lambda: GeneratorConfig("dense", blocks=4, dilations=(1, 2, 4, 1), half=32, skip=True)
+    )
+    """Dense, for a step takes two thirds of the time the separable one takes in training."""
 
 
 ADVERSARIAL_ROUTE: dict[str, Any] = {
