@@ -16,7 +16,7 @@ from . import noise
 from .errors import EngineError
 from .picture import Array, Floats, to_display
 
-CELL = 6.0
+CELL = 4.0
 """Pixels from one value of anchored noise to the next: a short stroke's length."""
 FINEST = 4.0
 """The same at least: finer noise would shimmer."""

@@ -142,11 +142,11 @@ class KeyframesConfig(TrainConfig):
     Patch-Based Training", 2020). What it is told beside the frames: generator.guides."""
 
     kind: str = "keyframes"
-    steps: int = 3000
+    steps: int = 2000
     crop: int = 64
     """Edge of the patches it learns from: so small that it sees how strokes follow forms, not where on the frame it is
     (Texler et al.: 32; the critic needs more)."""
-    batch: int = 8
+    batch: int = 4
     learning_rate: float = 1e-3
     critic_learning_rate: float = 1e-3
     critic_scales: int = 1
