@@ -85,9 +85,10 @@ def main() -> int:
 def train_one(name: str, shot: Shot, keyframe: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     """Trains where no finished style lies, going on where a stopped run was; steps and seconds it took."""
     out = arguments.work / style_pack.slug(name)
-    clock = Clock(out.with_name(out.name + ".seconds.json"))
+    seconds = out.with_name(out.name + ".seconds.json")
     if not (out / style_pack.MANIFEST).exists():
         resume = (training_folder(str(out)) / "config.json").exists()
+        clock = Clock(seconds, resume)
         request = TrainRequest(
             name, (), "", str(out), config_of(name, arguments), resume,
             frames=str(shot.folder), keyframes=(str(keyframe),),
@@ -95,7 +96,7 @@ def train_one(name: str, shot: Shot, keyframe: Path, arguments: argparse.Namespa
         for event in train(request):
             if isinstance(event, (Preview, Done)):  # what was learned so far has just been written
                 clock.write()
-    return {"steps": style_pack.load(out).recipe["steps"], **clock.read()}
+    return {"steps": style_pack.load(out).recipe["steps"], **json.loads(seconds.read_text("utf-8"))}
 
 
 def config_of(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -108,22 +109,14 @@ def config_of(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
 class Clock:
     """Seconds a training has taken so far, wall and processor, in a file beside its pack: a stopped run keeps them."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, resume: bool) -> None:
         self.path = path
-        self.before = self.read()
+        earlier = json.loads(path.read_text("utf-8")) if resume and path.exists() else {}
+        self.before = {"seconds": 0.0, "processor_seconds": 0.0} | earlier
         self.started, self.used = time.monotonic(), time.process_time()
 
-    def read(self) -> dict[str, float]:
-        if not self.path.exists():
-            return {"seconds": 0.0, "processor_seconds": 0.0}
-        found: dict[str, float] = json.loads(self.path.read_text("utf-8"))
-        return found
-
     def write(self) -> None:
-        passed = {
-            "seconds": time.monotonic() - self.started,
-            "processor_seconds": time.process_time() - self.used,
-        }
+        passed = {"seconds": time.monotonic() - self.started, "processor_seconds": time.process_time() - self.used}
         write_json(self.path, {name: round(self.before[name] + value, 1) for name, value in passed.items()})
 
 

@@ -51,12 +51,13 @@ def export(
     pairs: Sequence[Pair] = (),
     style: Sequence[Exemplar] = (),
     held_out: Json | None = None,
+    strokes: Strokes | None = None,
 ) -> StylePack:
     """Write the style pack `out`; `sample` is the content its preview shows: (3, H, W) 0..1, its guides below;
     `held_out` says in the recipe what was kept from training.
 
-    Where an encoder has learned to read strokes, the style gets those of the style pictures. Without it paints with
-    plain noise.
+    Where an encoder has learned to read strokes, the style gets those of the style pictures; else it gets `strokes`,
+    or paints with plain noise.
 
     Raises EngineError when onnxruntime and torch disagree.
     """
@@ -66,10 +67,11 @@ def export(
     assert isinstance(generator, Generator)
     data = onnx_bytes(generator)
     worst = parity(generator, data)
-    noise, strokes = ModelInput(generator.config.noise, scale=STRIDE), None
+    noise = ModelInput(generator.config.noise, scale=STRIDE)
     files = {GENERATOR: data, TRAINING: kept_for_explanations({**averages, "critic": trainer.critic}, pairs)}
     if style and isinstance(encoder, Encoder):
         strokes = strokes_of(encoder, style)
+    if strokes:
         noise, tables = strokes.packed()
         files |= tables
     half, error = half_precision(generator, [sample, *(to_float(pair.content) for pair in pairs)], strokes)

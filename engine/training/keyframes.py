@@ -15,7 +15,6 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -29,6 +28,7 @@ from .config import KeyframesConfig
 from .data import find_content, load_picture
 from .export import export
 from .networks import STRIDE
+from .strokes import Strokes, drawn_strokes
 from .trainer import Trainer
 from .workspace import Workspace
 
@@ -95,7 +95,8 @@ class FromKeyframes:
         return KeyframesTrainer(KeyframeSamples(self.config, self.keyframes, self.others, device), device, began)
 
     def export(self, out: Path, trainer: Trainer) -> StylePack:
-        return export(out, trainer, _middle(self.others[-1], SHOWN))
+        assert isinstance(trainer, KeyframesTrainer)
+        return export(out, trainer, _middle(self.others[-1], SHOWN), strokes=trainer.samples.strokes)
 
 
 def paired(pictures: Sequence[str], frames: Sequence[Path], what: str) -> dict[Path, Path]:
@@ -192,7 +193,7 @@ class KeyframeSamples:
 
     Where a guide says where on its surface a pixel lies, strokes are learned by it, and noise is drawn anew for every
     patch, to say nothing. Without such a guide the noise has to say which strokes are meant: it lies still over each
-    keyframe, of the first with the seed that styles are used with.
+    keyframe, and comes along with the style. Another seed lays the same noise elsewhere, so it always tells something.
     """
 
     config: KeyframesConfig
@@ -233,7 +234,7 @@ class KeyframeSamples:
         return self._noted(index, top, left, index, choose)
 
     def _noted(self, index: int, top: int, left: int, seed: int, choose: random.Random) -> Place:
-        if any(name in guides.ANCHORS for name in self.config.generator.guides):
+        if self.strokes is None:
             return Place(index, top, left, choose.getrandbits(31))
         return Place(index, top // STRIDE * STRIDE, left // STRIDE * STRIDE, seed)
 
@@ -246,12 +247,23 @@ class KeyframeSamples:
         return torch.stack(cut).to(self.device)
 
     def _noise(self, places: list[Place]) -> Tensor:
-        cells, channels = self.config.crop // STRIDE, self.config.generator.noise
-        drawn = [
-            noise.normal(place.seed, channels, place.top // STRIDE, place.left // STRIDE, cells, cells, None)
-            for place in places
-        ]
-        return torch.from_numpy(np.stack(drawn)).to(self.device)
+        cells = self.config.crop // STRIDE
+        drawn = [self.drawn(p.seed, p.top // STRIDE, p.left // STRIDE, cells, cells) for p in places]
+        return torch.stack(drawn).to(self.device)
+
+    def drawn(self, seed: int, top: int, left: int, height: int, width: int) -> Tensor:
+        """(channels, height, width): the noise of a window of cells, as the runtime lays it."""
+        if self.strokes is None:
+            return torch.from_numpy(noise.normal(seed, self.config.generator.noise, top, left, height, width, None))
+        return torch.from_numpy(noise.strokes(self.strokes.field.numpy(), seed, top, left, height, width, None))
+
+    @cached_property
+    def strokes(self) -> Strokes | None:
+        """What tells them where no guide does; as large as the first keyframe"""
+        if any(name in guides.ANCHORS for name in self.config.generator.guides):
+            return None
+        rows, columns = (-(-size // STRIDE) for size in self.keyframes[0].mask.shape[1:])
+        return drawn_strokes(self.config.generator.noise, rows, columns, self.config.seed)
 
     @cached_property
     def wholly_painted(self) -> bool:
@@ -315,9 +327,8 @@ class KeyframesTrainer(Trainer):
         ends = (self.samples.others[0], self.samples.others[-1])
         seen = torch.stack([_middle(frame, SHOWN) for frame in ends]).to(self.device)
         (top, height), (left, width) = (_inner(size, SHOWN) for size in ends[0].shape[1:])
-        window = (value // STRIDE for value in (top, left, height, width))
-        drawn = noise.normal(0, self.config.generator.noise, *window, None)
-        strokes = torch.from_numpy(drawn).to(self.device).expand(len(seen), -1, -1, -1)
+        drawn = self.samples.drawn(0, *(value // STRIDE for value in (top, left, height, width)))
+        strokes = drawn.to(self.device).expand(len(seen), -1, -1, -1)
         stylized = self._painted(seen, strokes, self.averages["generator"]).clamp(0, 1)
         return {"frame": seen[:, :3], "stylized": stylized}
 

@@ -17,7 +17,7 @@ from engine.canvas import ArrayCanvas
 from engine.errors import EngineError
 from engine.passes import read_passes
 from engine.protocol import Done, Preview, TrainRequest, TrainStep
-from engine.runtime import Paint, Session, painted
+from engine.runtime import Paint, Session, noise_for, painted
 from engine.training import losses
 from engine.training.config import KeyframesConfig, from_json
 from engine.training.data import load_picture
@@ -25,6 +25,7 @@ from engine.training.export import onnx_bytes
 from engine.training.keyframes import Keyframe, KeyframeSamples, KeyframesTrainer, paired, seen_in, spread
 from engine.training.loop import train
 from engine.training.networks import STRIDE, Generator, GeneratorConfig, guide_channels
+from engine.training.strokes import drawn_strokes
 
 SIZE = (52, 70)
 GUIDED = ("normal", "position")
@@ -174,11 +175,25 @@ def test_noise_tells_strokes_where_no_guide_does(guided: tuple[str, ...], still:
     found = Keyframe(torch.cat([places, torch.zeros(channels, 80, 96)]), places, torch.ones(1, 80, 96))
     config = replace(KeyframesConfig(), crop=32, generator=GeneratorConfig(guides=guided))
     samples = KeyframeSamples(config, [found], [found.seen], torch.device("cpu"))
-    whole = torch.from_numpy(noise.normal(0, config.generator.noise, 0, 0, 20, 24, None))
+    whole = torch.from_numpy(noise.strokes(drawn_strokes(4, 20, 24, 0).field.numpy(), 0, 0, 0, 20, 24, None))
     for seen, drawn in (samples.batch(1)[::3], samples.free(1)):
         for patch, told in zip(seen, drawn, strict=True):
             top, left = (int(patch[axis, 0, 0]) // STRIDE for axis in (0, 1))
             assert torch.equal(told, whole[:, top : top + 8, left : left + 8]) == still
+
+
+def test_the_noise_that_tells_strokes_comes_along_with_the_style(shot: Path) -> None:
+    """At any seed as it was trained with."""
+    list(train(request(shot, generator={**TINY, "guides": ["normal"]}, steps=1)))
+    pack = style_pack.load(shot / "style")
+    session, canvas = Session(pack, "cpu"), ArrayCanvas(np.zeros((3, *SIZE), np.float32))
+    field = drawn_strokes(TINY["noise"], 13, 18, 0).field.numpy()
+    for seed in (0, 5):
+        made = noise_for(session, Paint(seed=seed), (0, 0, 52, 68), canvas)
+        np.testing.assert_allclose(made[0], noise.strokes(field, seed, 0, 0, 13, 17, None), atol=1e-6)
+    assert drawn_strokes(1, 2000, 100, 0).field.shape == (1, 256, 100)
+    large = drawn_strokes(2, 200, 200, 1).field
+    assert abs(float(large.mean())) < 0.02 and float(large.std()) == pytest.approx(1, abs=0.02)
 
 
 def test_a_second_keyframe_has_noise_of_its_own() -> None:
