@@ -37,8 +37,10 @@ from .painter import painting
 
 KEYFRAME = 8
 """The frame that is painted over, in the middle of each shot"""
-SHOWN = (8, 9, 1, 16)
-"""Frames on the sheet: the painted one, its neighbour, and those farthest away"""
+SHOWN = (8, 1, 16)
+"""Frames on the sheet: the painted one and those farthest away"""
+QUALITY = 68
+"""Of the sheet's JPEG: strokes weigh much, and docs hold at most 400 KB a picture."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +51,7 @@ class Candidate:
 
 CANDIDATES = {
     "walk": Candidate("walk"),
-    "walk, normal": Candidate("walk", ("normal",)),
     "walk, normal uv": Candidate("walk", ("normal", "uv")),
-    "walk, albedo normal depth uv": Candidate("walk", ("albedo", "normal", "depth", "uv")),
     "orbit": Candidate("orbit"),
     "orbit, normal position": Candidate("orbit", ("normal", "position")),
 }
@@ -74,11 +74,13 @@ def main() -> int:
         numbers = train_one(name, shot, keyframe, arguments)
         results = shot.stylized(arguments.work / style_pack.slug(name))
         rows.append({"candidate": name, **numbers, **shot.compared(results, shot.painted_anew(arguments.work))})
-        cells.append([Cell(keyframe, f"{name}: the keyframe"), *(Cell(_shown(results[n - 1]), f"{n}") for n in SHOWN)])
+        shown = (Cell(results[n - 1].transpose(1, 2, 0), f"frame {n}") for n in SHOWN)
+        cells.append([Cell(keyframe, f"{name}: painted over frame {KEYFRAME}"), *shown])
         print(json.dumps(rows[-1]), flush=True)
     print(machine.write("keyframes", {"rows": rows}))
     if arguments.sheet:
-        save_jpeg(contact_sheet(cells, "Styles from keyframes", Look(width=384, height=216)), arguments.sheet)
+        sheet = contact_sheet(cells, "Styles from keyframes", Look(width=384, height=216))
+        save_jpeg(sheet, arguments.sheet, QUALITY)
     return 0
 
 
@@ -173,10 +175,6 @@ def _crisp(results: list[Floats], anew: list[Floats], number: int) -> float:
 def detail(picture: Floats) -> float:
     """Mean difference of neighbouring pixels"""
     return float(np.abs(np.diff(picture, axis=1)).mean() + np.abs(np.diff(picture, axis=2)).mean())
-
-
-def _shown(planes: Floats) -> Any:
-    return np.rint(planes.transpose(1, 2, 0) * 255).astype(np.uint8)
 
 
 if __name__ == "__main__":

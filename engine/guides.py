@@ -17,9 +17,10 @@ from .errors import EngineError
 from .picture import Array, Floats, to_display
 
 CELL = 4.0
-"""Pixels from one value of anchored noise to the next: a short stroke's length."""
+"""Pixels from one value of anchored noise to the next: a stroke's width. With 6 it told fewer strokes apart, and a
+keyframe was learned more slowly."""
 FINEST = 4.0
-"""The same at least: finer noise would shimmer."""
+"""The same at least, for smaller strokes: finer noise would shimmer."""
 
 
 @dataclass(frozen=True)

@@ -139,7 +139,8 @@ class PicturesConfig(TrainConfig):
 @dataclass(frozen=True)
 class KeyframesConfig(TrainConfig):
     """A style from frames that were painted over (Texler et al., "Interactive Video Stylization Using Few-Shot
-    Patch-Based Training", 2020). What it is told beside the frames: generator.guides."""
+    Patch-Based Training", 2020). What it is told beside the frames: generator.guides. benchmarks/README.md tells of the
+    trials the numbers come from."""
 
     kind: str = "keyframes"
     steps: int = 2000
@@ -147,8 +148,11 @@ class KeyframesConfig(TrainConfig):
     """Edge of the patches it learns from: so small that it sees how strokes follow forms, not where on the frame it is
     (Texler et al.: 32; the critic needs more)."""
     batch: int = 4
+    """Twice as many steps as with 8 in the same time learned more."""
     learning_rate: float = 1e-3
+    """With 2e-3 it forgot all it had learned now and then, and took half a minute to learn it again."""
     critic_learning_rate: float = 1e-3
+    """It comes when the rates have fallen to a fifth."""
     critic_scales: int = 1
     warm_up: float = 0.8
     """Share of the run in which it repeats what was painted and nothing else. With a critic before the strokes are
@@ -156,12 +160,15 @@ class KeyframesConfig(TrainConfig):
     reconstruction: float = 4.0
     """Weight of L1 to the painted keyframe, as published."""
     adversarial: float = 0.1
+    """Published with .5, and a pretrained network beside it that kept the colours"""
     features: float = 1.0
-    """Weight of the critic's features at the same place (losses.feature_matching)."""
+    """Weight of the critic's features at the same place (losses.feature_matching). With 6 a young critic drowned the
+    rest."""
     generator: GeneratorConfig = field(
         default_factory=lambda: GeneratorConfig("dense", blocks=4, dilations=(1, 2, 4, 1), half=32, skip=True)
     )
-    """Dense, for a step takes two thirds of the time the separable one takes in training."""
+    """Dense: it learns as much in the same time as the separable one, in fewer and larger steps, and sees less far, so
+    it is less tied to where things stood on the keyframe."""
 
 
 ADVERSARIAL_ROUTE: dict[str, Any] = {
