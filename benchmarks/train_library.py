@@ -60,7 +60,7 @@ class KeyframeStyle:
     """None: a style that ships is for any picture. benchmarks/README.md says what guides are worth."""
 
 
-KEYFRAME_STYLES = (KeyframeStyle("Painted Keyframe", "orbit", 8),)
+KEYFRAME_STYLES = (KeyframeStyle("Painted Keyframe", "walk", 8),)
 
 
 def main() -> None:

@@ -181,7 +181,7 @@ def seen_in(frame: Path, names: tuple[str, ...]) -> Tensor:
 class Place(NamedTuple):
     """A patch of a frame, and the seed of the noise it is painted with."""
 
-    index: int
+    frame: int
     top: int
     left: int
     seed: int
@@ -207,7 +207,7 @@ class KeyframeSamples:
         the critic, where it takes several."""
         choose = random.Random(f"{self.config.seed}/{step}/{turn}")
         places = [self._place(choose) for _ in range(self.config.batch)]
-        found = [self.keyframes[place.index] for place in places]
+        found = [self.keyframes[place.frame] for place in places]
         sides = ([f.seen for f in found], [f.painted for f in found], [f.mask for f in found])
         seen, painted, mask = (self._cut(side, places) for side in sides)
         return seen, painted, mask, self._noise(places)
@@ -220,7 +220,7 @@ class KeyframeSamples:
             index = choose.randrange(len(self.others))
             top, left = (choose.randint(0, length - self.config.crop) for length in self.others[index].shape[1:])
             places.append(self._noted(index, top, left, 0, choose))
-        return self._cut([self.others[place.index] for place in places], places), self._noise(places)
+        return self._cut([self.others[place.frame] for place in places], places), self._noise(places)
 
     def _place(self, choose: random.Random) -> Place:
         """Around a pixel that teaches."""
