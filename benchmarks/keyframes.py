@@ -21,12 +21,13 @@ import numpy as np
 from PIL import Image
 
 from engine import style_pack
+from engine.atomic import write_json
 from engine.canvas import ArrayCanvas
-from engine.contact_sheet import Cell, Look, contact_sheet, save_jpeg
+from engine.contact_sheet import Cell, Look, contact_sheet, save_jpeg, save_png
 from engine.motion import motion, warp_error
 from engine.passes import read_passes
 from engine.picture import Floats
-from engine.protocol import Done, TrainRequest
+from engine.protocol import Done, Preview, TrainRequest, training_folder
 from engine.runtime import Paint, Session, painted
 from engine.training.data import load_picture
 from engine.training.loop import train
@@ -36,8 +37,10 @@ from .painter import painting
 
 KEYFRAME = 8
 """The frame that is painted over, in the middle of each shot"""
-SHOWN = (8, 9, 1, 16)
-"""Frames on the sheet: the painted one, its neighbour, and those farthest away"""
+SHOWN = (8, 1, 16)
+"""Frames on the sheet: the painted one and those farthest away"""
+QUALITY = 68
+"""Of the sheet's JPEG: strokes weigh much, and docs hold at most 400 KB a picture."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +51,7 @@ class Candidate:
 
 CANDIDATES = {
     "walk": Candidate("walk"),
-    "walk, normal": Candidate("walk", ("normal",)),
     "walk, normal uv": Candidate("walk", ("normal", "uv")),
-    "walk, albedo normal depth uv": Candidate("walk", ("albedo", "normal", "depth", "uv")),
     "orbit": Candidate("orbit"),
     "orbit, normal position": Candidate("orbit", ("normal", "position")),
 }
@@ -69,32 +70,56 @@ def main() -> int:
     rows, cells = [], []
     for name in arguments.only:
         shot = Shot(arguments.shared / "sequences" / CANDIDATES[name].shot)
-        keyframe = shot.painted_over(arguments.work)
+        keyframe = shot.painted_over(KEYFRAME, arguments.work)
         numbers = train_one(name, shot, keyframe, arguments)
         results = shot.stylized(arguments.work / style_pack.slug(name))
-        rows.append({"candidate": name, **numbers, **shot.compared(results)})
-        cells.append([Cell(keyframe, f"{name}: the keyframe"), *(Cell(_shown(results[n - 1]), f"{n}") for n in SHOWN)])
+        rows.append({"candidate": name, **numbers, **shot.compared(results, shot.painted_anew(arguments.work))})
+        shown = (Cell(results[n - 1].transpose(1, 2, 0), f"frame {n}") for n in SHOWN)
+        cells.append([Cell(keyframe, f"{name}: painted over frame {KEYFRAME}"), *shown])
         print(json.dumps(rows[-1]), flush=True)
     print(machine.write("keyframes", {"rows": rows}))
     if arguments.sheet:
-        save_jpeg(contact_sheet(cells, "Styles from keyframes", Look(width=384, height=216)), arguments.sheet)
+        sheet = contact_sheet(cells, "Styles from keyframes", Look(width=384, height=216))
+        save_jpeg(sheet, arguments.sheet, QUALITY)
     return 0
 
 
 def train_one(name: str, shot: Shot, keyframe: Path, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Trains where no finished style lies; steps and seconds it took (none for one that lay there)."""
+    """Trains where no finished style lies, going on where a stopped run was; steps and seconds it took."""
     out = arguments.work / style_pack.slug(name)
-    if (out / style_pack.MANIFEST).exists():
-        return {"steps": style_pack.load(out).recipe["steps"]}
+    seconds = out.with_name(out.name + ".seconds.json")
+    if not (out / style_pack.MANIFEST).exists():
+        resume = (training_folder(str(out)) / "config.json").exists()
+        clock = Clock(seconds, resume)
+        request = TrainRequest(
+            name, (), "", str(out), config_of(name, arguments), resume,
+            frames=str(shot.folder), keyframes=(str(keyframe),),
+        )  # fmt: skip
+        for event in train(request):
+            if isinstance(event, (Preview, Done)):  # what was learned so far has just been written
+                clock.write()
+    return {"steps": style_pack.load(out).recipe["steps"], **json.loads(seconds.read_text("utf-8"))}
+
+
+def config_of(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     chosen = {"steps": arguments.steps, "budget": arguments.budget}
-    config = {field: value for field, value in chosen.items() if value is not None}
-    config |= {"kind": "keyframes", "name": name, "device": arguments.device}
-    config |= {"generator": {"guides": list(CANDIDATES[name].guides)}}
-    started, used = time.monotonic(), time.process_time()
-    request = TrainRequest(name, (), "", str(out), config, frames=str(shot.folder), keyframes=(str(keyframe),))
-    (report,) = [event.report for event in train(request) if isinstance(event, Done)]
-    seconds, processor = time.monotonic() - started, time.process_time() - used
-    return {"steps": report["steps"], "seconds": round(seconds), "processor_seconds": round(processor)}
+    config: dict[str, Any] = {field: value for field, value in chosen.items() if value is not None}
+    guided = {"generator": {"guides": list(CANDIDATES[name].guides)}}
+    return config | guided | {"kind": "keyframes", "name": name, "device": arguments.device}
+
+
+class Clock:
+    """Seconds a training has taken so far, wall and processor, in a file beside its pack: a stopped run keeps them."""
+
+    def __init__(self, path: Path, resume: bool) -> None:
+        self.path = path
+        earlier = json.loads(path.read_text("utf-8")) if resume and path.exists() else {}
+        self.before = {"seconds": 0.0, "processor_seconds": 0.0} | earlier
+        self.started, self.used = time.monotonic(), time.process_time()
+
+    def write(self) -> None:
+        passed = {"seconds": time.monotonic() - self.started, "processor_seconds": time.process_time() - self.used}
+        write_json(self.path, {name: round(self.before[name] + value, 1) for name, value in passed.items()})
 
 
 class Shot:
@@ -107,12 +132,17 @@ class Shot:
         self.frames = [load_picture(path).numpy() for path in self.paths]
         self.ways = [motion(before, now) for before, now in pairwise(self.passes)]
 
-    def painted_over(self, work: Path) -> Path:
-        path = work / f"{self.paths[KEYFRAME - 1].stem}_painted.png"
+    def painted_over(self, number: int, work: Path) -> Path:
+        """Frame `number` as the painter paints it: five seconds, so it is kept."""
+        path = work / f"{self.paths[number - 1].stem}_painted.png"
         if not path.exists():
             work.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(painting(self.frames[KEYFRAME - 1], KEYFRAME)).save(path)
+            save_png(Image.fromarray(painting(self.frames[number - 1], number)), path)
         return path
+
+    def painted_anew(self, work: Path) -> list[Floats]:
+        """Every frame painted over."""
+        return [load_picture(self.painted_over(number, work)).numpy() for number in range(1, len(self.paths) + 1)]
 
     def stylized(self, pack: Path) -> list[Floats]:
         session = Session(style_pack.load(pack), "cpu")
@@ -122,11 +152,14 @@ class Shot:
         )
         return [canvas.read(0, 0, canvas.height, canvas.width).clip(0, 1) for canvas in canvases]
 
-    def compared(self, results: list[Floats]) -> dict[str, float]:
-        anew = [_planes(painting(frame, number)) for number, frame in enumerate(self.frames, 1)]
-        numbers = {"warp_error": self.warp_error(results), "warp_error_frames": self.warp_error(self.frames)}
-        numbers["warp_error_painted_anew"] = self.warp_error(anew)
-        numbers["detail"] = float(np.mean([detail(r) for r in results]) / np.mean([detail(a) for a in anew]))
+    def compared(self, results: list[Floats], anew: list[Floats]) -> dict[str, float]:
+        numbers = {
+            "warp_error": self.warp_error(results),
+            "warp_error_frames": self.warp_error(self.frames),
+            "warp_error_painted_anew": self.warp_error(anew),
+            "detail_keyframe": _crisp(results, anew, KEYFRAME),
+            "detail_first_last": (_crisp(results, anew, 1) + _crisp(results, anew, len(anew))) / 2,
+        }
         return {name: round(value, 4) for name, value in numbers.items()}
 
     def warp_error(self, pictures: list[Floats]) -> float:
@@ -134,18 +167,14 @@ class Shot:
         return float(np.concatenate(list(errors)).mean())
 
 
+def _crisp(results: list[Floats], anew: list[Floats], number: int) -> float:
+    """Detail of a frame beside that of the painter's own: 1 means as crisp."""
+    return detail(results[number - 1]) / detail(anew[number - 1])
+
+
 def detail(picture: Floats) -> float:
-    """Mean difference of neighbouring pixels: as much of it as the painter's own means as crisp."""
+    """Mean difference of neighbouring pixels"""
     return float(np.abs(np.diff(picture, axis=1)).mean() + np.abs(np.diff(picture, axis=2)).mean())
-
-
-def _planes(pixels: Any) -> Floats:
-    planes: Floats = pixels.transpose(2, 0, 1).astype(np.float32) / 255
-    return planes
-
-
-def _shown(planes: Floats) -> Any:
-    return np.rint(planes.transpose(1, 2, 0) * 255).astype(np.uint8)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
     python -m benchmarks.train_library --shared FOLDER --work FOLDER [--only NAME ...] [--set FIELD=JSON ...]
 
-FOLDER holds `styles` (paintings) and `content` (renders and textures). Packs are written to `--out`
-(engine/styles by default); what a stopped run needs to go on is kept in `--work` and used when it is started again.
-Exemplars of our own (exemplars.py) are drawn into `--work`.
+FOLDER holds `styles` (paintings), `content` (renders and textures) and `sequences` (shots with passes). Packs are
+written to `--out` (engine/styles by default); what a stopped run needs to go on is kept in `--work` and used when it is
+started again. Exemplars of our own (exemplars.py) are drawn into `--work`.
 """
 
 from __future__ import annotations
@@ -18,13 +18,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 
 from engine.contact_sheet import save_png
 from engine.protocol import Done, Progress, StyleReady, TrainRequest, TrainStep, training_folder
 from engine.style_pack import slug
+from engine.training.data import load_picture
 from engine.training.loop import train
 
 from .exemplars import EXEMPLARS, exemplar
+from .painter import painting
 
 HELD_OUT_SEEDS = range(80, 96)
 """Renders never trained on: one of each category, for the tests and the comparisons."""
@@ -63,6 +66,20 @@ LIBRARY = (
 """In the order in which they are released."""
 
 
+@dataclass(frozen=True)
+class KeyframeStyle:
+    """A shot of which the procedural painter (painter.py) paints one frame over."""
+
+    name: str
+    shot: str
+    frame: int
+    guides: tuple[str, ...] = ()
+    """None: a style that ships is for any picture. benchmarks/README.md says what guides are worth."""
+
+
+KEYFRAME_STYLES = (KeyframeStyle("Painted Keyframe", "walk", 8),)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shared", type=Path, required=True)
@@ -77,6 +94,9 @@ def main() -> None:
     for style in LIBRARY:
         if not arguments.only or style.name in arguments.only:
             train_one(picture_request(style, content, arguments), arguments)
+    for painted in KEYFRAME_STYLES:
+        if not arguments.only or painted.name in arguments.only:
+            train_one(keyframe_request(painted, arguments), arguments)
 
 
 def practice_content(content: Path, links: Path) -> Path:
@@ -114,6 +134,25 @@ def drawn(name: str, work: Path) -> Path:
     path = work / f"{name}.png"
     save_png(exemplar(name), path)
     return path
+
+
+def keyframe_request(style: KeyframeStyle, arguments: argparse.Namespace) -> TrainRequest:
+    """Paints the keyframe where none lies."""
+    frames = arguments.shared / "sequences" / style.shot
+    frame = frames / f"{style.shot}_{style.frame:04d}.exr"
+    keyframe = arguments.work / f"{frame.stem}_painted.png"
+    if not keyframe.exists():
+        save_png(Image.fromarray(painting(load_picture(frame).numpy(), style.frame)), keyframe)
+    config = {
+        "kind": "keyframes",
+        "name": style.name,
+        "author": "the procedural painter of Pentimento (benchmarks/painter.py)",
+        "licence": "CC0-1.0",
+        "generator": {"guides": list(style.guides)},
+        **changes(arguments),
+    }
+    out = str(arguments.work / slug(style.name))
+    return TrainRequest(style.name, (), "", out, config, frames=str(frames), keyframes=(str(keyframe),))
 
 
 def changes(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -32,7 +32,6 @@ from engine.training.networks import Encoder, Generator
 from engine.training.pictures import PAIRS_SHARE, PictureSamples, PicturesTrainer
 from engine.training.strokes import strokes_of
 from engine.training.teacher import Exemplar, Guide, paint
-from engine.training.trainer import EXPORT_SECONDS
 
 from . import machine
 from .fastcut import CROP, FastCut
@@ -103,7 +102,9 @@ class Clock:
 
 def ours(contents: list[Path], painting: Tensor, device: torch.device, limit: float, clock: Clock) -> Iterator[Painter]:
     """The defaults, teacher's pairs included, with as many steps as there is time for. Yields after every step."""
-    config = PicturesConfig(name=STYLE.name, style_side=STYLE.side, budget=limit + EXPORT_SECONDS, steps=10**9)
+    config = PicturesConfig(
+        name=STYLE.name, style_side=STYLE.side, budget=limit + PicturesTrainer.export_seconds, steps=10**9
+    )
     style = [Exemplar(painting.to(device))]
     guide = Guide([load_picture(p, 128).to(device) for p in contents], style, config.teacher)
     pairs: list[Pair] = []

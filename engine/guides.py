@@ -16,10 +16,11 @@ from . import noise
 from .errors import EngineError
 from .picture import Array, Floats, to_display
 
-CELL = 6.0
-"""Pixels from one value of anchored noise to the next: a short stroke's length."""
+CELL = 4.0
+"""Pixels from one value of anchored noise to the next: a stroke's width. With 6 it told fewer strokes apart, and a
+keyframe was learned more slowly."""
 FINEST = 4.0
-"""The same at least: finer noise would shimmer."""
+"""The same at least, for smaller strokes: finer noise would shimmer."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,9 @@ GUIDES = {
     "position": Guide("Position", 3, "Data > Position"),
     "uv": Guide("UV", 3, "Data > UV"),
 }
+
+ANCHORS = ("position", "uv")
+"""Guides that say where on its surface each pixel lies"""
 
 
 def planes(name: str, passes: Mapping[str, Array], seed: int = 0, stroke: float = 1.0) -> Floats:

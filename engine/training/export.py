@@ -65,22 +65,24 @@ def export(
     pairs: Sequence[Pair] = (),
     style: Sequence[Exemplar] = (),
     held_out: Json | None = None,
+    strokes: Strokes | None = None,
 ) -> StylePack:
     """Write the style pack `out`; `sample` is the content its preview shows: (3, H, W) 0..1, its guides below;
     `held_out` says in the recipe what was kept from training.
 
-    Where an encoder has learned to read strokes, the style gets those of the style pictures. Without it paints with
-    plain noise.
+    Where an encoder has learned to read strokes, the style gets those of the style pictures; else it gets `strokes`,
+    or paints with plain noise.
 
     Raises EngineError when onnxruntime and torch disagree.
     """
     averages = {name: copy.deepcopy(network).cpu().eval() for name, network in trainer.averages.items()}
     generator, encoder = averages.pop("generator"), averages.get("encoder")
     assert isinstance(generator, Generator)
-    noise, strokes = ModelInput(generator.config.noise, scale=STRIDE), None
+    noise = ModelInput(generator.config.noise, scale=STRIDE)
     files = {TRAINING: kept_for_explanations(averages, trainer.critic, pairs)}
     if style and isinstance(encoder, Encoder):
         strokes = strokes_of(encoder, style)
+    if strokes:
         noise, tables = strokes.packed()
         files |= tables
     contents = [sample, *(to_float(pair.content) for pair in pairs)]

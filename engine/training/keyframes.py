@@ -11,13 +11,14 @@ import random
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from .. import guides
+from .. import guides, noise
 from ..errors import EngineError
 from ..passes import painted_passes
 from ..protocol import Event, TrainRequest
@@ -27,11 +28,14 @@ from .config import KeyframesConfig
 from .data import find_content, load_picture
 from .export import export
 from .networks import STRIDE
+from .strokes import Strokes, drawn_strokes
 from .trainer import Trainer
 from .workspace import Workspace
 
 MOST = 5
 """Keyframes at most: each is held in memory with its guides, and more is what a style from pictures is for."""
+PRACTICE = 8
+"""Frames at most, spread over the shot, on which the critic judges what nobody painted: held in memory as well."""
 SHOWN = 512
 """Longest side in pixels of what previews show of a frame."""
 
@@ -74,24 +78,25 @@ class FromKeyframes:
             )
         names = config.generator.guides
         self.keyframes = [keyframe(frame, keyframes[frame], masks.get(frame), names) for frame in keyframes]
-        for path, found in zip(keyframes.values(), self.keyframes, strict=True):
-            if min(found.seen.shape[1:]) < config.crop:
+        practice = spread(frames, PRACTICE)
+        self.others = [seen_in(frame, names) for frame in practice]
+        for path, seen in zip((*keyframes, *practice), (*(k.seen for k in self.keyframes), *self.others), strict=True):
+            if min(seen.shape[1:]) < config.crop:
                 raise EngineError(
                     f"{path.name} is too small for patches of {config.crop} pixels.",
                     "Render larger frames, or train with a smaller crop.",
                 )
-        # The frames farthest from the painted ones show best what was learned.
-        self.others = [seen_in(frames[place], names) for place in (0, -1)]
 
     def prepare(self, job: str, folder: Workspace, device: torch.device, started: float) -> Iterator[Event]:
         """Everything is there: the artist has painted it."""
         yield from ()
 
     def trainer(self, device: torch.device, began: float) -> KeyframesTrainer:
-        return KeyframesTrainer(KeyframeSamples(self.config, self.keyframes, device), self.others, device, began)
+        return KeyframesTrainer(KeyframeSamples(self.config, self.keyframes, self.others, device), device, began)
 
     def export(self, out: Path, trainer: Trainer) -> StylePack:
-        return export(out, trainer, _middle(self.others[-1], SHOWN))
+        assert isinstance(trainer, KeyframesTrainer)
+        return export(out, trainer, _middle(self.others[-1], SHOWN), strokes=trainer.samples.strokes)
 
 
 def paired(pictures: Sequence[str], frames: Sequence[Path], what: str) -> dict[Path, Path]:
@@ -136,6 +141,12 @@ def _number(path: Path) -> int | None:
     return int(digits[-1]) if digits else None
 
 
+def spread(frames: Sequence[Path], most: int) -> list[Path]:
+    """The first, the last and as many between them, evenly: at most `most`, at least the two."""
+    count = min(len(frames), most)
+    return [frames[round(place * (len(frames) - 1) / max(1, count - 1))] for place in range(max(2, count))]
+
+
 def keyframe(frame: Path, painted: Path, mask: Path | None, names: tuple[str, ...]) -> Keyframe:
     """Raises EngineError where sizes differ, a mask is black, or the frame lacks passes for the guides `names`."""
     seen, hand = seen_in(frame, names), _sized(painted, frame)
@@ -167,94 +178,179 @@ def seen_in(frame: Path, names: tuple[str, ...]) -> Tensor:
     return torch.cat([picture, *(torch.from_numpy(guides.planes(name, passes or {})) for name in names)])
 
 
+class Place(NamedTuple):
+    """A patch of a frame, and the seed of the noise it is painted with."""
+
+    frame: int
+    top: int
+    left: int
+    seed: int
+
+
 @dataclass(frozen=True)
 class KeyframeSamples:
-    """Patches to train on. Those of step k depend on (seed, k) alone, so a resumed run sees what it would have seen."""
+    """Patches to train on. Those of step k depend on (seed, k) alone, so a resumed run sees what it would have seen.
+
+    Where a guide says where on its surface a pixel lies, strokes are learned by it, and noise is drawn anew for every
+    patch, to say nothing. Without such a guide the noise has to say which strokes are meant: it lies still over each
+    keyframe, and comes along with the style. Another seed lays the same noise elsewhere, so it always tells something.
+    """
 
     config: KeyframesConfig
     keyframes: list[Keyframe]
+    others: list[Tensor]
+    """Frames nobody painted: see Keyframe.seen"""
     device: torch.device
 
-    def batch(self, step: int, turn: int = 0) -> tuple[Tensor, Tensor, Tensor]:
-        """(seen, painted, mask) of the patches of a step: see Keyframe. turn: of the critic, where it takes several."""
+    def batch(self, step: int, turn: int = 0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """(seen, painted, mask, noise) of the patches of a step: see Keyframe; noise (N, channels, S/4, S/4). turn: of
+        the critic, where it takes several."""
         choose = random.Random(f"{self.config.seed}/{step}/{turn}")
-        patches = [self._patch(choose) for _ in range(self.config.batch)]
-        seen, painted, mask = (torch.stack(part).to(self.device) for part in zip(*patches, strict=True))
-        return seen, painted, mask
+        places = [self._place(choose) for _ in range(self.config.batch)]
+        found = [self.keyframes[place.frame] for place in places]
+        sides = ([f.seen for f in found], [f.painted for f in found], [f.mask for f in found])
+        seen, painted, mask = (self._cut(side, places) for side in sides)
+        return seen, painted, mask, self._noise(places)
 
-    def _patch(self, choose: random.Random) -> tuple[Tensor, Tensor, Tensor]:
-        """Around a place that teaches."""
-        found, size = choose.choice(self.keyframes), self.config.crop
-        place = found.taught[choose.randrange(len(found.taught))].tolist()
+    def free(self, step: int) -> tuple[Tensor, Tensor]:
+        """(seen, noise) of half as many patches of frames nobody painted, from anywhere."""
+        choose = random.Random(f"{self.config.seed}/{step}/free")
+        places = []
+        for _ in range(max(1, self.config.batch // 2)):
+            index = choose.randrange(len(self.others))
+            top, left = (choose.randint(0, length - self.config.crop) for length in self.others[index].shape[1:])
+            places.append(self._noted(index, top, left, 0, choose))
+        return self._cut([self.others[place.frame] for place in places], places), self._noise(places)
+
+    def _place(self, choose: random.Random) -> Place:
+        """Around a pixel that teaches."""
+        index, size = choose.randrange(len(self.keyframes)), self.config.crop
+        found = self.keyframes[index]
+        middle = found.taught[choose.randrange(len(found.taught))].tolist()
         top, left = (
-            min(max(0, middle - size // 2), length - size)
-            for middle, length in zip(place, found.mask.shape[1:], strict=True)
+            min(max(0, place - size // 2), length - size)
+            for place, length in zip(middle, found.mask.shape[1:], strict=True)
         )
-        window = (slice(None), slice(top, top + size), slice(left, left + size))
-        return found.seen[window], found.painted[window], found.mask[window]
+        return self._noted(index, top, left, index, choose)
+
+    def _noted(self, index: int, top: int, left: int, seed: int, choose: random.Random) -> Place:
+        if self.strokes is None:
+            return Place(index, top, left, choose.getrandbits(31))
+        return Place(index, top // STRIDE * STRIDE, left // STRIDE * STRIDE, seed)
+
+    def _cut(self, pictures: list[Tensor], places: list[Place]) -> Tensor:
+        size = self.config.crop
+        cut = [
+            picture[:, place.top : place.top + size, place.left : place.left + size]
+            for picture, place in zip(pictures, places, strict=True)
+        ]
+        return torch.stack(cut).to(self.device)
+
+    def _noise(self, places: list[Place]) -> Tensor:
+        cells = self.config.crop // STRIDE
+        drawn = [self.drawn(p.seed, p.top // STRIDE, p.left // STRIDE, cells, cells) for p in places]
+        return torch.stack(drawn).to(self.device)
+
+    def drawn(self, seed: int, top: int, left: int, height: int, width: int) -> Tensor:
+        """(channels, height, width): the noise of a window of cells, as the runtime lays it."""
+        if self.strokes is None:
+            return torch.from_numpy(noise.normal(seed, self.config.generator.noise, top, left, height, width, None))
+        return torch.from_numpy(noise.strokes(self.strokes.field.numpy(), seed, top, left, height, width, None))
+
+    @cached_property
+    def strokes(self) -> Strokes | None:
+        """What tells them where no guide does; as large as the first keyframe"""
+        if any(name in guides.ANCHORS for name in self.config.generator.guides):
+            return None
+        rows, columns = (-(-size // STRIDE) for size in self.keyframes[0].mask.shape[1:])
+        return drawn_strokes(self.config.generator.noise, rows, columns, self.config.seed)
+
+    @cached_property
+    def wholly_painted(self) -> bool:
+        """No mask leaves out what the critic would then miss on other frames."""
+        return all(bool((found.mask > 0.5).all()) for found in self.keyframes)
 
 
 class KeyframesTrainer(Trainer):
-    """L1 to what was painted, a critic, and its features at the same place."""
+    """L1 to what was painted; at the end a critic, its features at the same place, and its verdict on other frames."""
 
     config: KeyframesConfig
+    export_seconds = 4.0
+    """2 s measured: there are no strokes to read off paintings."""
 
-    def __init__(
-        self, samples: KeyframeSamples, others: Sequence[Tensor], device: torch.device, began: float = 0.0
-    ) -> None:
-        """others: frames nobody painted, for previews: see Keyframe.seen."""
-        self.samples, self.others = samples, others
+    def __init__(self, samples: KeyframeSamples, device: torch.device, began: float = 0.0) -> None:
+        self.samples = samples
         super().__init__(samples.config, device, began)
 
     def terms(self, warming_up: bool, random_: torch.Generator) -> dict[str, Tensor]:
-        seen, target, mask = self.samples.batch(self.steps_done)
-        return self.compared(self._painted(seen, random_), target, mask, None if warming_up else random_)
+        seen, target, mask, strokes = self.samples.batch(self.steps_done)
+        if warming_up:
+            return self.compared(self._painted(seen, strokes), target, mask, None)
+        if not self.samples.wholly_painted:
+            return self.compared(self._painted(seen, strokes), target, mask, random_)
+        more, theirs = self.samples.free(self.steps_done)
+        painted = self._painted(torch.cat([seen, more]), torch.cat([strokes, theirs]))
+        return self.compared(painted[: len(seen)], target, mask, random_, painted[len(seen) :])
 
     def compared(
-        self, painted: Tensor, target: Tensor, mask: Tensor, random_: torch.Generator | None
+        self,
+        painted: Tensor,
+        target: Tensor,
+        mask: Tensor,
+        random_: torch.Generator | None,
+        free: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        """The terms for patches (N, 3, S, S); without `random_` no critic is asked.
+        """The terms for patches (N, 3, S, S); without `random_` no critic is asked. free: at most N patches more, of
+        frames nobody painted, which the critic judges as well.
 
         Where the mask (N, 1, S, S) is 0 nothing is taught: both sides are black there, so the critic cannot tell them
         apart by it and no gradient flows back.
         """
-        painted, wanted = painted * mask, target * mask
-        terms = {"reconstruction": (painted - wanted).abs().sum() / (3 * mask.sum())}
+        judged, wanted = painted * mask, target * mask
+        terms = {"reconstruction": (judged - wanted).abs().sum() / (3 * mask.sum())}
         if random_ and (self.config.adversarial or self.config.features):
-            terms |= self.judged(painted, wanted, wanted, random_, losses.feature_matching)
+            if free is not None:
+                judged, wanted = torch.cat([judged, free]), torch.cat([wanted, wanted[: len(free)]])
+            match = partial(losses.feature_matching, paired=len(painted))
+            terms |= self.judged(judged, wanted, wanted, random_, match)
         return terms
 
     @torch.no_grad()
     def another(self, turn: int, random_: torch.Generator) -> tuple[Tensor, Tensor]:
-        seen, target, mask = self.samples.batch(self.steps_done, turn)
-        return target * mask, self._painted(seen, random_) * mask
+        seen, target, mask, strokes = self.samples.batch(self.steps_done, turn)
+        return target * mask, self._painted(seen, strokes) * mask
 
     @torch.no_grad()
     def preview(self) -> dict[str, Tensor]:
         """Frames nobody painted, and what the averaged generator makes of them."""
-        seen = torch.stack([_middle(frame, SHOWN) for frame in self.others]).to(self.device)
-        random_ = torch.Generator(self.device).manual_seed(0)
-        stylized = self._painted(seen, random_, self.averages["generator"]).clamp(0, 1)
+        # The frames farthest from the painted ones show best what was learned.
+        ends = (self.samples.others[0], self.samples.others[-1])
+        seen = torch.stack([_middle(frame, SHOWN) for frame in ends]).to(self.device)
+        (top, height), (left, width) = (_inner(size, SHOWN) for size in ends[0].shape[1:])
+        drawn = self.samples.drawn(0, *(value // STRIDE for value in (top, left, height, width)))
+        strokes = drawn.to(self.device).expand(len(seen), -1, -1, -1)
+        stylized = self._painted(seen, strokes, self.averages["generator"]).clamp(0, 1)
         return {"frame": seen[:, :3], "stylized": stylized}
 
-    def _painted(self, seen: Tensor, random_: torch.Generator, generator: torch.nn.Module | None = None) -> Tensor:
-        """seen (N, C, H, W) -> (N, 3, H, W), with the generator that learns where no other is given."""
-        count, _, height, width = seen.shape
-        shape = (count, self.config.generator.noise, height // STRIDE, width // STRIDE)
-        noise = torch.randn(shape, generator=random_, device=self.device)
-        told = [guides.GUIDES[name].channels for name in self.config.generator.guides]
-        painted: Tensor = (generator or self.taught["generator"])(*_split(seen, told, noise))
+    def _part(self, progress: float) -> tuple[bool, float]:
+        """Learning rates fall once, over the whole run: anew with the critic, it undid what had been learned."""
+        return super()._part(progress)[0], progress
+
+    def _painted(self, seen: Tensor, strokes: Tensor, generator: torch.nn.Module | None = None) -> Tensor:
+        """seen (N, C, H, W), noise (N, noise, H/4, W/4) -> (N, 3, H, W), with the generator that learns where no other
+        is given."""
+        image, *told = seen.split([3, *(guides.GUIDES[name].channels for name in self.config.generator.guides)], 1)
+        painted: Tensor = (generator or self.taught["generator"])(image, strokes, *told)
         return painted
-
-
-def _split(seen: Tensor, told: list[int], noise: Tensor) -> list[Tensor]:
-    """In the order the generator takes them: picture, noise, guides."""
-    image, *rest = seen.split([3, *told], 1)
-    return [image, noise, *rest]
 
 
 def _middle(frame: Tensor, most: int) -> Tensor:
     """The middle of a frame, at most `most` pixels to each side, multiples of the generator's stride."""
-    height, width = (min(size, most) // STRIDE * STRIDE for size in frame.shape[1:])
-    top, left = (frame.shape[1] - height) // 2, (frame.shape[2] - width) // 2
+    (top, height), (left, width) = (_inner(size, most) for size in frame.shape[1:])
     return frame[:, top : top + height, left : left + width]
+
+
+def _inner(size: int, most: int) -> tuple[int, int]:
+    """Where the middle of an edge begins, and how long it is: multiples of the generator's stride."""
+    length = min(size, most) // STRIDE * STRIDE
+    return (size - length) // 2 // STRIDE * STRIDE, length

@@ -25,11 +25,14 @@ def feature_statistics(fake: Verdicts, target: Verdicts) -> Tensor:
     return _mean(terms) * 2
 
 
-def feature_matching(fake: Verdicts, target: Verdicts) -> Tensor:
+def feature_matching(fake: Verdicts, target: Verdicts, paired: int | None = None) -> Tensor:
     """L1 between each critic feature and the target's at the same place (Wang et al., "High-Resolution Image Synthesis
-    and Semantic Manipulation with Conditional GANs", 2018, eq. 4): for pairs, where every stroke has its place."""
+    and Semantic Manipulation with Conditional GANs", 2018, eq. 4): for pairs, where every stroke has its place.
+
+    paired: how many of the batch are pairs, the first ones; None: all.
+    """
     terms = [
-        (a - b).abs().mean()
+        (a[:paired] - b[:paired]).abs().mean()
         for (_, ours), (_, theirs) in zip(fake, target, strict=True)
         for a, b in zip(ours, theirs, strict=True)
     ]

@@ -58,24 +58,30 @@ class Strokes:
 
     field: Tensor
     """(channels, E, E): as the painter laid them. It repeats without a seam."""
-    turned: Tensor
+    turned: Tensor | None = None
     """(TURNS, channels, e, e): the same for each direction, see style_pack.TurnedStrokes"""
+    limit: float = 0.0
+    """Of the values, which are cut back to it; 0 cuts back the loudest"""
 
     def over(self, content: Tensor) -> Tensor:
         """(channels, H/4, W/4): as the runtime lays them over a content (3, H, W), at seed 0."""
         _, height, width = content.shape
         window = (0, 0, height // STRIDE, width // STRIDE)
-        flow = forms.flow(ArrayCanvas(content.numpy()), window, wrap=False)
         plain = noise.strokes(self.field.numpy(), 0, *window, None)
+        if self.turned is None:
+            return torch.from_numpy(plain)
+        flow = forms.flow(ArrayCanvas(content.numpy()), window, wrap=False)
         along = noise.along(self.turned.numpy(), flow, 0, *window, None)
         return torch.from_numpy(noise.following(plain, along, flow, 1.0))
 
     def packed(self) -> tuple[ModelInput, dict[str, bytes]]:
         """The noise input of a style, and its files."""
-        limit = float(self.field.abs().quantile(LOUD)) or 1.0
-        files = {FILE: _bytes(self.field, limit), TURNED_FILE: _bytes(self.turned, limit)}
+        limit = self.limit or float(self.field.abs().quantile(LOUD)) or 1.0
+        files, turned = {FILE: _bytes(self.field, limit)}, None
         strokes = StrokeField(FILE, *self.field.shape[1:])
-        turned = TurnedStrokes(TURNED_FILE, len(self.turned), *self.turned.shape[2:])
+        if self.turned is not None:
+            files[TURNED_FILE] = _bytes(self.turned, limit)
+            turned = TurnedStrokes(TURNED_FILE, len(self.turned), *self.turned.shape[2:])
         item = ModelInput(self.field.shape[0], scale=STRIDE, range=(-limit, limit), strokes=strokes, turned=turned)
         return item, files
 
@@ -83,6 +89,15 @@ class Strokes:
 def _bytes(values: Tensor, limit: float) -> bytes:
     stored: bytes = ((values / limit + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).numpy().tobytes()
     return stored
+
+
+def drawn_strokes(channels: int, rows: int, columns: int, seed: int) -> Strokes:
+    """Noise of mean 0 and deviation 1, each cell by itself, to tell strokes that have yet to be learned. At most EDGE
+    cells to each side; it is stored as it is."""
+    size = (channels, min(rows, EDGE), min(columns, EDGE))
+    stored = torch.randint(0, 256, size, generator=torch.Generator().manual_seed(seed))
+    limit = math.sqrt(3)  # of uniform values with deviation 1
+    return Strokes((stored / 127.5 - 1) * limit, limit=limit)
 
 
 def strokes_of(encoder: nn.Module, style: Sequence[Exemplar], seed: int = 0) -> Strokes:

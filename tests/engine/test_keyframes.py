@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,18 +12,20 @@ import torch
 from PIL import Image
 from test_guides import passes, wall, write_frame
 
-from engine import style_pack
+from engine import noise, style_pack
 from engine.canvas import ArrayCanvas
 from engine.errors import EngineError
 from engine.passes import read_passes
 from engine.protocol import Done, Preview, TrainRequest, TrainStep
-from engine.runtime import Paint, Session, painted
+from engine.runtime import Paint, Session, noise_for, painted
+from engine.training import losses
 from engine.training.config import KeyframesConfig, from_json
 from engine.training.data import load_picture
 from engine.training.export import onnx_bytes
-from engine.training.keyframes import Keyframe, KeyframeSamples, KeyframesTrainer, paired, seen_in
+from engine.training.keyframes import Keyframe, KeyframeSamples, KeyframesTrainer, paired, seen_in, spread
 from engine.training.loop import train
-from engine.training.networks import Generator, GeneratorConfig
+from engine.training.networks import STRIDE, Generator, GeneratorConfig, guide_channels
+from engine.training.strokes import drawn_strokes
 
 SIZE = (52, 70)
 GUIDED = ("normal", "position")
@@ -106,7 +109,7 @@ def trainer(found: Keyframe, **changes: object) -> KeyframesTrainer:
     config = from_json({**QUICK, **changes})
     assert isinstance(config, KeyframesConfig)
     cpu = torch.device("cpu")
-    return KeyframesTrainer(KeyframeSamples(config, [found], cpu), [found.seen], cpu)
+    return KeyframesTrainer(KeyframeSamples(config, [found], [found.seen], cpu), cpu)
 
 
 def half_taught() -> Keyframe:
@@ -154,12 +157,94 @@ def test_patches_lie_around_what_teaches_and_depend_on_the_step_alone() -> None:
     mask = torch.zeros(1, 200, 300)
     mask[:, 150:160, 20:30] = 1
     found = Keyframe(torch.rand(3, 200, 300), torch.rand(3, 200, 300), mask)
-    samples = KeyframeSamples(replace(KeyframesConfig(), crop=32), [found], torch.device("cpu"))
+    samples = KeyframeSamples(replace(KeyframesConfig(), crop=32), [found], [found.seen], torch.device("cpu"))
     batches = [samples.batch(step) for step in (1, 2, 1)]
-    for _, _, taught in batches:
+    for _, _, taught, _ in batches:
         assert (taught.sum((1, 2, 3)) >= 25).all()
-    assert torch.equal(batches[0][0], batches[2][0]) and not torch.equal(batches[0][0], batches[1][0])
+    assert all(torch.equal(one, two) for one, two in zip(batches[0], batches[2], strict=True))
+    assert not torch.equal(batches[0][0], batches[1][0])
     assert not torch.equal(samples.batch(1, 1)[0], batches[0][0])
+
+
+@pytest.mark.parametrize(("guided", "still"), [((), True), (("normal",), True), (("normal", "uv"), False)])
+def test_noise_tells_strokes_where_no_guide_does(guided: tuple[str, ...], still: bool) -> None:
+    """It lies over the keyframe as over the frames that are painted later, by the runtime at its usual seed."""
+    rows, columns = torch.meshgrid(torch.arange(80.0), torch.arange(96.0), indexing="ij")
+    places = torch.stack([rows, columns, rows])
+    channels = guide_channels(GeneratorConfig(guides=guided))
+    found = Keyframe(torch.cat([places, torch.zeros(channels, 80, 96)]), places, torch.ones(1, 80, 96))
+    config = replace(KeyframesConfig(), crop=32, generator=GeneratorConfig(guides=guided))
+    samples = KeyframeSamples(config, [found], [found.seen], torch.device("cpu"))
+    whole = torch.from_numpy(noise.strokes(drawn_strokes(4, 20, 24, 0).field.numpy(), 0, 0, 0, 20, 24, None))
+    for seen, drawn in (samples.batch(1)[::3], samples.free(1)):
+        for patch, told in zip(seen, drawn, strict=True):
+            top, left = (int(patch[axis, 0, 0]) // STRIDE for axis in (0, 1))
+            assert torch.equal(told, whole[:, top : top + 8, left : left + 8]) == still
+
+
+def test_the_noise_that_tells_strokes_comes_along_with_the_style(shot: Path) -> None:
+    """At any seed as it was trained with."""
+    list(train(request(shot, generator={**TINY, "guides": ["normal"]}, steps=1)))
+    pack = style_pack.load(shot / "style")
+    session, canvas = Session(pack, "cpu"), ArrayCanvas(np.zeros((3, *SIZE), np.float32))
+    field = drawn_strokes(TINY["noise"], 13, 18, 0).field.numpy()
+    for seed in (0, 5):
+        made = noise_for(session, Paint(seed=seed), (0, 0, 52, 68), canvas)
+        np.testing.assert_allclose(made[0], noise.strokes(field, seed, 0, 0, 13, 17, None), atol=1e-6)
+    assert drawn_strokes(1, 2000, 100, 0).field.shape == (1, 256, 100)
+    large = drawn_strokes(2, 200, 200, 1).field
+    assert abs(float(large.mean())) < 0.02 and float(large.std()) == pytest.approx(1, abs=0.02)
+
+
+def test_a_second_keyframe_has_noise_of_its_own() -> None:
+    """Or one place would have to be painted in two ways."""
+    found = half_taught()
+    samples = KeyframeSamples(replace(KeyframesConfig(), crop=32), [found, found], [], torch.device("cpu"))
+    seeds = {place.seed for place in (samples._place(random.Random(n)) for n in range(20))}
+    assert seeds == {0, 1}
+
+
+def test_frames_nobody_painted_are_judged_unless_a_mask_leaves_out_what_they_show() -> None:
+    masked = half_taught()
+    for found, asked in ((masked, 0), (replace(masked, mask=torch.ones(1, *SIZE)), 2)):
+        learner = trainer(found, warm_up=0.0)
+        judged = []
+        forward = learner.critic.forward
+        learner.critic.forward = lambda picture, f=forward, j=judged: (j.append(len(picture)), f(picture))[1]
+        learner.step(0.0)
+        assert set(judged) == {2 + asked // 2}
+
+
+def test_features_are_matched_between_pairs_alone() -> None:
+    fake, target = ([(torch.zeros(3), [torch.full((3, 1, 2, 2), value)])] for value in (0.0, 1.0))
+    fake[0][1][0][2] = 7.0
+    assert losses.feature_matching(fake, target, paired=2) == 1
+    assert losses.feature_matching(fake, target) == pytest.approx((1 + 1 + 6) / 3)
+
+
+def test_previews_and_practice_take_frames_from_the_whole_shot() -> None:
+    assert [path.stem for path in spread(FRAMES, 2)] == ["walk_0001", "walk_0018_b"]
+    many = [Path(f"{n}.png") for n in range(1, 22)]
+    assert [path.stem for path in spread(many, 3)] == ["1", "11", "21"]
+    assert spread(many[:1], 8) == many[:1] * 2
+
+
+def test_a_budget_leaves_as_much_time_as_the_export_takes() -> None:
+    """Measured: 2 of 120 seconds. With a twentieth kept back the whole would end too early."""
+    learner = trainer(half_taught(), steps=10**6, budget=120.0)
+    learner.step(0.0)
+    assert learner.finished(116.0) and not learner.finished(115.9)
+    assert 120 - learner.export_seconds >= 0.95 * 120
+    assert learner.progress(58.0) == pytest.approx(0.5)
+
+
+def test_learning_rates_fall_once() -> None:
+    """Were they high again when the critic comes, it would undo what had been learned."""
+    learner, rates = trainer(half_taught(), steps=10, warm_up=0.5), []
+    for _ in range(10):
+        learner.step(0.0)
+        rates.append(learner.optimiser.param_groups[0]["lr"])
+    assert rates == sorted(rates, reverse=True) and rates[-1] == pytest.approx(0.05 * learner.config.learning_rate)
 
 
 def test_a_pair_is_learned() -> None:

@@ -202,7 +202,7 @@ def test_learning_rates_fall_to_a_twentieth_in_either_part_of_a_run() -> None:
 
 
 def test_what_the_teacher_used_of_a_budget_is_not_taken_from_the_warm_up() -> None:
-    trainer = trainer_of(from_json({**QUICK, "steps": 10**6, "budget": 110.0}), began=40.0)
+    trainer = trainer_of(from_json({**QUICK, "steps": 10**6, "budget": 108.0}), began=40.0)
     assert trainer.progress(40.0) == 0.0
     assert trainer.progress(70.0) == pytest.approx(0.5)
     assert trainer.progress(100.0) == 1.0
@@ -268,7 +268,7 @@ def test_a_training_is_never_overwritten_by_accident(pictures: Path) -> None:
 SEPARABLE = GeneratorConfig(kind="separable", width=8, blocks=2, dilations=(1, 2), noise=2)
 
 
-@pytest.mark.parametrize("config", [TINY, SEPARABLE])
+@pytest.mark.parametrize("config", [TINY, SEPARABLE, replace(TINY, skip=True)])
 def test_the_generator_sees_no_further_than_it_says(config: GeneratorConfig) -> None:
     """Neither in the picture nor in the noise, from whichever place on the inner grid."""
     radius = receptive_radius(config)
