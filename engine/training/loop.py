@@ -67,8 +67,10 @@ def train(request: TrainRequest) -> Iterator[Event]:
     device = choose_device(config.device)
     folder = Workspace(training_folder(request.out))
     folder.prepare(config, request.resume)
+    started -= folder.spent()  # a budget is counted over all sessions
     finish_file(request.out).unlink(missing_ok=True)
     for event in kind.prepare(request.job, folder, device, started):
+        folder.spend(time.monotonic() - started)
         yield event
         if finish_file(request.out).exists() and not folder.has(STATE):
             raise EngineError("Not one step has been trained yet: there is no style to finish.", "Resume it later.")
@@ -76,9 +78,10 @@ def train(request: TrainRequest) -> Iterator[Event]:
     trainer = kind.trainer(device, time.monotonic() - started)
     if request.resume and folder.has(STATE):  # else it was stopped before the first step
         folder.load(trainer)
+        trainer.set_out(time.monotonic() - started)
     diagnostics = Diagnostics(trainer, folder)
     yield from _steps(request, trainer, diagnostics, folder, started)
-    folder.save(trainer)
+    _keep(trainer, folder, started)
     ended = _end(diagnostics, time.monotonic() - started)
     finish_file(request.out).unlink(missing_ok=True)
     last = diagnostics.look(request.job, time.monotonic() - started)
@@ -110,14 +113,19 @@ def _steps(
             if not well or trainer.steps_done % config.diagnose_every == 0:
                 yield diagnostics.examine(request.job, time.monotonic() - started)
             if well and trainer.steps_done % config.preview_every == 0:
-                folder.save(trainer)
+                _keep(trainer, folder, started)
                 yield Preview(request.job, str(folder.preview(trainer)), f"Step {trainer.steps_done}")
             if well and values:
                 left = trainer.seconds_left(spoken - started)
                 yield TrainStep(request.job, trainer.steps_done, config.steps, values, left)
     except GeneratorExit:
-        folder.save(trainer)
+        _keep(trainer, folder, started)
         raise
+
+
+def _keep(trainer: Trainer, folder: Workspace, started: float) -> None:
+    trainer.seconds = time.monotonic() - started
+    folder.save(trainer)
 
 
 def _end(diagnostics: Diagnostics, elapsed: float) -> str:

@@ -44,6 +44,8 @@ class Trainer(ABC):
     def __init__(self, config: TrainConfig, device: torch.device, began: float = 0.0) -> None:
         """began: seconds of a time budget that have passed before the first step."""
         self.config, self.device, self.began = config, device, began
+        self.seconds = began
+        """That the training has taken over all its sessions, when its state was last kept"""
         torch.manual_seed(config.seed)
         self.taught = {name: network.to(device) for name, network in self.networks().items()}
         initialise(self.taught["generator"], config.init)
@@ -57,7 +59,8 @@ class Trainer(ABC):
         # Torch's convolutions on a CPU take 1.6 times as long in the usual order (torch 2.13, AVX-512).
         for module in self._modules().values():
             module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # its stub forgot this one
-        self.steps_done = self.resumed_at = 0
+        self.steps_done = 0
+        self.set_out(began)
         self.care = Care()
         self.meter = Meter()
 
@@ -175,15 +178,19 @@ class Trainer(ABC):
         return self.progress(elapsed) >= 1.0 and self.steps_done > 0
 
     def seconds_left(self, elapsed: float) -> float:
-        """At the pace of this run's own steps: what came before them, or before a pause, tells nothing of it."""
-        share = self.progress(elapsed)
-        done = share - self.resumed_at / self.config.steps
-        return (elapsed - self.began) * (1 - share) / done if done > 0 else 0.0
+        """At the pace of this session's steps: what came before them, or before a pause, tells nothing of it."""
+        (since, before), share = self._set_out, self.progress(elapsed)
+        return (elapsed - since) * (1 - share) / (share - before) if share > before else 0.0
+
+    def set_out(self, elapsed: float) -> None:
+        """A session begins its steps: here, or where `restore` has put it."""
+        self._set_out = elapsed, self.progress(elapsed)
 
     def state(self) -> dict[str, Tensor]:
         """Everything a resumed run needs, as flat names -> tensors."""
         care = torch.tensor(astuple(self.care), dtype=torch.float64)
-        flat = {"steps": torch.tensor(self.steps_done), "care": care}
+        clock = torch.tensor([self.began, self.seconds], dtype=torch.float64)
+        flat = {"steps": torch.tensor(self.steps_done), "care": care, "clock": clock}
         flat.update({f"meter/{name}": value for name, value in self.meter.state().items()})
         for name, module in self._modules().items():
             flat.update({f"{name}/{key}": value for key, value in module.state_dict().items()})
@@ -193,7 +200,8 @@ class Trainer(ABC):
         return flat
 
     def restore(self, flat: dict[str, Tensor]) -> None:
-        self.steps_done = self.resumed_at = int(flat["steps"])
+        self.steps_done = int(flat["steps"])
+        self.began, self.seconds = flat["clock"].tolist()
         rate, critic_rate, turn, diagnoses = flat["care"].tolist()
         self.care = Care(rate, critic_rate, turn, int(diagnoses))
         self.meter.restore(_below(flat, "meter"), self.device)

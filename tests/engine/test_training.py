@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from engine import style_pack
 from engine.errors import EngineError
-from engine.protocol import Done, Event, Preview, StyleReady, TrainRequest, TrainStep
+from engine.protocol import Done, Event, Preview, Progress, StyleReady, TrainRequest, TrainStep
 from engine.training import losses
 from engine.training.augment import augment
 from engine.training.config import PicturesConfig, from_json
@@ -40,6 +41,8 @@ from engine.training.networks import (
 from engine.training.pictures import PictureSamples, PicturesTrainer
 from engine.training.strokes import calm_pieces, packed, read_strokes, stroke_field
 from engine.training.teacher import Exemplar
+from engine.training.trainer import EXPORT_SECONDS
+from engine.training.workspace import Workspace
 
 TINY = GeneratorConfig(width=8, blocks=1, half=4, full=4, noise=2)
 QUICK = {
@@ -185,8 +188,61 @@ def test_what_is_left_is_told_by_the_pace_of_the_steps() -> None:
     assert trainer.seconds_left(45.0) == pytest.approx(45.0)
     resumed = trainer_of(from_json({**QUICK, "steps": 100}), began=1.0)
     resumed.restore(trainer.state())
+    resumed.set_out(51.0)
     resumed.steps_done = 30
-    assert resumed.seconds_left(11.0) == pytest.approx(35.0)
+    assert resumed.seconds_left(61.0) == pytest.approx(35.0)
+
+
+def test_a_resumed_run_goes_on_in_its_budget() -> None:
+    """Where in the schedule it was, and with what was left: neither a pause nor loading again begins it anew."""
+    config = from_json({**QUICK, "steps": 10**6, "budget": 110.0})
+    paused = trainer_of(config, began=40.0)
+    paused.step(58.0)
+    resumed = trainer_of(config, began=64.0)  # four seconds for loading
+    resumed.restore(paused.state())
+    resumed.set_out(64.0)
+    assert resumed.progress(64.0) == pytest.approx(0.4)
+    assert resumed.seconds_left(67.0) == pytest.approx(33.0)
+    assert not resumed.finished(99.0) and resumed.finished(100.0)
+
+
+def paused_after(events: Iterator[Event], kind: type[Event]) -> None:
+    next(event for event in events if isinstance(event, kind))
+    events.close()  # type: ignore[attr-defined]
+
+
+def test_a_pause_is_not_counted_and_the_sessions_are(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("engine.training.loop.time.monotonic", lambda: now[0])
+    asked = request(pictures, steps=10**6, budget=600.0)
+    training = train(asked)
+    assert isinstance(next(training), Progress)
+    now[0] += 100.0
+    paused_after(training, Progress)  # in the middle of the teacher's work
+    now[0] += 5000.0
+    again = train(replace(asked, resume=True))
+    next(event for event in again if isinstance(event, TrainStep))
+    now[0] += 200.0
+    again.close()  # type: ignore[attr-defined]
+    assert Workspace(pictures / "style.training").spent() == pytest.approx(300.0)
+
+    now[0] += 5000.0
+    last = train(replace(asked, resume=True))
+    next(event for event in last if isinstance(event, TrainStep))
+    now[0] += 50.0
+    step = next(event for event in last if isinstance(event, TrainStep))
+    assert step.seconds_left == pytest.approx(600.0 - EXPORT_SECONDS - 350.0)
+
+
+def test_a_run_whose_budget_is_used_up_ends_at_once_when_resumed(pictures: Path) -> None:
+    asked = request(pictures, steps=10**6, budget=1.0)
+    first = list(train(asked))[-1]
+    events = list(train(replace(asked, resume=True)))
+    assert isinstance(first, Done) and isinstance(events[-1], Done)
+    assert events[-1].report["steps"] == first.report["steps"]
+    assert not any(isinstance(event, TrainStep) for event in events)
+    assert any(isinstance(event, StyleReady) for event in events)
+    assert events[-1].report["seconds"] > first.report["seconds"]
 
 
 def test_the_adversarial_route_brings_settings_of_its_own() -> None:
