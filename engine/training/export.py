@@ -78,6 +78,7 @@ def export(
     files[PREVIEW] = png(stylized(generator, sample, field))
     recipe = {
         "training": to_json(config),
+        "asked": {} if config == trainer.asked else {"batch": trainer.asked.batch, "crop": trainer.asked.crop},
         "held_out": held_out or {},
         "steps": trainer.steps_done,
         "parity": worst,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -19,12 +19,13 @@ from torch import Tensor
 
 from .. import guides
 from ..errors import EngineError
+from ..files import open_picture
 from ..passes import painted_passes
 from ..protocol import Event, TrainRequest
 from ..style_pack import StylePack
-from . import losses
-from .config import KeyframesConfig
-from .data import find_content, load_picture
+from . import losses, ranks
+from .config import KeyframesConfig, TrainConfig
+from .data import Window, find_content, load_picture, opaque
 from .export import export
 from .networks import STRIDE
 from .trainer import Trainer
@@ -137,11 +138,17 @@ def _number(path: Path) -> int | None:
 
 
 def keyframe(frame: Path, painted: Path, mask: Path | None, names: tuple[str, ...]) -> Keyframe:
-    """Raises EngineError where sizes differ, a mask is black, or the frame lacks passes for the guides `names`."""
+    """Where the painted picture is transparent nothing was painted: there it teaches no more than under its mask.
+
+    Raises EngineError where sizes differ, nothing is left to teach, or the frame lacks passes for the guides `names`.
+    """
     seen, hand = seen_in(frame, names), _sized(painted, frame)
     where = torch.ones(1, *hand.shape[1:]) if mask is None else _sized(mask, frame).mean(0, keepdim=True)
     if mask is not None and not where.max() > 0.5:
         raise EngineError(f"The mask {mask.name} is black.", "Paint white where its keyframe teaches.")
+    where = where * opaque(open_picture(painted))
+    if not where.max() > 0.5:
+        raise EngineError(f"{painted.name} is transparent wherever it could teach.", "Save it with what was painted.")
     return Keyframe(seen, hand, where)
 
 
@@ -169,29 +176,40 @@ def seen_in(frame: Path, names: tuple[str, ...]) -> Tensor:
 
 @dataclass(frozen=True)
 class KeyframeSamples:
-    """Patches to train on. Those of step k depend on (seed, k) alone, so a resumed run sees what it would have seen."""
+    """Patches to train on. Those of step k depend on (seed, k) alone, so a resumed run sees what it would have seen.
+
+    They are cut where the training computes: see PictureSamples.
+    """
 
     config: KeyframesConfig
     keyframes: list[Keyframe]
     device: torch.device
 
-    def batch(self, step: int, turn: int = 0) -> tuple[Tensor, Tensor, Tensor]:
-        """(seen, painted, mask) of the patches of a step: see Keyframe. turn: of the critic, where it takes several."""
+    def batch(self, step: int, turn: int = 0, places: slice = slice(None)) -> tuple[Tensor, Tensor, Tensor]:
+        """(seen, painted, mask) of the patches of a step: see Keyframe. turn: of the critic, where it takes several;
+        places: see PictureSamples.batch."""
         choose = random.Random(f"{self.config.seed}/{step}/{turn}")
-        patches = [self._patch(choose) for _ in range(self.config.batch)]
-        seen, painted, mask = (torch.stack(part).to(self.device) for part in zip(*patches, strict=True))
+        windows = [self._patch(choose) for _ in range(self.config.batch)][places]
+        seen, painted, mask = (torch.stack([window.of(side) for window in windows]) for side in self._sides)
         return seen, painted, mask
 
-    def _patch(self, choose: random.Random) -> tuple[Tensor, Tensor, Tensor]:
+    def _patch(self, choose: random.Random) -> Window:
         """Around a place that teaches."""
-        found, size = choose.choice(self.keyframes), self.config.crop
+        index, size = choose.randrange(len(self.keyframes)), self.config.crop
+        found = self.keyframes[index]
         place = found.taught[choose.randrange(len(found.taught))].tolist()
         top, left = (
             min(max(0, middle - size // 2), length - size)
             for middle, length in zip(place, found.mask.shape[1:], strict=True)
         )
-        window = (slice(None), slice(top, top + size), slice(left, left + size))
-        return found.seen[window], found.painted[window], found.mask[window]
+        return Window(index, top, left, size)
+
+    @cached_property
+    def _sides(self) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+        """What is seen, painted and masked of each keyframe."""
+        found = self.keyframes
+        seen, painted = [f.seen.to(self.device) for f in found], [f.painted.to(self.device) for f in found]
+        return seen, painted, [f.mask.to(self.device) for f in found]
 
 
 class KeyframesTrainer(Trainer):
@@ -207,7 +225,7 @@ class KeyframesTrainer(Trainer):
         super().__init__(samples.config, device, began)
 
     def terms(self, warming_up: bool, random_: torch.Generator) -> dict[str, Tensor]:
-        seen, target, mask = self.samples.batch(self.steps_done)
+        seen, target, mask = self._batch()
         return self.compared(self._painted(seen, random_), target, mask, None if warming_up else random_)
 
     def compared(
@@ -219,14 +237,16 @@ class KeyframesTrainer(Trainer):
         apart by it and no gradient flows back.
         """
         painted, wanted = painted * mask, target * mask
-        terms = {"reconstruction": (painted - wanted).abs().sum() / (3 * mask.sum())}
+        area = mask.sum()
+        ranks.average([area])  # so that a pixel counts the same wherever it is taught
+        terms = {"reconstruction": (painted - wanted).abs().sum() / (3 * area)}
         if random_ and (self.config.adversarial or self.config.features):
             terms |= self.judged(painted, wanted, wanted, random_, losses.feature_matching)
         return terms
 
     @torch.no_grad()
     def another(self, turn: int, random_: torch.Generator) -> tuple[Tensor, Tensor]:
-        seen, target, mask = self.samples.batch(self.steps_done, turn)
+        seen, target, mask = self._batch(turn)
         return target * mask, self._painted(seen, random_) * mask
 
     @torch.no_grad()
@@ -237,13 +257,21 @@ class KeyframesTrainer(Trainer):
         stylized = self._painted(seen, random_, self.averages["generator"]).clamp(0, 1)
         return {"frame": seen[:, :3], "stylized": stylized}
 
+    def adopt(self, config: TrainConfig) -> None:
+        super().adopt(config)
+        self.samples = replace(self.samples, config=self.config)
+
+    def _batch(self, turn: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+        return self.samples.batch(self.steps_done, turn, ranks.places(self.config.batch))
+
     def _painted(self, seen: Tensor, random_: torch.Generator, generator: torch.nn.Module | None = None) -> Tensor:
         """seen (N, C, H, W) -> (N, 3, H, W), with the generator that learns where no other is given."""
         count, _, height, width = seen.shape
-        shape = (count, self.config.generator.noise, height // STRIDE, width // STRIDE)
-        noise = torch.randn(shape, generator=random_, device=self.device)
+        shape = (ranks.whole(count), self.config.generator.noise, height // STRIDE, width // STRIDE)
+        noise = ranks.own(torch.randn(shape, generator=random_, device=self.device))
         told = [guides.GUIDES[name].channels for name in self.config.generator.guides]
-        painted: Tensor = (generator or self.taught["generator"])(*_split(seen, told, noise))
+        inputs = _split(seen, told, noise)
+        painted: Tensor = generator(*inputs) if generator else self.run("generator", *inputs)
         return painted
 
 

@@ -176,4 +176,4 @@ def _pixels(picture: Tensor) -> NDArray[np.uint8]:
 
 def _without_length(settings: dict[str, Any]) -> dict[str, Any]:
     """A run may be resumed for longer, with more pauses or another budget; anything else makes another style."""
-    return {k: v for k, v in settings.items() if k not in ("steps", "budget", "preview_every", "device")}
+    return {k: v for k, v in settings.items() if k not in ("steps", "budget", "preview_every", "device", "precision")}

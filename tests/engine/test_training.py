@@ -163,6 +163,46 @@ def trainer_of(config: PicturesConfig, began: float = 0.0) -> PicturesTrainer:
     return PicturesTrainer(samples, torch.device("cpu"), began)
 
 
+@pytest.mark.parametrize("settings", [{}, {"objective": "wgan-gp", "critic_norm": "spectral"}])
+def test_half_precision_teaches_what_full_precision_does(settings: dict) -> None:
+    """As on a graphics card, here with what the processor has of it: losses near, and weights still float32."""
+    config = from_json({**QUICK, "warm_up": 0.0, "r1_every": 1, **settings})
+    full = trainer_of(config)
+    half = PicturesTrainer(full.samples, torch.device("cpu"))
+    assert not half.half  # never on a processor by itself
+    half.half = True
+    for _ in range(4):
+        ours, theirs = half.step(0.0), full.step(0.0)
+        assert set(ours) == set(theirs)
+        for name, value in ours.items():
+            assert value.dtype == torch.float32
+            assert float(value) == pytest.approx(float(theirs[name]), rel=0.05, abs=0.02), name
+    assert {p.dtype for network in half.taught.values() for p in network.parameters()} == {torch.float32}
+    for name in {"r1", "penalty"} & set(theirs := full.meter.read()):
+        assert half.meter.read()[name] == pytest.approx(theirs[name], rel=0.1)
+
+
+def test_networks_compute_in_bfloat16_and_penalties_in_full() -> None:
+    trainer = trainer_of(from_json({**QUICK, "warm_up": 0.0, "r1_every": 2, "objective": "wgan-gp", "r1": 0.1}))
+    trainer.half = True
+    seen: list[tuple[str, torch.dtype]] = []
+
+    def watch(name: str, module: torch.nn.Module) -> None:
+        module.register_forward_hook(lambda m, inputs, result: seen.append((name, result.dtype)))
+
+    watch("generator", trainer.taught["generator"].leave)  # type: ignore[arg-type]
+    watch("critic", trainer.critic.scales[0].out)  # type: ignore[arg-type]
+    trainer.config = replace(trainer.config, critic_steps=1)
+    trainer.step(0.0)
+    assert {dtype for name, dtype in seen if name == "generator"} == {torch.bfloat16}
+    # real, fake and between them; then what was painted and what is wanted
+    half, full = torch.bfloat16, torch.float32
+    assert [dtype for name, dtype in seen if name == "critic"] == [half, half, full, half, half]
+    seen.clear()
+    trainer.step(0.0)
+    assert [dtype for name, dtype in seen if name == "critic"] == [full, half, full, half, half]
+
+
 def test_learning_rates_fall_to_a_twentieth_in_either_part_of_a_run() -> None:
     trainer = trainer_of(from_json({**QUICK, "steps": 200, "warm_up": 0.5}))
 
@@ -264,6 +304,7 @@ def test_a_budget_ends_the_run(pictures: Path) -> None:
         ({"crop": 30}, "crop"),
         ({"critic_scales": 2}, "too small for that many scales"),
         ({"critic_scales": 0}, "critic_scales"),
+        ({"precision": "half"}, "precision"),
         ({"route": "magic"}, "route"),
         ({"steps": "many"}, "steps"),
         ({"stepz": 3}, "stepz"),
