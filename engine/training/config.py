@@ -86,10 +86,10 @@ class TrainConfig:
     device: str = "auto"
     """auto | cpu | cuda"""
     precision: str = "auto"
-    """auto | full. Auto lets networks compute in bfloat16 on a CUDA device that has it: half the traffic to memory, and
-    matrix units made for it. Its range is that of float32, so no loss has to be scaled (Kalamkar et al., "A Study of
-    BFLOAT16 for Deep Learning Training", 2019). Weights, losses and penalties stay float32, and so does a processor,
-    most of which only emulate it."""
+    """auto | full | bfloat16. Auto lets networks compute in bfloat16 on a CUDA device that has it: half the traffic to
+    memory, and matrix units made for it. Its range is that of float32, so no loss has to be scaled (Kalamkar et al., "A
+    Study of BFLOAT16 for Deep Learning Training", 2019). Weights, losses and penalties stay float32. On a processor
+    only where it is asked for: many emulate it, and what it does to strokes has not been looked at yet."""
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
 
 
@@ -239,7 +239,7 @@ def _problems(config: TrainConfig) -> dict[str, bool]:
         **_problems_of_the_crop(config),
         "steps and batch must be at least 1": min(config.steps, config.batch) < 1,
         f"generator.guides must be different ones of {', '.join(GUIDES)}": not _known_guides(config.generator.guides),
-        "precision must be auto or full": config.precision not in ("auto", "full"),
+        "precision must be auto, full or bfloat16": config.precision not in ("auto", "full", "bfloat16"),
         "device must be auto, cpu or cuda": config.device not in ("auto", "cpu", "cuda"),
         "budget, seed and patience must not be negative": min(config.budget, config.seed, config.patience) < 0,
     }

@@ -51,13 +51,10 @@ def joined(batch: int) -> Iterator[None]:
     if count == 1:
         yield
         return
-    if batch % count:
-        raise EngineError(
-            f"A batch of {batch} cannot be dealt out among {count} processes.",
-            f"Give a batch that is a multiple of their number: --set batch={-(-batch // count) * count}.",
-        )
+    _share(batch, count)
     # What is said goes from processor to processor (gloo), so that no word waits for what the cards still compute.
-    dist.init_process_group("cpu:gloo,cuda:nccl" if dist.is_nccl_available() else "gloo", timeout=PATIENCE)
+    cards = torch.cuda.is_available() and dist.is_nccl_available()
+    dist.init_process_group("cpu:gloo,cuda:nccl" if cards else "gloo", timeout=PATIENCE)
     try:
         yield
     finally:
@@ -90,9 +87,18 @@ def own(drawn: Tensor) -> Tensor:
 
 
 def places(batch: int) -> slice:
-    """Which samples of a batch are this process's."""
-    share = batch // count()
+    """Which samples of a batch are this process's. Raises EngineError where it cannot be dealt out."""
+    share = _share(batch, count())
     return slice(rank() * share, (rank() + 1) * share)
+
+
+def _share(batch: int, processes: int) -> int:
+    if batch % processes:
+        raise EngineError(
+            f"A batch of {batch} cannot be dealt out among {processes} processes.",
+            f"Give a batch that is a multiple of their number: --set batch={-(-batch // processes) * processes}.",
+        )
+    return batch // processes
 
 
 def agree(word: int = WELL) -> None:

@@ -62,8 +62,9 @@ class Trainer(ABC):
         # Torch's convolutions on a CPU take 1.6 times as long in the usual order (torch 2.13, AVX-512).
         for module in self._modules().values():
             module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # its stub forgot this one
-        self.half = config.precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported(False)
-        """Do networks compute in bfloat16? See config.precision."""
+        able = device.type == "cuda" and torch.cuda.is_bf16_supported(False)
+        self.half = config.precision == "bfloat16" or (config.precision == "auto" and able)
+        """Do networks compute in bfloat16?"""
         self.steps_done = 0
         self.set_out(began)
         self.care = Care()

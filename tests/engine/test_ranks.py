@@ -25,7 +25,9 @@ from engine.errors import EngineError
 from engine.protocol import Diagnosis, Done, Event, TrainRequest, TrainStep, finish_file, from_line, training_folder
 from engine.training import ranks
 from engine.training.config import from_json
-from engine.training.loop import train
+from engine.training.loop import _told, train
+from engine.training.trainer import Care
+from engine.training.workspace import GOOD, Workspace
 
 __all__ = ["pictures"]  # the fixture
 REPO = Path(__file__).resolve().parents[2]
@@ -151,6 +153,20 @@ def test_torchrun_and_a_request_to_finish(pictures: Path) -> None:
     assert sum(isinstance(event, Done) for event in said) == 1
     assert style_pack.load(out).name == "Painting"
     assert not finish_file(str(out)).exists()
+
+
+def test_where_the_first_goes_back_the_others_follow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A diagnosis has found lost numbers, went back to when all was well, and halved the learning rates."""
+    trainer, folder = two_ranks.trainer_of("pictures"), Workspace(tmp_path)
+    trainer.step(0.0)
+    folder.save(trainer, GOOD)
+    good = {name: value.clone() for name, value in trainer.state().items()}
+    trainer.step(0.0)
+    monkeypatch.setattr(ranks, "follow", lambda length: [12.0, 3.0, 1, 0.5, 1.0, 0.1, 4][:length])
+    assert _told(trainer, folder) == 12.0
+    assert (trainer.steps_done, trainer.began, trainer.care) == (1, 3.0, Care(0.5, 1.0, 0.1, 4))
+    state = trainer.state()
+    assert all(torch.equal(state[name], value) for name, value in good.items() if name.startswith("generator/"))
 
 
 # ---------------------------------------------------------------- refused

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -15,6 +17,7 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from engine import style_pack
 from engine.errors import EngineError
@@ -168,9 +171,10 @@ def test_half_precision_teaches_what_full_precision_does(settings: dict) -> None
     """As on a graphics card, here with what the processor has of it: losses near, and weights still float32."""
     config = from_json({**QUICK, "warm_up": 0.0, "r1_every": 1, **settings})
     full = trainer_of(config)
-    half = PicturesTrainer(full.samples, torch.device("cpu"))
-    assert not half.half  # never on a processor by itself
-    half.half = True
+    assert not full.half  # never on a processor by itself
+    wanted = replace(full.samples, config=replace(config, precision="bfloat16"))
+    half = PicturesTrainer(wanted, torch.device("cpu"))
+    assert half.half
     for _ in range(4):
         ours, theirs = half.step(0.0), full.step(0.0)
         assert set(ours) == set(theirs)
@@ -201,6 +205,35 @@ def test_networks_compute_in_bfloat16_and_penalties_in_full() -> None:
     seen.clear()
     trainer.step(0.0)
     assert [dtype for name, dtype in seen if name == "critic"] == [full, half, full, half, half]
+
+
+class Waits(TorchFunctionMode):
+    """Notes where the engine asks for the value of a tensor: on a graphics card this process would wait for it."""
+
+    ASKING = ("item", "tolist", "__float__", "__int__", "__bool__", "__index__", "cpu", "numpy", "nonzero")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places: set[str] = set()
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        caller = sys._getframe(1).f_code
+        if func.__name__ in self.ASKING and "engine/training" in Path(caller.co_filename).as_posix():
+            self.places.add(caller.co_name)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("settings", [{}, {"objective": "wgan-gp", "r1": 0.1, "critic_steps": 2}])
+def test_no_step_waits_for_what_it_computes(settings: dict) -> None:
+    trainer = trainer_of(from_json({**QUICK, "warm_up": 0.0, "r1_every": 1, **settings}))
+    trainer.care = replace(trainer.care, turn=0.5)
+    trainer.step(0.0)  # the first one looks for free windows
+    with Waits() as waits:
+        trainer.step(0.0)
+        places = set(waits.places)
+        trainer.meter.read()  # this does wait, and is noticed
+    assert places == {"_of_style"}  # which window is where, on the processor
+    assert len(waits.places) == 2
 
 
 def test_learning_rates_fall_to_a_twentieth_in_either_part_of_a_run() -> None:
