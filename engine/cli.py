@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import signal
 import sys
@@ -287,7 +288,8 @@ def _listener(as_json: bool) -> Any:
     """A context manager that gives a _Listener."""
     if as_json:
         return nullcontext(_JsonLines())
-    return _Bar() if sys.stderr.isatty() else nullcontext(_Words())
+    first = os.environ.get("RANK", "0") == "0"  # of several processes (torchrun) one has something to say
+    return _Bar() if first and sys.stderr.isatty() else nullcontext(_Words())
 
 
 class _JsonLines:

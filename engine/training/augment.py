@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from . import ranks
+
 SHIFT = 0.125
 """Share of a crop's edge by which the window on it may lie elsewhere"""
 
@@ -28,17 +30,20 @@ def augment(
 
 def _window(pictures: Tensor, random: torch.Generator, share: float) -> Tensor:
     room = [round(size * share) for size in pictures.shape[2:]]
-    tops, lefts = (torch.randint(0, r + 1, (len(pictures),), generator=random, device=pictures.device) for r in room)
+    tops, lefts = (_places(pictures, r + 1, random) for r in room)
     height, width = (size - r for size, r in zip(pictures.shape[2:], room, strict=True))
-    cut = zip(pictures, tops.tolist(), lefts.tolist(), strict=True)
-    return torch.stack([picture[:, top : top + height, left : left + width] for picture, top, left in cut])
+    rows = tops[:, None] + torch.arange(height, device=pictures.device)
+    columns = lefts[:, None] + torch.arange(width, device=pictures.device)
+    # Gathered, not cut out: to cut, this process would have to know the numbers, and wait for the graphics card.
+    shown = pictures.gather(2, rows[:, None, :, None].expand(-1, pictures.shape[1], -1, pictures.shape[3]))
+    return shown.gather(3, columns[:, None, None].expand(-1, pictures.shape[1], height, -1))
 
 
 def _cutout(pictures: Tensor, random: torch.Generator, share: float) -> Tensor:
-    count, _, height, width = pictures.shape
+    _, _, height, width = pictures.shape
     tall, wide = round(height * share), round(width * share)
-    top = torch.randint(0, height - tall + 1, (count, 1), generator=random, device=pictures.device)
-    left = torch.randint(0, width - wide + 1, (count, 1), generator=random, device=pictures.device)
+    top = _places(pictures, height - tall + 1, random)[:, None]
+    left = _places(pictures, width - wide + 1, random)[:, None]
     rows = torch.arange(height, device=pictures.device)[None]
     columns = torch.arange(width, device=pictures.device)[None]
     hole = ((rows >= top) & (rows < top + tall))[:, :, None] & ((columns >= left) & (columns < left + wide))[:, None, :]
@@ -46,6 +51,11 @@ def _cutout(pictures: Tensor, random: torch.Generator, share: float) -> Tensor:
 
 
 def _turned(pictures: Tensor, random: torch.Generator, chance: float) -> Tensor:
-    drawn = torch.rand(2, len(pictures), 1, 1, 1, generator=random, device=pictures.device) < chance
-    pictures = torch.where(drawn[0], pictures.flip(2), pictures)
-    return torch.where(drawn[1], pictures.transpose(2, 3), pictures)
+    drawn = torch.rand(2, ranks.whole(len(pictures)), 1, 1, 1, generator=random, device=pictures.device) < chance
+    pictures = torch.where(ranks.own(drawn[0]), pictures.flip(2), pictures)
+    return torch.where(ranks.own(drawn[1]), pictures.transpose(2, 3), pictures)
+
+
+def _places(pictures: Tensor, end: int, random: torch.Generator) -> Tensor:
+    """(N,): for each picture a number below `end`."""
+    return ranks.own(torch.randint(0, end, (ranks.whole(len(pictures)),), generator=random, device=pictures.device))

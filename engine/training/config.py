@@ -86,6 +86,11 @@ class TrainConfig:
     seed: int = 0
     device: str = "auto"
     """auto | cpu | cuda"""
+    precision: str = "auto"
+    """auto | full | bfloat16. Auto lets networks compute in bfloat16 on a CUDA device that has it: half the traffic to
+    memory, and matrix units made for it. Its range is that of float32, so no loss has to be scaled (Kalamkar et al., "A
+    Study of BFLOAT16 for Deep Learning Training", 2019). Weights, losses and penalties stay float32. On a processor
+    only where it is asked for: many emulate it, and what it does to strokes has not been looked at yet."""
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
 
 
@@ -252,6 +257,28 @@ def to_json(config: TrainConfig) -> dict[str, Any]:
     return asdict(config)
 
 
+def smaller(config: TrainConfig, processes: int = 1) -> TrainConfig | None:
+    """The next smaller batch or crop, for a graphics card whose memory is full; None: there is none.
+
+    The batch is halved first, down to two pictures a process: the critic still sees as far, where a crop of half the
+    area has next to no room left around what one of its verdicts sees. Then crops get smaller, by a quarter of their
+    edge, as far as the critic's scales allow. A batch of one comes last: alone a picture has no neighbour whose strokes
+    it could be painted with.
+    """
+    share = config.batch // processes
+    if share >= 4:
+        return replace(config, batch=share // 2 * processes)
+    crop = max(_least_crop(config), config.crop * 3 // 4 // 4 * 4)
+    if crop < config.crop:
+        return replace(config, crop=crop)
+    return replace(config, batch=processes) if share > 1 and config.critic_norm != "batch" else None
+
+
+def _least_crop(config: TrainConfig) -> int:
+    crops = [replace(config, crop=crop) for crop in range(32, config.crop + 1, 4)]
+    return next(c.crop for c in crops if not any(_problems_of_the_crop(c).values()))
+
+
 def _problems(config: TrainConfig) -> dict[str, bool]:
     """The cheap checks, before anything is loaded: what might be wrong, and whether it is."""
     penalised = config.r1 > 0 or config.penalty > 0
@@ -270,12 +297,21 @@ def _problems(config: TrainConfig) -> dict[str, bool]:
         "beta1 and beta2 must be at least 0 and below 1": not all(0 <= b < 1 for b in (config.beta1, config.beta2)),
         "clip, penalty and r1 must not be negative": min(config.clip, config.penalty, config.r1) < 0,
         "decay and warm_up must be between 0 and 1": not all(0 <= s <= 1 for s in (config.decay, config.warm_up)),
-        "crop must be a multiple of 4 and at least 32": config.crop % 4 != 0 or config.crop < 32,
-        "crop is too small for that many scales of the critic": _smallest_view(config) < SIGHT,
+        **_problems_of_the_crop(config),
         "steps and batch must be at least 1": min(config.steps, config.batch) < 1,
         f"generator.guides must be different ones of {', '.join(GUIDES)}": not _known_guides(config.generator.guides),
+        "precision must be auto, full or bfloat16": config.precision not in ("auto", "full", "bfloat16"),
         "device must be auto, cpu or cuda": config.device not in ("auto", "cpu", "cuda"),
         "budget, seed and patience must not be negative": min(config.budget, config.seed, config.patience) < 0,
+    }
+
+
+def _problems_of_the_crop(config: TrainConfig) -> dict[str, bool]:
+    adversarial = isinstance(config, PicturesConfig) and config.route == "adversarial"
+    return {
+        "crop must be a multiple of 4 and at least 32": config.crop % 4 != 0 or config.crop < 32,
+        "crop is too small for that many scales of the critic": _smallest_view(config) < SIGHT,
+        "crop must be at least 72 on the adversarial route": adversarial and config.crop < 72,
     }
 
 
@@ -284,7 +320,6 @@ def _problems_of_pictures(config: PicturesConfig) -> dict[str, bool]:
         "generator.guides need kind keyframes": bool(config.generator.guides),
         "size must be at least 64": config.size < 64,
         "crop must not be larger than size": config.crop > config.size,
-        "crop must be at least 72 on the adversarial route": config.route == "adversarial" and config.crop < 72,
         "style_side must be at least size": config.style_side < config.size,
         "pairs must be at least 1": config.pairs < 1,
         "route must be teacher or adversarial": config.route not in ("teacher", "adversarial"),

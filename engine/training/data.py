@@ -6,6 +6,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -35,6 +36,22 @@ class Pair:
     tiles: Tensor = field(default_factory=lambda: torch.tensor([Tile(0)], dtype=torch.float32))
     """(T, 4) float32: what its first number stands for, as numbers of a teacher.Tile (picture, turn, mirrored, scale);
     the one style picture as it is, unless told"""
+
+
+class Window(NamedTuple):
+    """Where a crop is cut from one of several pictures."""
+
+    which: int
+    top: int
+    left: int
+    size: int
+    mirrored: bool = False
+
+    def of(self, pictures: Sequence[Tensor]) -> Tensor:
+        """(C, size, size) of the picture (C, H, W) it is in."""
+        rows, columns = (slice(start, start + self.size) for start in (self.top, self.left))
+        crop = pictures[self.which][:, rows, columns]
+        return crop.flip(2) if self.mirrored else crop
 
 
 _PAIR = tuple(field.name for field in fields(Pair))
@@ -67,7 +84,7 @@ def load_exemplar(path: Path, long_side: int, weight: float = 1.0, mask: Path | 
     reader = open_picture(path)
     picture = _colour(reader, path)
     size = _shrunk(picture, long_side)
-    free = _opaque(reader)
+    free = opaque(reader)
     if mask is not None:
         free = torch.minimum(resize(free, size), resize(_bright(mask, picture, path), size))
     # Shrinking mixes colours, so what is taken has nothing of the rest in it.
@@ -93,7 +110,7 @@ def _shrunk(picture: Tensor, long_side: int) -> tuple[int, ...]:
     return tuple(max(16, round(s * long_side / longest)) for s in picture.shape[1:])
 
 
-def _opaque(reader: PictureReader) -> Tensor:
+def opaque(reader: PictureReader) -> Tensor:
     """(1, H, W): 1 where more of the picture is there than not, else 0."""
     if reader.alpha == "none":
         return torch.ones(1, reader.height, reader.width)

@@ -126,6 +126,7 @@ def _written(
     config = trainer.config
     recipe = {
         "training": to_json(config),
+        "asked": {} if config == trainer.asked else {"batch": trainer.asked.batch, "crop": trainer.asked.crop},
         "steps": trainer.steps_done,
         **recipe,
         "versions": {"engine": __version__, "torch": torch.__version__.split("+")[0]},

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import NamedTuple
@@ -20,12 +20,13 @@ from torch import Tensor
 
 from .. import guides, noise
 from ..errors import EngineError
+from ..files import open_picture
 from ..passes import painted_passes
 from ..protocol import Event, TrainRequest
 from ..style_pack import StylePack
-from . import losses
-from .config import KeyframesConfig
-from .data import find_content, load_picture
+from . import losses, ranks
+from .config import KeyframesConfig, TrainConfig
+from .data import Window, find_content, load_picture, opaque
 from .export import export
 from .networks import STRIDE
 from .strokes import Strokes, drawn_strokes
@@ -148,11 +149,17 @@ def spread(frames: Sequence[Path], most: int) -> list[Path]:
 
 
 def keyframe(frame: Path, painted: Path, mask: Path | None, names: tuple[str, ...]) -> Keyframe:
-    """Raises EngineError where sizes differ, a mask is black, or the frame lacks passes for the guides `names`."""
+    """Where the painted picture is transparent nothing was painted: there it teaches no more than under its mask.
+
+    Raises EngineError where sizes differ, nothing is left to teach, or the frame lacks passes for the guides `names`.
+    """
     seen, hand = seen_in(frame, names), _sized(painted, frame)
     where = torch.ones(1, *hand.shape[1:]) if mask is None else _sized(mask, frame).mean(0, keepdim=True)
     if mask is not None and not where.max() > 0.5:
         raise EngineError(f"The mask {mask.name} is black.", "Paint white where its keyframe teaches.")
+    where = where * opaque(open_picture(painted))
+    if not where.max() > 0.5:
+        raise EngineError(f"{painted.name} is transparent wherever it could teach.", "Save it with what was painted.")
     return Keyframe(seen, hand, where)
 
 
@@ -194,6 +201,8 @@ class KeyframeSamples:
     Where a guide says where on its surface a pixel lies, strokes are learned by it, and noise is drawn anew for every
     patch, to say nothing. Without such a guide the noise has to say which strokes are meant: it lies still over each
     keyframe, and comes along with the style. Another seed lays the same noise elsewhere, so it always tells something.
+
+    Patches are cut where the training computes: see PictureSamples.
     """
 
     config: KeyframesConfig
@@ -202,25 +211,24 @@ class KeyframeSamples:
     """Frames nobody painted: see Keyframe.seen"""
     device: torch.device
 
-    def batch(self, step: int, turn: int = 0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def batch(self, step: int, turn: int = 0, places: slice = slice(None)) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """(seen, painted, mask, noise) of the patches of a step: see Keyframe; noise (N, channels, S/4, S/4). turn: of
-        the critic, where it takes several."""
+        the critic, where it takes several; places: see PictureSamples.batch."""
         choose = random.Random(f"{self.config.seed}/{step}/{turn}")
-        places = [self._place(choose) for _ in range(self.config.batch)]
-        found = [self.keyframes[place.frame] for place in places]
-        sides = ([f.seen for f in found], [f.painted for f in found], [f.mask for f in found])
-        seen, painted, mask = (self._cut(side, places) for side in sides)
-        return seen, painted, mask, self._noise(places)
+        chosen = [self._place(choose) for _ in range(self.config.batch)][places]
+        seen, painted, mask = (self._cut(side, chosen) for side in self._sides)
+        return seen, painted, mask, self._noise(chosen)
 
     def free(self, step: int) -> tuple[Tensor, Tensor]:
-        """(seen, noise) of half as many patches of frames nobody painted, from anywhere."""
-        choose = random.Random(f"{self.config.seed}/{step}/free")
+        """(seen, noise) of half as many patches of frames nobody painted, from anywhere; of several processes each has
+        its own."""
+        choose = random.Random(f"{self.config.seed}/{step}/free/{ranks.rank()}")
         places = []
-        for _ in range(max(1, self.config.batch // 2)):
+        for _ in range(max(1, self.config.batch // ranks.count() // 2)):
             index = choose.randrange(len(self.others))
             top, left = (choose.randint(0, length - self.config.crop) for length in self.others[index].shape[1:])
             places.append(self._noted(index, top, left, 0, choose))
-        return self._cut([self.others[place.frame] for place in places], places), self._noise(places)
+        return self._cut(self._unpainted, places), self._noise(places)
 
     def _place(self, choose: random.Random) -> Place:
         """Around a pixel that teaches."""
@@ -239,12 +247,8 @@ class KeyframeSamples:
         return Place(index, top // STRIDE * STRIDE, left // STRIDE * STRIDE, seed)
 
     def _cut(self, pictures: list[Tensor], places: list[Place]) -> Tensor:
-        size = self.config.crop
-        cut = [
-            picture[:, place.top : place.top + size, place.left : place.left + size]
-            for picture, place in zip(pictures, places, strict=True)
-        ]
-        return torch.stack(cut).to(self.device)
+        windows = [Window(place.frame, place.top, place.left, self.config.crop) for place in places]
+        return torch.stack([window.of(pictures) for window in windows])
 
     def _noise(self, places: list[Place]) -> Tensor:
         cells = self.config.crop // STRIDE
@@ -270,6 +274,17 @@ class KeyframeSamples:
         """No mask leaves out what the critic would then miss on other frames."""
         return all(bool((found.mask > 0.5).all()) for found in self.keyframes)
 
+    @cached_property
+    def _sides(self) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+        """What is seen, painted and masked of each keyframe."""
+        found = self.keyframes
+        seen, painted = [f.seen.to(self.device) for f in found], [f.painted.to(self.device) for f in found]
+        return seen, painted, [f.mask.to(self.device) for f in found]
+
+    @cached_property
+    def _unpainted(self) -> list[Tensor]:
+        return [frame.to(self.device) for frame in self.others]
+
 
 class KeyframesTrainer(Trainer):
     """L1 to what was painted; at the end a critic, its features at the same place, and its verdict on other frames."""
@@ -283,7 +298,7 @@ class KeyframesTrainer(Trainer):
         super().__init__(samples.config, device, began)
 
     def terms(self, warming_up: bool, random_: torch.Generator) -> dict[str, Tensor]:
-        seen, target, mask, strokes = self.samples.batch(self.steps_done)
+        seen, target, mask, strokes = self._batch()
         if warming_up:
             return self.compared(self._painted(seen, strokes), target, mask, None)
         if not self.samples.wholly_painted:
@@ -307,7 +322,9 @@ class KeyframesTrainer(Trainer):
         apart by it and no gradient flows back.
         """
         judged, wanted = painted * mask, target * mask
-        terms = {"reconstruction": (judged - wanted).abs().sum() / (3 * mask.sum())}
+        area = mask.sum()
+        ranks.average([area])  # so that a pixel counts the same wherever it is taught
+        terms = {"reconstruction": (judged - wanted).abs().sum() / (3 * area)}
         if random_ and (self.config.adversarial or self.config.features):
             if free is not None:
                 judged, wanted = torch.cat([judged, free]), torch.cat([wanted, wanted[: len(free)]])
@@ -317,7 +334,7 @@ class KeyframesTrainer(Trainer):
 
     @torch.no_grad()
     def another(self, turn: int, random_: torch.Generator) -> tuple[Tensor, Tensor]:
-        seen, target, mask, strokes = self.samples.batch(self.steps_done, turn)
+        seen, target, mask, strokes = self._batch(turn)
         return target * mask, self._painted(seen, strokes) * mask
 
     @torch.no_grad()
@@ -336,11 +353,19 @@ class KeyframesTrainer(Trainer):
         """Learning rates fall once, over the whole run: anew with the critic, it undid what had been learned."""
         return super()._part(progress)[0], progress
 
+    def adopt(self, config: TrainConfig) -> None:
+        super().adopt(config)
+        self.samples = replace(self.samples, config=self.config)
+
+    def _batch(self, turn: int = 0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        return self.samples.batch(self.steps_done, turn, ranks.places(self.config.batch))
+
     def _painted(self, seen: Tensor, strokes: Tensor, generator: torch.nn.Module | None = None) -> Tensor:
         """seen (N, C, H, W), noise (N, noise, H/4, W/4) -> (N, 3, H, W), with the generator that learns where no other
         is given."""
         image, *told = seen.split([3, *(guides.GUIDES[name].channels for name in self.config.generator.guides)], 1)
-        painted: Tensor = (generator or self.taught["generator"])(image, strokes, *told)
+        inputs = (image, strokes, *told)
+        painted: Tensor = generator(*inputs) if generator else self.run("generator", *inputs)
         return painted
 
 

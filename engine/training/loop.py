@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from torch import Tensor
 
 from ..errors import EngineError
 from ..protocol import (
@@ -24,14 +25,15 @@ from ..protocol import (
     training_folder,
 )
 from ..style_pack import StylePack
+from . import ranks
 from .config import TrainConfig, from_json
 from .diagnostics import Diagnostics
 from .keyframes import FromKeyframes
 from .pictures import FromPictures
 from .texture import FromTexture
-from .trainer import Trainer
+from .trainer import Care, Trainer
 from .training_sheet import write_sheet
-from .workspace import STATE, Workspace
+from .workspace import GOOD, STATE, Workspace
 
 
 class Kind(Protocol):
@@ -67,23 +69,40 @@ def train(request: TrainRequest) -> Iterator[Event]:
     with the style it has by then.
     """
     config = named(from_json(request.config), request)
-    started = time.monotonic()
-    kind = KINDS[config.kind](config, request)
-    device = choose_device(config.device)
-    folder = Workspace(training_folder(request.out))
-    folder.prepare(config, request.resume)
-    finish_file(request.out).unlink(missing_ok=True)
-    for event in kind.prepare(request.job, folder, device, started):
-        yield event
-        if finish_file(request.out).exists() and not folder.has(STATE):
-            raise EngineError("Not one step has been trained yet: there is no style to finish.", "Resume it later.")
+    with ranks.joined(config.batch):
+        if ranks.rank():
+            _follow(config, request)
+        else:
+            yield from _lead(config, request)
 
-    trainer = kind.trainer(device, time.monotonic() - started)
-    if request.resume and folder.has(STATE):  # else it was stopped before the first step
-        folder.load(trainer)
-    diagnostics = Diagnostics(trainer, folder)
-    yield from _steps(request, trainer, diagnostics, folder, started)
-    folder.save(trainer)
+
+def _lead(config: TrainConfig, request: TrainRequest) -> Iterator[Event]:
+    """The training as its first process sees it, or the only one."""
+    started = time.monotonic()
+    folder = Workspace(training_folder(request.out))
+    try:
+        kind = KINDS[config.kind](config, request)
+        device = choose_device(config.device)
+        _refuse_parts(config)
+        folder.prepare(config, request.resume)
+        started -= folder.spent()  # a budget is counted over all sessions
+        finish_file(request.out).unlink(missing_ok=True)
+        for event in kind.prepare(request.job, folder, device, started):
+            folder.spend(time.monotonic() - started)
+            yield event
+            if finish_file(request.out).exists() and not folder.has(STATE):
+                raise EngineError("Not one step has been trained yet: there is no style to finish.", "Resume it later.")
+
+        trainer = kind.trainer(device, time.monotonic() - started)
+        if request.resume and folder.has(STATE):  # else it was stopped before the first step
+            folder.load(trainer)
+            trainer.set_out(time.monotonic() - started)
+        ranks.agree()  # all is there for the others
+        diagnostics = Diagnostics(trainer, folder)
+        yield from _steps(request, trainer, diagnostics, folder, started)
+    finally:
+        ranks.agree(ranks.OVER)
+    _keep(trainer, folder, started)
     ended = _end(diagnostics, time.monotonic() - started)
     finish_file(request.out).unlink(missing_ok=True)
     last = diagnostics.look(request.job, time.monotonic() - started)
@@ -99,14 +118,63 @@ def train(request: TrainRequest) -> Iterator[Event]:
     yield Done(request.job, report)
 
 
+def _follow(config: TrainConfig, request: TrainRequest) -> None:
+    """The training as any further process sees it: its part of every step, as the first one tells. Says and writes
+    nothing."""
+    folder = Workspace(training_folder(request.out))
+    try:
+        ranks.agree()
+        kind, device = KINDS[config.kind](config, request), choose_device(config.device)
+        for _ in kind.prepare(request.job, folder, device, 0.0):
+            pass
+        trainer = kind.trainer(device, 0.0)
+        if request.resume and folder.has(STATE):
+            folder.load(trainer)
+        while True:
+            elapsed = _told(trainer, folder)
+            for _ in _step(request, trainer, elapsed):
+                pass
+    except ranks.Over:
+        return
+
+
+def _tell(trainer: Trainer, elapsed: float) -> None:
+    """Where the training is, for the other processes: what time and diagnoses have made of it."""
+    ranks.lead([elapsed, trainer.began, trainer.steps_done, *astuple(trainer.care)])
+
+
+def _told(trainer: Trainer, folder: Workspace) -> float:
+    """What `_tell` has told is so here, too. Returns the seconds elapsed."""
+    elapsed, trainer.began, steps, rate, critic_rate, turn, diagnoses = ranks.follow(7)
+    if steps != trainer.steps_done:  # a diagnosis went back to when all was well
+        began = trainer.began
+        folder.load(trainer, GOOD)
+        trainer.began = began
+    trainer.care = Care(rate, critic_rate, turn, int(diagnoses))
+    return elapsed
+
+
+def _step(request: TrainRequest, trainer: Trainer, elapsed: float) -> Generator[Event, None, dict[str, Tensor]]:
+    """One step, smaller where a graphics card cannot hold it, which is said. Returns its loss terms."""
+    while True:
+        try:
+            return trainer.step(elapsed)
+        except torch.OutOfMemoryError:
+            pass  # only outside is what the step held really gone
+        yield Progress(request.job, trainer.progress(elapsed), trainer.make_room())
+
+
 def _steps(
     request: TrainRequest, trainer: Trainer, diagnostics: Diagnostics, folder: Workspace, started: float
 ) -> Iterator[Event]:
     """Step by step to the end of the run. Closed on the way, it keeps the state of that very step."""
     config, spoken, asked = trainer.config, 0.0, False
+    values: dict[str, float]
     try:
         while not (asked or diagnostics.exhausted or trainer.finished(time.monotonic() - started)):
-            terms, values = trainer.step(time.monotonic() - started), {}
+            elapsed, values = time.monotonic() - started, {}
+            _tell(trainer, elapsed)
+            terms = yield from _step(request, trainer, elapsed)
             if time.monotonic() - spoken > 1.0:
                 spoken = time.monotonic()
                 values = {name: float(value) for name, value in terms.items()}
@@ -115,14 +183,19 @@ def _steps(
             if not well or trainer.steps_done % config.diagnose_every == 0:
                 yield diagnostics.examine(request.job, time.monotonic() - started)
             if well and trainer.steps_done % config.preview_every == 0:
-                folder.save(trainer)
+                _keep(trainer, folder, started)
                 yield Preview(request.job, str(folder.preview(trainer)), f"Step {trainer.steps_done}")
             if well and values:
                 left = trainer.seconds_left(spoken - started)
                 yield TrainStep(request.job, trainer.steps_done, config.steps, values, left)
     except GeneratorExit:
-        folder.save(trainer)
+        _keep(trainer, folder, started)
         raise
+
+
+def _keep(trainer: Trainer, folder: Workspace, started: float) -> None:
+    trainer.seconds = time.monotonic() - started
+    folder.save(trainer)
 
 
 def _end(diagnostics: Diagnostics, elapsed: float) -> str:
@@ -135,7 +208,8 @@ def _end(diagnostics: Diagnostics, elapsed: float) -> str:
     else:
         why = "its time was used up" if trainer.finished(elapsed) else "it was asked to finish"
     why = "; ".join(filter(None, (why, diagnostics.settle())))
-    return f"The training ended after {trainer.steps_done} of {trainer.config.steps} steps: {why}."
+    ended = f"The training ended after {trainer.steps_done} of {trainer.config.steps} steps: {why}."
+    return " ".join(filter(None, (ended, trainer.made_smaller())))
 
 
 def named(config: TrainConfig, request: TrainRequest) -> TrainConfig:
@@ -150,4 +224,23 @@ def choose_device(wanted: str) -> torch.device:
         raise EngineError(
             "This Python's torch finds no CUDA device.", "Install torch for CUDA, or train with --device cpu."
         )
-    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
+    if wanted == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    if ranks.count() == 1:
+        return torch.device("cuda")
+    mine, there = ranks.local_rank(), torch.cuda.device_count()
+    if mine >= there:
+        raise EngineError(
+            f"{mine + 1} processes were started, and this computer has {there} CUDA devices.",
+            f"Start as many as there are: torchrun --nproc-per-node {there}.",
+        )
+    torch.cuda.set_device(mine)
+    return torch.device("cuda", mine)
+
+
+def _refuse_parts(config: TrainConfig) -> None:
+    if ranks.count() > 1 and config.critic_norm == "batch":
+        raise EngineError(
+            "Batch norm of the critic does not go with several processes: each would see the norm of its own part.",
+            "Choose another critic_norm, or train with one process.",
+        )

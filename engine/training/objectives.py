@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812 (the name the field uses)
 from torch import Tensor
 
+from . import ranks
+
 Verdicts = list[tuple[Tensor, list[Tensor]]]
 """What `networks.Critic` returns: logits (N, 1, h, w) and features per scale."""
 
@@ -103,7 +105,7 @@ def gradient_penalty(
     D is the mean logit over scales, as in the loss: its slope is what has to be 1. Each sample gets a place of its own
     on the way from fake to real, both (N, 3, H, W).
     """
-    share = torch.rand(len(real), 1, 1, 1, generator=random, device=real.device)
+    share = ranks.own(torch.rand(ranks.whole(len(real)), 1, 1, 1, generator=random, device=real.device))
     between = (share * real.detach() + (1 - share) * fake.detach()).requires_grad_(True)
     verdicts = critic(between)
     # Not the root of a sum of squares: where a critic is flat its slope is infinite, and weights would be lost.

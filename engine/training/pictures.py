@@ -17,10 +17,11 @@ from ..atomic import shown
 from ..errors import EngineError
 from ..protocol import Event, Json, Progress, SourceFailed, TrainRequest
 from ..style_pack import StylePack
-from . import losses
-from .config import PicturesConfig, TextureConfig
+from . import losses, ranks
+from .config import PicturesConfig, TextureConfig, TrainConfig
 from .data import (
     Pair,
+    Window,
     find_content,
     load_content,
     load_exemplar,
@@ -34,8 +35,8 @@ from .data import (
 from .export import export
 from .meters import Probe
 from .networks import SIGHT, STRIDE, Encoder
-from .teacher import Exemplar, Guide, resize
-from .trainer import Trainer
+from .teacher import Exemplar, Guide, memory_full, resize
+from .trainer import Trainer, standing_still
 from .workspace import Workspace
 
 PAIRS_SHARE = 0.35
@@ -123,9 +124,14 @@ class FromPictures:
             if path.exists():
                 yield load_pair(path)
                 continue
+            if ranks.rank():
+                return  # what the first process has not painted is not painted
             if config.budget and index and time.monotonic() - started > PAIRS_SHARE * config.budget:
                 return
-            pair = make_pair(self.contents, style, guide, config.teacher, config.size, config.seed, index)
+            try:
+                pair = make_pair(self.contents, style, guide, config.teacher, config.size, config.seed, index)
+            except torch.OutOfMemoryError as error:  # beside the search, which makes do with what there is
+                raise memory_full() from error
             save_pair(pair, path)
             yield pair
 
@@ -207,7 +213,10 @@ def split_content(paths: list[Path]) -> tuple[list[Path], list[Path]]:
 
 @dataclass(frozen=True)
 class PictureSamples:
-    """Crops to train on. Step k's crops depend on (seed, k) alone, so a resumed run sees what it would have seen."""
+    """Crops to train on. Step k's crops depend on (seed, k) alone, so a resumed run sees what it would have seen.
+
+    They are cut where the training computes: nothing but the choice of a window crosses to a graphics card.
+    """
 
     config: PicturesConfig
     pairs: list[Pair]
@@ -218,20 +227,23 @@ class PictureSamples:
     strips: list[Tensor] = field(default_factory=list)
     """Of the style pictures, held out"""
 
-    def batch(self, step: int, turn: int = 0) -> tuple[Tensor, Tensor | None, Tensor]:
+    def batch(self, step: int, turn: int = 0, places: slice = slice(None)) -> tuple[Tensor, Tensor | None, Tensor]:
         """(content, what the teacher made of it or None, crops of the style pictures), each (N, 3, S, S) 0..1.
 
-        turn: of the critic, where it takes several to a step.
+        turn: of the critic, where it takes several to a step. places: which of the batch; all are chosen, so that a
+        crop is the same whoever cuts it.
         """
         choose = random.Random(f"{self.config.seed}/batch/{step}" + (f"/{turn}" if turn else ""))
-        style = self._stack([self._of_style(choose) for _ in self._each()])
+        windows = [self._of_style(choose) for _ in self._each()][places]
+        style = torch.stack([window.of(self._styles) for window in windows])
         if self.pairs:
-            chosen = [self._pair(choose) for _ in self._each()]
-            return self._stack([c for c, _ in chosen]), self._stack([t for _, t in chosen]), style
+            chosen = [self._of_pair(choose) for _ in self._each()][places]
+            content, painted = (torch.stack([window.of(side) for window in chosen]) for side in self._sides)
+            return to_float(content), to_float(painted), style
         crops = [
             random_crop(load_picture(choose.choice(self.contents)), self.config.crop, choose) for _ in self._each()
         ]
-        return self._stack(crops), None, style
+        return torch.stack(crops[places]).to(self.device), None, style
 
     def held_out_content(self) -> Tensor | None:
         """(PROBED, 3, S, S) crops of contents that no step sees, always the same; None where none are held out."""
@@ -240,38 +252,38 @@ class PictureSamples:
         choose, size = random.Random(f"{self.config.seed}/held out"), self.config.size
         pictures = [self.held_out_contents[i % len(self.held_out_contents)] for i in range(PROBED)]
         crops = [random_crop(load_picture(path), size, choose) for path in pictures]
-        return self._stack([crop[:, : self.config.crop, : self.config.crop] for crop in crops])
+        return torch.stack([crop[:, : self.config.crop, : self.config.crop] for crop in crops]).to(self.device)
 
     def _each(self) -> range:
         return range(self.config.batch)
 
-    def _of_style(self, choose: random.Random) -> Tensor:
-        """A crop of one of the style pictures, of each as often as its weight says, wherever nothing is masked."""
+    def _of_style(self, choose: random.Random) -> Window:
+        """Of one of the style pictures, of each as often as its weight says, wherever nothing is masked."""
         (index,) = choose.choices(range(len(self.style)), [exemplar.weight for exemplar in self.style])
         picture, windows = self.style[index].picture, self._free[index]
         place = int(windows[choose.randrange(len(windows))])
         top, left = divmod(place, picture.shape[2] - self.config.crop + 1)
-        return _window([picture], top, left, self.config.crop, choose)[0]
+        return Window(index, top, left, self.config.crop, choose.random() < 0.5)
+
+    def _of_pair(self, choose: random.Random) -> Window:
+        index, size = choose.randrange(len(self.pairs)), self.config.crop
+        height, width = self.pairs[index].content.shape[1:]
+        top, left = choose.randint(0, height - size), choose.randint(0, width - size)
+        return Window(index, top, left, size, choose.random() < 0.5)
 
     @cached_property
     def _free(self) -> list[Tensor]:
-        return [free_windows(exemplar, self.config.crop) for exemplar in self.style]
+        return [free_windows(exemplar, self.config.crop).cpu() for exemplar in self.style]
 
-    def _pair(self, choose: random.Random) -> tuple[Tensor, Tensor]:
-        pair, size = choose.choice(self.pairs), self.config.crop
-        height, width = pair.content.shape[1:]
-        top, left = choose.randint(0, height - size), choose.randint(0, width - size)
-        content, painted = _window([pair.content, pair.painted], top, left, size, choose)
-        return to_float(content), to_float(painted)
+    @cached_property
+    def _styles(self) -> list[Tensor]:
+        return [exemplar.picture.to(self.device) for exemplar in self.style]
 
-    def _stack(self, pictures: list[Tensor]) -> Tensor:
-        return torch.stack(pictures).to(self.device)
-
-
-def _window(pictures: list[Tensor], top: int, left: int, size: int, choose: random.Random) -> list[Tensor]:
-    """The same window of each, mirrored half of the time."""
-    cut = [p[:, top : top + size, left : left + size] for p in pictures]
-    return [p.flip(2) for p in cut] if choose.random() < 0.5 else cut
+    @cached_property
+    def _sides(self) -> tuple[list[Tensor], list[Tensor]]:
+        """Contents, and what the teacher made of them, as bytes: a quarter of the card's memory that floats take."""
+        contents = [pair.content.to(self.device) for pair in self.pairs]
+        return contents, [pair.painted.to(self.device) for pair in self.pairs]
 
 
 class PicturesTrainer(Trainer):
@@ -293,23 +305,23 @@ class PicturesTrainer(Trainer):
 
     def terms(self, warming_up: bool, random_: torch.Generator) -> dict[str, Tensor]:
         config = self.config
-        content, target, style = self.samples.batch(self.steps_done)
-        noise = torch.randn(self._noise_shape(content), generator=random_, device=self.device)
+        content, target, style = self.samples.batch(self.steps_done, 0, ranks.places(config.batch))
+        noise = self._noise(content, random_)
         terms: dict[str, Tensor] = {}
 
         # 1. The encoder reads off the teacher's pictures which strokes it chose, and the generator repeats them.
         if target is not None and "encoder" in self.taught:
-            mean, log_variance = self.taught["encoder"](content, target)
-            told = self.taught["generator"](content, mean + noise * (log_variance / 2).exp())
+            mean, log_variance = self.run("encoder", content, target)
+            told = self.run("generator", content, mean + noise * (log_variance / 2).exp())
             terms["code"] = losses.code_divergence(mean, log_variance)
             terms["reconstruction"] = (told - target).abs().mean()
             if warming_up and self.steps_done % FREE_EVERY:
                 return terms
-            noise = mean.detach().roll(1, 0)
+            noise = ranks.neighbours(mean)
 
         # 2. Free strokes: its neighbour's, as in use, where they come from the style's stroke field and have to fit any
         #    content. Colours and forms must stay in their place, and the strokes be there to be read again.
-        painted = self.taught["generator"](content, noise)
+        painted = self.run("generator", content, noise)
         if target is None:
             terms["structure"] = losses.structure(painted, content)
         else:
@@ -330,13 +342,13 @@ class PicturesTrainer(Trainer):
 
     @torch.no_grad()
     def another(self, turn: int, random_: torch.Generator) -> tuple[Tensor, Tensor]:
-        content, target, style = self.samples.batch(self.steps_done, turn)
-        noise = torch.randn(self._noise_shape(content), generator=random_, device=self.device)
+        content, target, style = self.samples.batch(self.steps_done, turn, ranks.places(self.config.batch))
+        noise = self._noise(content, random_)
         if target is None:
-            return style, self.taught["generator"](content, noise)
+            return style, self.run("generator", content, noise)
         if "encoder" in self.taught:
-            noise = self.taught["encoder"](content, target)[0].roll(1, 0)
-        return _mixed(target, style, self.config.style_share, random_), self.taught["generator"](content, noise)
+            noise = ranks.neighbours(self.run("encoder", content, target)[0])
+        return _mixed(target, style, self.config.style_share, random_), self.run("generator", content, noise)
 
     @torch.no_grad()
     def preview(self) -> dict[str, Tensor]:
@@ -352,9 +364,8 @@ class PicturesTrainer(Trainer):
     def _read(self, content: Tensor, painted: Tensor) -> Tensor:
         """The strokes of a painted picture. The encoder stands still: it learns from the teacher's pictures alone, or
         the two would agree on marks that nobody sees."""
-        encoder = self.taught["encoder"].requires_grad_(False)
-        strokes: Tensor = encoder(content, painted)[0]
-        encoder.requires_grad_(True)
+        with standing_still(self.taught["encoder"]):
+            strokes: Tensor = self.run("encoder", content, painted)[0]
         return strokes
 
     @torch.no_grad()
@@ -389,6 +400,15 @@ class PicturesTrainer(Trainer):
     def _reads_strokes(self) -> bool:
         return bool(self.samples.pairs and self.samples.config.reconstruction)
 
+    def adopt(self, config: TrainConfig) -> None:
+        super().adopt(config)
+        self.samples = replace(self.samples, config=self.config)
+        self.__dict__.pop("_probed", None)  # it shows crops of that size
+
+    def _noise(self, pictures: Tensor, random_: torch.Generator) -> Tensor:
+        count, *rest = self._noise_shape(pictures)
+        return ranks.own(torch.randn(ranks.whole(count), *rest, generator=random_, device=self.device))
+
     def _noise_shape(self, pictures: Tensor) -> tuple[int, int, int, int]:
         count, _, height, width = pictures.shape
         return count, self.config.generator.noise, height // STRIDE, width // STRIDE
@@ -396,5 +416,5 @@ class PicturesTrainer(Trainer):
 
 def _mixed(target: Tensor, style: Tensor, share: float, random_: torch.Generator) -> Tensor:
     """The teacher's pictures, each with a chance of `share` replaced by a crop of the painting itself."""
-    replaced = torch.rand(len(target), 1, 1, 1, generator=random_, device=target.device) < share
+    replaced = ranks.own(torch.rand(ranks.whole(len(target)), 1, 1, 1, generator=random_, device=target.device)) < share
     return torch.where(replaced, style, target)

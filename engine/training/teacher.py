@@ -15,10 +15,11 @@ The teacher is slow and global; the generator learns from its pairs to do the sa
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import product
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 import torch.nn.functional as F  # noqa: N812 (the name the field uses)
@@ -28,8 +29,13 @@ from ..errors import EngineError
 
 LUMA = (0.2126, 0.7152, 0.0722)
 """Rec.709 weights, applied to display-referred values: a perceived brightness is what the guide needs."""
+LEAST_BLOCK = 2**14
+"""Distances computed at once (64 KB) below which a smaller block would make no room worth having"""
 REGION = 0.01
 """Share of the style below which a value of its masks is no region: the soft edges between regions are not."""
+
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -652,25 +658,33 @@ def nearest_patches(queries: Tensor, keys: Tensor, completeness: float) -> Tenso
 def nearest_both_ways(queries: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
     """Smallest squared distance of each query to the keys, and of each key to the queries."""
     left, right = _extended(queries, keys, torch.ones_like(keys[:, 0]))
-    best = queries.new_full((queries.shape[0],), float("inf"))
-    served = keys.new_full((keys.shape[0],), float("inf"))
-    for rows, columns, distances in _blocks(left, right):
-        best[rows] = torch.minimum(best[rows], distances.amin(1))
-        served[columns] = torch.minimum(served[columns], distances.amin(0))
-    return best.clamp_min_(0), served.clamp_min_(0)
+
+    def search(block: Block) -> tuple[Tensor, Tensor]:
+        best = queries.new_full((queries.shape[0],), float("inf"))
+        served = keys.new_full((keys.shape[0],), float("inf"))
+        for rows, columns, distances in _blocks(left, right, block):
+            best[rows] = torch.minimum(best[rows], distances.amin(1))
+            served[columns] = torch.minimum(served[columns], distances.amin(0))
+        return best.clamp_min_(0), served.clamp_min_(0)
+
+    return _in_memory(search, left.is_cuda)
 
 
 def _nearest_weighted(queries: Tensor, keys: Tensor, need: Tensor) -> Tensor:
     """Index of the key with the smallest need * squared distance, for each query."""
     left, right = _extended(queries, keys, need)
-    best = queries.new_full((queries.shape[0],), float("inf"))
-    nearest = torch.zeros(queries.shape[0], dtype=torch.long, device=queries.device)
-    for rows, columns, distances in _blocks(left, right):
-        value, index = _smallest(distances)
-        better = value < best[rows]
-        best[rows] = torch.where(better, value, best[rows])
-        nearest[rows] = torch.where(better, index + columns.start, nearest[rows])
-    return nearest
+
+    def search(block: Block) -> Tensor:
+        best = queries.new_full((queries.shape[0],), float("inf"))
+        nearest = torch.zeros(queries.shape[0], dtype=torch.long, device=queries.device)
+        for rows, columns, distances in _blocks(left, right, block):
+            value, index = _smallest(distances)
+            better = value < best[rows]
+            best[rows] = torch.where(better, value, best[rows])
+            nearest[rows] = torch.where(better, index + columns.start, nearest[rows])
+        return nearest
+
+    return _in_memory(search, left.is_cuda)
 
 
 def _extended(queries: Tensor, keys: Tensor, need: Tensor) -> tuple[Tensor, Tensor]:
@@ -681,9 +695,33 @@ def _extended(queries: Tensor, keys: Tensor, need: Tensor) -> tuple[Tensor, Tens
     return left, right * need[:, None]
 
 
-def _blocks(left: Tensor, right: Tensor) -> Iterator[tuple[slice, slice, Tensor]]:
-    """The matrix left @ right.T block by block. On a CPU a block (1 MB) stays in the cache: six times faster."""
-    height, width = (4096, 65536) if left.is_cuda else (256, 1024)
+Block = tuple[int, int]
+"""Queries and keys whose distances are computed at once"""
+
+
+def _in_memory(search: Callable[[Block], Found], cuda: bool) -> Found:
+    """The search in blocks that the memory holds. What is found is the same in any.
+
+    On a CPU a block (1 MB) stays in the cache: six times faster. On a graphics card it begins with 1 GB.
+    """
+    height, width = (4096, 65536) if cuda else (256, 1024)
+    while height * width >= LEAST_BLOCK:
+        with suppress(torch.OutOfMemoryError):
+            return search((height, width))
+        height, width = height // 2, width // 2
+    raise memory_full()
+
+
+def memory_full() -> EngineError:
+    return EngineError(
+        "The graphics card's memory is too small for the teacher.",
+        "Close other programs that use it, choose a smaller style_side, or train with --device cpu.",
+    )
+
+
+def _blocks(left: Tensor, right: Tensor, block: Block) -> Iterator[tuple[slice, slice, Tensor]]:
+    """The matrix left @ right.T block by block."""
+    height, width = block
     space = left.new_empty(height * width)
     for top in range(0, left.shape[0], height):
         rows = slice(top, min(top + height, left.shape[0]))

@@ -24,8 +24,8 @@ from torch import Tensor, nn
 from ..errors import EngineError
 from ..protocol import Event, TrainRequest
 from ..style_pack import StylePack
-from . import losses
-from .config import TextureConfig
+from . import losses, ranks
+from .config import TextureConfig, TrainConfig
 from .export import export_texture
 from .meters import Probe
 from .networks import COARSE, STRIDE, TextureGenerator, TextureGeneratorConfig
@@ -142,10 +142,10 @@ class TextureSamples:
     """Which of them go on over their borders"""
     device: torch.device
 
-    def batch(self, step: int, turn: int = 0) -> Tensor:
-        """(N, 3, S, S) 0..1. turn: of the critic, where it takes several to a step."""
+    def batch(self, step: int, turn: int = 0, places: slice = slice(None)) -> Tensor:
+        """(N, 3, S, S) 0..1. turn: of the critic, where it takes several; places: see PictureSamples.batch."""
         choose = random.Random(f"{self.config.seed}/{step}/{turn}")
-        return torch.stack([self._crop(choose) for _ in range(self.config.batch)]).to(self.device)
+        return torch.stack([self._crop(choose) for _ in range(self.config.batch)][places]).to(self.device)
 
     def _crop(self, choose: random.Random) -> Tensor:
         (index,) = choose.choices(range(len(self.exemplars)), [e.weight for e in self.exemplars])
@@ -231,7 +231,7 @@ class TextureTrainer(Trainer):
 
     def terms(self, warming_up: bool, random_: torch.Generator) -> dict[str, Tensor]:
         config = self.config
-        real, made = self.samples.batch(self.steps_done), self._made(random_)
+        real, made = self._batch(), self._made(random_)
         terms = {"patches": losses.sliced_wasserstein(made, real, 7, config.patch_scales, config.directions, random_)}
         if not warming_up and (config.adversarial or config.features):
             window = self._windows(made, random_)
@@ -242,7 +242,7 @@ class TextureTrainer(Trainer):
     @torch.no_grad()
     def another(self, turn: int, random_: torch.Generator) -> tuple[Tensor, Tensor]:
         crop = self.config.crop
-        real = self.samples.batch(self.steps_done, turn)[:, :, :crop, :crop]
+        real = self._batch(turn)[:, :, :crop, :crop]
         return real, self._windows(self._made(random_), random_)
 
     @torch.no_grad()
@@ -264,15 +264,24 @@ class TextureTrainer(Trainer):
         """(N, 3, S, S) of fresh noise, by the generator that learns where no other is given."""
         config = self.config
         noise = draw_noise(config.generator, count or config.batch, config.size, random_, self.device)
-        made: Tensor = (generator or self.taught["generator"])(*noise)
+        if generator:
+            return torch.as_tensor(generator(*noise))
+        made: Tensor = self.run("generator", *(ranks.own(part) for part in noise))
         return made
+
+    def _batch(self, turn: int = 0) -> Tensor:
+        return self.samples.batch(self.steps_done, turn, ranks.places(self.config.batch))
+
+    def adopt(self, config: TrainConfig) -> None:
+        super().adopt(config)
+        self.samples = replace(self.samples, config=self.config)
 
     def _windows(self, made: Tensor, random_: torch.Generator) -> Tensor:
         """A crop of each anywhere, over its borders too: the critic is not to know where they are."""
         size, crop = self.config.size, self.config.crop
-        places = torch.randint(size, (len(made), 2), generator=random_, device=self.device).tolist()
+        places = torch.randint(size, (ranks.whole(len(made)), 2), generator=random_, device=self.device)
         moved = [
             picture.roll((down, across), (1, 2))[:, :crop, :crop]
-            for picture, (down, across) in zip(made, places, strict=True)
+            for picture, (down, across) in zip(made, ranks.own(places).tolist(), strict=True)
         ]
         return torch.stack(moved)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
-from dataclasses import astuple, dataclass
-from typing import ClassVar
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass, replace
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from . import losses
+from ..errors import EngineError
+from . import losses, ranks
 from .augment import augment
-from .config import TrainConfig
+from .config import TrainConfig, smaller
 from .meters import Meter, Probe
 from .networks import Critic, Generator, initialise
 from .objectives import OBJECTIVES, Verdicts, gradient_penalty, r1_penalty, verdict_numbers
@@ -46,7 +48,9 @@ class Trainer(ABC):
 
     def __init__(self, config: TrainConfig, device: torch.device, began: float = 0.0) -> None:
         """began: seconds of a time budget that have passed before the first step."""
-        self.config, self.device, self.began = config, device, began
+        self.config, self.asked, self.device, self.began = config, config, device, began
+        self.seconds = began
+        """That the training has taken over all its sessions, when its state was last kept"""
         torch.manual_seed(config.seed)
         self.taught = {name: network.to(device) for name, network in self.networks().items()}
         initialise(self.taught["generator"], config.init)
@@ -60,7 +64,11 @@ class Trainer(ABC):
         # Torch's convolutions on a CPU take 1.6 times as long in the usual order (torch 2.13, AVX-512).
         for module in self._modules().values():
             module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # its stub forgot this one
-        self.steps_done = self.resumed_at = 0
+        able = device.type == "cuda" and torch.cuda.is_bf16_supported(False)
+        self.half = config.precision == "bfloat16" or (config.precision == "auto" and able)
+        """Do networks compute in bfloat16?"""
+        self.steps_done = 0
+        self.set_out(began)
         self.care = Care()
         self.meter = Meter()
 
@@ -84,26 +92,72 @@ class Trainer(ABC):
         """What a diagnosis looks at. None: only at numbers of the steps."""
         return None
 
+    def run(self, name: str, *inputs: Tensor) -> Any:
+        """What a taught network, or the critic, makes of its inputs, in float32 whatever it computes in."""
+        network = self.critic if name == "critic" else self.taught[name]
+        if not self.half:
+            return network(*inputs)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            result = network(*inputs)
+        return _in_full(result)
+
     def warm_up(self) -> float:
         """Share of the run in which the critic stands by."""
         return self.config.warm_up
 
     def step(self, elapsed: float) -> dict[str, Tensor]:
-        """One step of all networks. `elapsed` seconds place it in a time budget. Returns the loss terms."""
+        """One step of all networks. `elapsed` seconds place it in a time budget. Returns the loss terms.
+
+        Raises torch.OutOfMemoryError where the graphics card cannot hold it: see make_room.
+        """
         self.steps_done += 1
         warming_up, part = self._part(self.progress(elapsed))
         self._set_learning_rate(part)
         random_ = torch.Generator(self.device).manual_seed(self.config.seed * 1_000_003 + self.steps_done)
-        terms = self.terms(warming_up, random_)
-        total = sum(getattr(self.config, name) * value for name, value in terms.items() if name != "critic")
-        assert isinstance(total, Tensor)
-        self.optimiser.zero_grad()
-        total.backward()
-        self.optimiser.step()
-        self._average()
-        terms = {name: value.detach() for name, value in terms.items()}
+        with ranks.together():
+            terms = self.terms(warming_up, random_)
+            total = sum(getattr(self.config, name) * value for name, value in terms.items() if name != "critic")
+            assert isinstance(total, Tensor)
+            self.optimiser.zero_grad()
+            total.backward()
+            terms = {name: value.detach() for name, value in terms.items()}
+            ranks.average([*_gradients(self.optimiser), *terms.values()])
+            self.optimiser.step()
+            self._average()
         self.meter.add(**terms, gradient=_gradient_norm(self.taught["generator"]))
         return terms
+
+    def make_room(self) -> str:
+        """After a step for which the memory did not suffice: it is to come again with a smaller batch or crop. Returns
+        which, in a sentence. The critic may have learned from it once; that once more is no harm.
+
+        Raises EngineError where nothing smaller is left.
+        """
+        config = smaller(self.config, ranks.count())
+        if config is None:
+            raise EngineError(
+                f"The graphics card's memory is too small to train with, even {self._size()}.",
+                "Close other programs that use it, start anew with a smaller generator, or train with --device cpu.",
+            )
+        self.steps_done -= 1
+        self.adopt(config)
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()  # kept in pieces of the old size otherwise
+        return f"The graphics card's memory is full: from step {self.steps_done + 1} on {self._size()}"
+
+    def adopt(self, config: TrainConfig) -> None:
+        """Go on with this batch and crop; all else of the config is as it was."""
+        self.config = config
+
+    def made_smaller(self) -> str:
+        """What `make_room` has come to in all, as a sentence; empty: nothing."""
+        asked = (self.asked.batch, self.asked.crop)
+        if asked == (self.config.batch, self.config.crop):
+            return ""
+        return f"The graphics card's memory held it only {self._size()} ({asked[0]} of {asked[1]} were asked for)."
+
+    def _size(self) -> str:
+        return f"with batches of {self.config.batch} crops of {self.config.crop} pixels"
 
     def judged(
         self,
@@ -124,13 +178,12 @@ class Trainer(ABC):
 
         # It stands still while it judges, and through the same augmentation: judged on whole pictures the generator
         # would learn what the critic never sees, their borders.
-        self.critic.requires_grad_(False)
-        window = random_.get_state()
-        verdicts = self.critic(augment(painted, random_, turn=self.care.turn))
-        random_.set_state(window)
-        with torch.no_grad():
-            wanted_verdicts = self.critic(augment(wanted, random_, turn=self.care.turn))
-        self.critic.requires_grad_(True)
+        with standing_still(self.critic):
+            window = random_.get_state()
+            verdicts = self.run("critic", augment(painted, random_, turn=self.care.turn))
+            random_.set_state(window)
+            with torch.no_grad():
+                wanted_verdicts = self.run("critic", augment(wanted, random_, turn=self.care.turn))
         return {
             "critic": loss,
             "adversarial": self.objective.generator_loss(verdicts),
@@ -144,28 +197,28 @@ class Trainer(ABC):
         penalised = bool(config.r1) and self.steps_done % config.r1_every == 0
         real = augment(real, random_, turn=self.care.turn).requires_grad_(penalised)
         fake = augment(fake, random_, turn=self.care.turn)
-        real_verdicts, fake_verdicts = self.critic(real), self.critic(fake)
+        # What a penalty is the gradient of is computed in full: in bfloat16 its square would be noise.
+        real_verdicts = self.critic(real) if penalised else self.run("critic", real)
+        fake_verdicts = self.run("critic", fake)
         loss = total = self.objective.critic_loss(real_verdicts, fake_verdicts)
+        numbers = verdict_numbers(self.objective, real_verdicts, fake_verdicts)
         if penalised:
-            penalty = r1_penalty(real, real_verdicts)
-            total = total + config.r1_every * config.r1 / 2 * penalty
-            self.meter.add(r1=penalty)
+            numbers["r1"] = r1_penalty(real, real_verdicts)
+            total = total + config.r1_every * config.r1 / 2 * numbers["r1"]
         if config.penalty:
-            penalty = gradient_penalty(self.critic, real, fake, random_)
-            total = total + config.penalty * penalty
-            self.meter.add(penalty=penalty)
+            numbers["penalty"] = gradient_penalty(self.critic, real, fake, random_)
+            total = total + config.penalty * numbers["penalty"]
         self.critic_optimiser.zero_grad()
         total.backward()
+        loss, numbers = loss.detach(), {name: value.detach() for name, value in numbers.items()}
+        ranks.average([*_gradients(self.critic_optimiser), loss, *numbers.values()])
         self.critic_optimiser.step()
-        self.meter.add(
-            **verdict_numbers(self.objective, real_verdicts, fake_verdicts),
-            critic_gradient=_gradient_norm(self.critic),
-        )
+        self.meter.add(**numbers, critic_gradient=_gradient_norm(self.critic))
         if config.clip:
             with torch.no_grad():
                 for weight in self.critic.parameters():
                     weight.clamp_(-config.clip, config.clip)
-        return loss.detach()
+        return loss
 
     def progress(self, elapsed: float) -> float:
         """0..1: by steps, or by what is left of a time budget where that runs out sooner."""
@@ -178,15 +231,20 @@ class Trainer(ABC):
         return self.progress(elapsed) >= 1.0 and self.steps_done > 0
 
     def seconds_left(self, elapsed: float) -> float:
-        """At the pace of this run's own steps: what came before them, or before a pause, tells nothing of it."""
-        share = self.progress(elapsed)
-        done = share - self.resumed_at / self.config.steps
-        return (elapsed - self.began) * (1 - share) / done if done > 0 else 0.0
+        """At the pace of this session's steps: what came before them, or before a pause, tells nothing of it."""
+        (since, before), share = self._set_out, self.progress(elapsed)
+        return (elapsed - since) * (1 - share) / (share - before) if share > before else 0.0
+
+    def set_out(self, elapsed: float) -> None:
+        """A session begins its steps: here, or where `restore` has put it."""
+        self._set_out = elapsed, self.progress(elapsed)
 
     def state(self) -> dict[str, Tensor]:
         """Everything a resumed run needs, as flat names -> tensors."""
         care = torch.tensor(astuple(self.care), dtype=torch.float64)
-        flat = {"steps": torch.tensor(self.steps_done), "care": care}
+        clock = torch.tensor([self.began, self.seconds], dtype=torch.float64)
+        size = torch.tensor([self.config.batch, self.config.crop])
+        flat = {"steps": torch.tensor(self.steps_done), "care": care, "clock": clock, "size": size}
         flat.update({f"meter/{name}": value for name, value in self.meter.state().items()})
         for name, module in self._modules().items():
             flat.update({f"{name}/{key}": value for key, value in module.state_dict().items()})
@@ -196,7 +254,11 @@ class Trainer(ABC):
         return flat
 
     def restore(self, flat: dict[str, Tensor]) -> None:
-        self.steps_done = self.resumed_at = int(flat["steps"])
+        self.steps_done = int(flat["steps"])
+        self.began, self.seconds = flat["clock"].tolist()
+        batch, crop = flat["size"].tolist()
+        if (batch, crop) != (self.config.batch, self.config.crop):
+            self.adopt(replace(self.config, batch=batch, crop=crop))
         rate, critic_rate, turn, diagnoses = flat["care"].tolist()
         self.care = Care(rate, critic_rate, turn, int(diagnoses))
         self.meter.restore(_below(flat, "meter"), self.device)
@@ -242,6 +304,26 @@ class Trainer(ABC):
         for name, average in self.averages.items():
             for kept, now in zip(average.parameters(), self.taught[name].parameters(), strict=True):
                 kept.lerp_(now, 1 - decay)
+
+
+@contextmanager
+def standing_still(network: nn.Module) -> Iterator[None]:
+    """It judges or reads, and does not learn from it."""
+    network.requires_grad_(False)
+    try:
+        yield
+    finally:
+        network.requires_grad_(True)
+
+
+def _in_full(result: Any) -> Any:
+    """Every tensor in what a network returned, in float32."""
+    return result.float() if isinstance(result, Tensor) else type(result)(_in_full(part) for part in result)
+
+
+def _gradients(optimiser: torch.optim.Optimizer) -> list[Tensor]:
+    """Of all that the optimiser teaches."""
+    return [p.grad for group in optimiser.param_groups for p in group["params"] if p.grad is not None]
 
 
 def _gradient_norm(network: nn.Module) -> Tensor:

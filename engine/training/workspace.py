@@ -86,9 +86,24 @@ class Workspace:
         except (KeyError, RuntimeError, ValueError, TypeError) as error:
             raise _unreadable(self._checkpoint(which), error) from error
 
+    def spend(self, seconds: float) -> None:
+        """Before there is a checkpoint, which knows by itself what the training has taken."""
+        write_json(self._clock, {"seconds": seconds})
+
+    def spent(self) -> float:
+        """Seconds that the training has taken, over all its sessions, as far as it has been kept."""
+        if self.has(STATE):
+            clock = self._read(STATE).get("clock")
+            return 0.0 if clock is None else float(clock[1])
+        return float(json.loads(self._clock.read_text("utf-8"))["seconds"]) if self._clock.exists() else 0.0
+
     def load_averages(self, trainer: Trainer, which: str) -> None:
         """The averaged networks of a checkpoint, and nothing else of it."""
         trainer.take_averages(self._read(which))
+
+    @property
+    def _clock(self) -> Path:
+        return self.folder / "clock.json"
 
     def _checkpoint(self, which: str) -> Path:
         return self.folder / f"{which}.safetensors"
@@ -161,4 +176,4 @@ def _pixels(picture: Tensor) -> NDArray[np.uint8]:
 
 def _without_length(settings: dict[str, Any]) -> dict[str, Any]:
     """A run may be resumed for longer, with more pauses or another budget; anything else makes another style."""
-    return {k: v for k, v in settings.items() if k not in ("steps", "budget", "preview_every", "device")}
+    return {k: v for k, v in settings.items() if k not in ("steps", "budget", "preview_every", "device", "precision")}

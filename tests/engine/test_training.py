@@ -5,8 +5,11 @@ from __future__ import annotations
 import io
 import json
 import math
+import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -16,10 +19,11 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from engine import style_pack
 from engine.errors import EngineError
-from engine.protocol import Done, Event, Preview, StyleReady, TrainRequest, TrainStep
+from engine.protocol import Done, Event, Preview, Progress, StyleReady, TrainRequest, TrainStep
 from engine.training import losses
 from engine.training.augment import augment
 from engine.training.config import PicturesConfig, from_json
@@ -43,6 +47,7 @@ from engine.training.networks import (
 from engine.training.pictures import PictureSamples, PicturesTrainer
 from engine.training.strokes import TURNS, Strokes, calm_pieces, pieces_by_direction, read_strokes, strokes_of
 from engine.training.teacher import Exemplar
+from engine.training.workspace import Workspace
 
 TINY = GeneratorConfig(width=8, blocks=1, half=4, full=4, noise=2)
 QUICK = {
@@ -190,6 +195,76 @@ def trainer_of(config: PicturesConfig, began: float = 0.0) -> PicturesTrainer:
     return PicturesTrainer(samples, torch.device("cpu"), began)
 
 
+@pytest.mark.parametrize("settings", [{}, {"objective": "wgan-gp", "critic_norm": "spectral"}])
+def test_half_precision_teaches_what_full_precision_does(settings: dict) -> None:
+    """As on a graphics card, here with what the processor has of it: losses near, and weights still float32."""
+    config = from_json({**QUICK, "warm_up": 0.0, "r1_every": 1, **settings})
+    full = trainer_of(config)
+    assert not full.half  # never on a processor by itself
+    wanted = replace(full.samples, config=replace(config, precision="bfloat16"))
+    half = PicturesTrainer(wanted, torch.device("cpu"))
+    assert half.half
+    for _ in range(4):
+        ours, theirs = half.step(0.0), full.step(0.0)
+        assert set(ours) == set(theirs)
+        for name, value in ours.items():
+            assert value.dtype == torch.float32
+            assert float(value) == pytest.approx(float(theirs[name]), rel=0.05, abs=0.02), name
+    assert {p.dtype for network in half.taught.values() for p in network.parameters()} == {torch.float32}
+    for name in {"r1", "penalty"} & set(theirs := full.meter.read()):
+        assert half.meter.read()[name] == pytest.approx(theirs[name], rel=0.1)
+
+
+def test_networks_compute_in_bfloat16_and_penalties_in_full() -> None:
+    trainer = trainer_of(from_json({**QUICK, "warm_up": 0.0, "r1_every": 2, "objective": "wgan-gp", "r1": 0.1}))
+    trainer.half = True
+    seen: list[tuple[str, torch.dtype]] = []
+
+    def watch(name: str, module: torch.nn.Module) -> None:
+        module.register_forward_hook(lambda m, inputs, result: seen.append((name, result.dtype)))
+
+    watch("generator", trainer.taught["generator"].leave)  # type: ignore[arg-type]
+    watch("critic", trainer.critic.scales[0].out)  # type: ignore[arg-type]
+    trainer.config = replace(trainer.config, critic_steps=1)
+    trainer.step(0.0)
+    assert {dtype for name, dtype in seen if name == "generator"} == {torch.bfloat16}
+    # real, fake and between them; then what was painted and what is wanted
+    half, full = torch.bfloat16, torch.float32
+    assert [dtype for name, dtype in seen if name == "critic"] == [half, half, full, half, half]
+    seen.clear()
+    trainer.step(0.0)
+    assert [dtype for name, dtype in seen if name == "critic"] == [full, half, full, half, half]
+
+
+class Waits(TorchFunctionMode):
+    """Notes where the engine asks for the value of a tensor: on a graphics card this process would wait for it."""
+
+    ASKING = ("item", "tolist", "__float__", "__int__", "__bool__", "__index__", "cpu", "numpy", "nonzero")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places: set[str] = set()
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        caller = sys._getframe(1).f_code
+        if func.__name__ in self.ASKING and "engine/training" in Path(caller.co_filename).as_posix():
+            self.places.add(caller.co_name)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("settings", [{}, {"objective": "wgan-gp", "r1": 0.1, "critic_steps": 2}])
+def test_no_step_waits_for_what_it_computes(settings: dict) -> None:
+    trainer = trainer_of(from_json({**QUICK, "warm_up": 0.0, "r1_every": 1, **settings}))
+    trainer.care = replace(trainer.care, turn=0.5)
+    trainer.step(0.0)  # the first one looks for free windows
+    with Waits() as waits:
+        trainer.step(0.0)
+        places = set(waits.places)
+        trainer.meter.read()  # this does wait, and is noticed
+    assert places == {"_of_style"}  # which window is where, on the processor
+    assert len(waits.places) == 2
+
+
 def test_learning_rates_fall_to_a_twentieth_in_either_part_of_a_run() -> None:
     trainer = trainer_of(from_json({**QUICK, "steps": 200, "warm_up": 0.5}))
 
@@ -215,8 +290,61 @@ def test_what_is_left_is_told_by_the_pace_of_the_steps() -> None:
     assert trainer.seconds_left(45.0) == pytest.approx(45.0)
     resumed = trainer_of(from_json({**QUICK, "steps": 100}), began=1.0)
     resumed.restore(trainer.state())
+    resumed.set_out(51.0)
     resumed.steps_done = 30
-    assert resumed.seconds_left(11.0) == pytest.approx(35.0)
+    assert resumed.seconds_left(61.0) == pytest.approx(35.0)
+
+
+def test_a_resumed_run_goes_on_in_its_budget() -> None:
+    """Where in the schedule it was, and with what was left: neither a pause nor loading again begins it anew."""
+    config = from_json({**QUICK, "steps": 10**6, "budget": 110.0})
+    paused = trainer_of(config, began=40.0)
+    paused.step(58.0)
+    resumed = trainer_of(config, began=64.0)  # four seconds for loading
+    resumed.restore(paused.state())
+    resumed.set_out(64.0)
+    assert resumed.progress(64.0) == pytest.approx(0.4)
+    assert resumed.seconds_left(67.0) == pytest.approx(33.0)
+    assert not resumed.finished(99.0) and resumed.finished(100.0)
+
+
+def paused_after(events: Iterator[Event], kind: type[Event]) -> None:
+    next(event for event in events if isinstance(event, kind))
+    events.close()  # type: ignore[attr-defined]
+
+
+def test_a_pause_is_not_counted_and_the_sessions_are(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("engine.training.loop.time.monotonic", lambda: now[0])
+    asked = request(pictures, steps=10**6, budget=600.0)
+    training = train(asked)
+    assert isinstance(next(training), Progress)
+    now[0] += 100.0
+    paused_after(training, Progress)  # in the middle of the teacher's work
+    now[0] += 5000.0
+    again = train(replace(asked, resume=True))
+    next(event for event in again if isinstance(event, TrainStep))
+    now[0] += 200.0
+    again.close()  # type: ignore[attr-defined]
+    assert Workspace(pictures / "style.training").spent() == pytest.approx(300.0)
+
+    now[0] += 5000.0
+    last = train(replace(asked, resume=True))
+    next(event for event in last if isinstance(event, TrainStep))
+    now[0] += 50.0
+    step = next(event for event in last if isinstance(event, TrainStep))
+    assert step.seconds_left == pytest.approx(600.0 - PicturesTrainer.export_seconds - 350.0)
+
+
+def test_a_run_whose_budget_is_used_up_ends_at_once_when_resumed(pictures: Path) -> None:
+    asked = request(pictures, steps=10**6, budget=1.0)
+    first = list(train(asked))[-1]
+    events = list(train(replace(asked, resume=True)))
+    assert isinstance(first, Done) and isinstance(events[-1], Done)
+    assert events[-1].report["steps"] == first.report["steps"]
+    assert not any(isinstance(event, TrainStep) for event in events)
+    assert any(isinstance(event, StyleReady) for event in events)
+    assert events[-1].report["seconds"] > first.report["seconds"]
 
 
 def test_the_adversarial_route_brings_settings_of_its_own() -> None:
@@ -238,6 +366,7 @@ def test_a_budget_ends_the_run(pictures: Path) -> None:
         ({"crop": 30}, "crop"),
         ({"critic_scales": 2}, "too small for that many scales"),
         ({"critic_scales": 0}, "critic_scales"),
+        ({"precision": "half"}, "precision"),
         ({"route": "magic"}, "route"),
         ({"steps": "many"}, "steps"),
         ({"stepz": 3}, "stepz"),
