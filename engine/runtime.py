@@ -82,7 +82,8 @@ class Session:
         self.bytes_per_pixel = (
             60 + 4 * TENSORS_ALIVE * onnx_growth.measure(onnx_graph.inspect(data), scales(pack.model)).elements
         )
-        self.strokes = _strokes(pack)
+        self.tables = {name: _table(pack, item) for name, item in self.spec.inputs.items() if item.strokes}
+        self.strokes = self.tables.get("noise")
         self._tensors = {key: item.tensor or key for key, item in self.spec.inputs.items()}
 
     def run(self, image: Floats, noise_map: Floats | None = None, told: Mapping[str, Floats] | None = None) -> Floats:
@@ -132,11 +133,9 @@ class Session:
         return item.channels if item else 0
 
 
-def _strokes(pack: StylePack) -> Floats | None:
-    """The style's stroke field (channels, rows, columns), where it has one."""
-    item = pack.model.inputs.get("noise")
-    if item is None or item.strokes is None:
-        return None
+def _table(pack: StylePack, item: ModelInput) -> Floats:
+    """The noise that a style brings for an input (channels, rows, columns)."""
+    assert item.strokes is not None
     stored = np.frombuffer(pack.read(item.strokes.file), np.uint8)
     low, high = item.range
     values = (low + stored.astype(np.float32) * np.float32((high - low) / 255)).astype(np.float32)
@@ -494,6 +493,10 @@ class Texture(_Windows):
         item, seed = self.session.spec.inputs[name], self.paint.seed
         place = tuple(value // item.scale for value in window)
         period = (self.height // item.scale, self.width // item.scale) if self.paint.wrap else None
+        if name in self.session.tables:
+            times = self.session.spec.inputs["noise"].scale // item.scale
+            made = noise.quilted(self.session.tables[name], seed, times, *place, period)
+            return made[None] * np.float32(self.paint.diversity)
         random = noise.uniform if item.distribution == "uniform" else noise.normal
         first = NOISES.index(name) * MAX_CHANNELS
         values = random(seed, item.channels - 2 * len(item.waves), *place, period, first)

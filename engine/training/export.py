@@ -6,6 +6,7 @@ import copy
 import io
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,17 @@ from ..errors import EngineError
 from ..guides import GUIDES
 from ..protocol import Json
 from ..runtime import Session, is_exact
-from ..style_pack import GENERATOR, HALF, PREVIEW, ModelInput, ModelSpec, StylePack, new_pack, write_pack
+from ..style_pack import (
+    GENERATOR,
+    HALF,
+    PREVIEW,
+    ModelInput,
+    ModelSpec,
+    StrokeField,
+    StylePack,
+    new_pack,
+    write_pack,
+)
 from .config import to_json
 from .data import Pair, to_bytes, to_float
 from .networks import (
@@ -91,8 +102,8 @@ def export(
     return _written(out, trainer, model_spec(generator, noise, HALF if half else ""), files, recipe)
 
 
-def export_texture(out: Path, trainer: Trainer) -> StylePack:
-    """Write the style pack `out` of a texture; the same holds."""
+def export_texture(out: Path, trainer: Trainer, tables: tuple[Tensor, Tensor] | None) -> StylePack:
+    """Write the style pack `out` of a texture; the same holds. tables: what its noises are quilted of."""
     config: TextureGeneratorConfig = trainer.config.generator  # type: ignore[assignment]
     generator = TextureGenerator(config)
     generator.load_state_dict(trainer.averages["generator"].state_dict())
@@ -104,9 +115,22 @@ def export_texture(out: Path, trainer: Trainer) -> StylePack:
     files = {GENERATOR: data, TRAINING: kept_for_explanations({"generator": generator, "critic": trainer.critic}, [])}
     files |= {HALF: half} if half else {}
     spec = texture_spec(generator, HALF if half else "")
+    if tables is not None:
+        inputs = dict(spec.inputs)
+        for name, table in zip(config.inputs, tables, strict=True):
+            inputs[name], files[f"{name}.bytes"] = _quilted(inputs[name], f"{name}.bytes", table.cpu())
+        spec = replace(spec, inputs=inputs)
     made = trainer.preview()["seeds"]
     files[PREVIEW] = png(made[0])
     return _written(out, trainer, spec, files, {"parity": worst, "half": error}, {"seed": (0.0, 2147483647.0)})
+
+
+def _quilted(item: ModelInput, file: str, table: Tensor) -> tuple[ModelInput, bytes]:
+    """The input with its table (channels, rows, columns) as bytes in a file of that name."""
+    limit = float(table.abs().max())
+    stored = ((table / limit + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).numpy()
+    field = StrokeField(file, table.shape[1], table.shape[2])
+    return replace(item, range=(-limit, limit), strokes=field), stored.tobytes()
 
 
 def _written(
