@@ -18,14 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .picture import Floats
+from .style_pack import PIECE
 
 FADE = 16
 """Cells over which strokes change where a tileable picture begins again: two strokes long."""
 BASELINE = 4
 """Pixels over which the step of a surface from pixel to pixel is measured: files may store places as half floats, whose
 rounding can be a quarter of a step."""
-PIECE, OVERLAP = 6, 2
-"""Coarse cells to each side of a piece of quilted noise, and how many of them it fades into its neighbour."""
+OVERLAP = 2
+"""Coarse cells over which a piece of quilted noise fades into its neighbour"""
 _LEVELS = 1 << 14
 """Distinct values of the normal distribution: a table, so that every machine gives the same bits."""
 

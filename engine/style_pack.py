@@ -23,7 +23,6 @@ from typing import Any
 
 from . import onnx_graph, onnx_growth, pack_files
 from .errors import EngineError
-from .noise import PIECE
 from .protocol import Json, StyleInfo
 from .strict_json import parse_object
 
@@ -36,6 +35,8 @@ KINDS = ("pentimento", "third-party")
 NOISES = ("noise", "grain")
 """Inputs that are noise: the coarse one, and a finer one that a texture may have"""
 DISTRIBUTIONS = ("normal", "uniform", "quilted")
+PIECE = 6
+"""Coarse cells to each side of a piece of quilted noise"""
 MAX_CHANNELS = 64
 """Of one input. The noises of a texture are numbered from each multiple on, so that no two hold the same."""
 _FIX = "Get the style pack again from its author, or export it again."

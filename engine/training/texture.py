@@ -27,9 +27,8 @@ from torch import Tensor, nn
 
 from .. import noise
 from ..errors import EngineError
-from ..noise import PIECE
 from ..protocol import Event, TrainRequest
-from ..style_pack import StylePack
+from ..style_pack import PIECE, StylePack
 from . import losses
 from .config import TextureConfig
 from .export import export_texture
