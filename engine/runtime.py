@@ -82,7 +82,8 @@ class Session:
         self.bytes_per_pixel = (
             60 + 4 * TENSORS_ALIVE * onnx_growth.measure(onnx_graph.inspect(data), scales(pack.model)).elements
         )
-        self.strokes, self.turned = _strokes(pack), _turned(pack)
+        self.tables = {name: _fields(pack, item) for name, item in self.spec.inputs.items() if item.strokes}
+        self.strokes, self.turned = self.tables.get("noise"), _turned(pack)
         self._tensors = {key: item.tensor or key for key, item in self.spec.inputs.items()}
 
     def run(self, image: Floats, noise_map: Floats | None = None, told: Mapping[str, Floats] | None = None) -> Floats:
@@ -132,11 +133,9 @@ class Session:
         return item.channels if item else 0
 
 
-def _strokes(pack: StylePack) -> Floats | None:
-    """The style's stroke field (channels, rows, columns), where it has one."""
-    item = pack.model.inputs.get("noise")
-    if item is None or item.strokes is None:
-        return None
+def _fields(pack: StylePack, item: ModelInput) -> Floats:
+    """The noise that a style brings for an input (channels, rows, columns)."""
+    assert item.strokes is not None
     return _table(pack, item, item.strokes.file).reshape(item.channels, item.strokes.rows, item.strokes.columns)
 
 
@@ -525,6 +524,10 @@ class Texture(_Windows):
         item, seed = self.session.spec.inputs[name], self.paint.seed
         top, left, height, width = (value // item.scale for value in window)
         period = (self.height // item.scale, self.width // item.scale) if self.paint.wrap else None
+        if name in self.session.tables:
+            times = self.session.spec.inputs["noise"].scale // item.scale
+            made = noise.quilted(self.session.tables[name], seed, times, top, left, height, width, period)
+            return made[None] * np.float32(self.paint.diversity)
         random = noise.uniform if item.distribution == "uniform" else noise.normal
         first = NOISES.index(name) * MAX_CHANNELS
         values = random(seed, item.channels - 2 * len(item.waves), top, left, height, width, period, first)

@@ -34,7 +34,9 @@ PREVIEW = "preview.png"
 KINDS = ("pentimento", "third-party")
 NOISES = ("noise", "grain")
 """Inputs that are noise: the coarse one, and a finer one that a texture may have"""
-DISTRIBUTIONS = ("normal", "uniform")
+DISTRIBUTIONS = ("normal", "uniform", "quilted")
+PIECE = 6
+"""Coarse cells to each side of a piece of quilted noise"""
 MAX_CHANNELS = 64
 """Of one input. The noises of a texture are numbered from each multiple on, so that no two hold the same."""
 _FIX = "Get the style pack again from its author, or export it again."
@@ -92,7 +94,7 @@ class ModelInput:
     turned: TurnedStrokes | None = None
     """The same strokes by their directions; a style without has strokes that do not follow forms"""
     distribution: str = "normal"
-    """normal | uniform (-1 .. 1): how the noise of a texture is distributed"""
+    """normal | uniform (-1 .. 1) | quilted (of pieces of its table `strokes`): the noise of a texture"""
     waves: tuple[tuple[float, float], ...] = ()
     """The periodic part of a texture's noise (Bergmann et al. 2017): cycles per pixel, down and across, of each wave.
     Sine and cosine of each are its last channels, two to a wave."""
@@ -466,7 +468,7 @@ def parse(data: Json, source: Path, root: str = "") -> StylePack:
     if pack.model.half and (pack.model.half not in pack.files or pack.model.half == pack.model.file):
         raise reader.wrong("model.half", "it needs a file of its own, listed under files")
     for key, item in pack.model.inputs.items():
-        if any(key != "noise" or table.file not in pack.files for table in item.tables):
+        if any(key not in NOISES or table.file not in pack.files for table in item.tables):
             raise reader.wrong(f"model.inputs.{key}", "only noise has strokes, in files listed under files")
         if item.turned and not item.strokes:
             raise reader.wrong(f"model.inputs.{key}.turned", "there are no strokes that could be turned")
@@ -510,10 +512,27 @@ def _check_picture(reader: _Fields, model: ModelSpec) -> None:
 def _check_texture(reader: _Fields, model: ModelSpec) -> None:
     if "noise" not in model.inputs or not set(model.inputs) <= set(NOISES):
         raise reader.wrong("inputs", "it needs one named image, or for a texture noise and nothing but noise")
-    if any(item.layout != "NCHW" or item.strokes for item in model.inputs.values()):
-        raise reader.wrong("inputs", "a texture's noise is NCHW, and has no strokes")
+    for item in model.inputs.values():
+        if item.layout != "NCHW" or (item.distribution == "quilted") != (item.strokes is not None):
+            raise reader.wrong("inputs", "a texture's noise is NCHW, and quilted of the table that goes with it")
+    _check_quilt(reader, model)
     if not model.local:
         raise reader.wrong("receptive_radius", "a texture of any size needs a local network")
+
+
+def _check_quilt(reader: _Fields, model: ModelSpec) -> None:
+    """Tables show the same exemplar, each on its own grid, and hold at least one piece."""
+    coarse = model.inputs["noise"]
+    for item in model.inputs.values():
+        table, first = item.strokes, coarse.strokes
+        if table is None:
+            continue
+        times = coarse.scale // item.scale
+        fits = first is not None and (table.rows, table.columns) == (first.rows * times, first.columns * times)
+        if not fits or coarse.scale % item.scale or min(table.rows, table.columns) < PIECE * times:
+            raise reader.wrong("inputs", "the tables of quilted noises do not fit each other")
+        if item.waves:
+            raise reader.wrong("waves", "quilted noise has none")
 
 
 def _parse_input(reader: _Fields) -> ModelInput:

@@ -307,6 +307,18 @@ FOLDERS: dict[str, Callable[[Path, Files], None]] = {
     "texture_of_one_size": texture_says(fixed_size=[64, 64]),
     "texture_between_its_cells": texture_says(stride=4),
     "texture_with_strokes": texture_says(noise={"strokes": {"file": "preview.png", "rows": 4, "columns": 4}}),
+    "texture_quilted_of_nothing": texture_says(noise={"distribution": "quilted"}),
+    "texture_quilted_of_one_table": texture_says(
+        noise={"distribution": "quilted", "waves": [], "strokes": {"file": "preview.png", "rows": 8, "columns": 8}},
+        grain={"distribution": "quilted", "strokes": {"file": "preview.png", "rows": 8, "columns": 8}},
+    ),
+    "texture_quilted_without_end": texture_says(
+        noise={
+            "distribution": "quilted",
+            "waves": [],
+            "strokes": {"file": "preview.png", "rows": 6, "columns": 1 << 40},
+        }
+    ),
     "texture_of_unknown_noise": texture_says(grain={"distribution": "../../evil"}),
     "texture_of_other_noise": texture_says(noise={"channels": 63}),
     "texture_of_wide_noise": texture_says(noise={"channels": 10**6}),

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import EngineError
 from ..guides import GUIDES
+from ..style_pack import DISTRIBUTIONS
 from .augment import SHIFT
 from .networks import COARSE, SIGHT, GeneratorConfig, TextureGeneratorConfig
 from .objectives import OBJECTIVES
@@ -199,15 +200,16 @@ class TextureConfig(TrainConfig):
     """Half of all crops mirrored, left to right: twice as much to see, for a material that knows no left and right.
     Off, for light from one side, and letters, would come out wrong."""
     periodic: int = 0
-    """Plane waves that tell the generator where it is in a regular pattern, found in the first exemplar; 0: none.
-    A layout of many equal parts (bricks, weave, scales) wants two or three: noise alone cannot keep step."""
+    """Plane waves that tell the generator where it is in a regular pattern, found in the first exemplar; 0: none. With
+    normal or uniform noise, which alone cannot keep step."""
+    reconstruction: float = 15.0
+    """Quilted noise: weight of L1 to the exemplar where the encoder read the noise off it."""
     warm_up: float = 0.5
-    """Share of the run without the critic. Its patches alone bring the material's colours and grain in half the time
-    for a step; the critic then begins with something to judge."""
-    learning_rate: float = 2e-3
+    """Share of the run without the critic: what is learned by regression and by patches costs less for a step."""
+    learning_rate: float = 1.5e-3
     """The generator is small, and begins with steps that cannot lead it astray."""
     critic_learning_rate: float = 4e-4
-    patches: float = 8.0
+    patches: float = 4.0
     """Weight of the sliced Wasserstein distance between 7x7 patches, to the end: it holds colours and contrast while
     the critic teaches forms."""
     patch_scales: int = 4
@@ -341,7 +343,10 @@ def _problems_of_texture(config: TextureConfig) -> dict[str, bool]:
         "patch_scales must be from 1 to 5, and leave 12 pixels of size": not _scales_fit(config),
         "directions must be at least 1": config.directions < 1,
         "patches, adversarial or features must be above 0": max(config.patches, config.adversarial) <= 0,
-        "generator.distribution must be normal or uniform": net.distribution not in ("normal", "uniform"),
+        "generator.distribution must be normal, uniform or quilted": net.distribution not in DISTRIBUTIONS,
+        "periodic needs generator.distribution normal or uniform": bool(config.periodic) and net.quilted,
+        "size must be at least 128 for quilted noise": net.quilted and config.size < 128,
+        "style_side must be at most 4000 for quilted noise": net.quilted and config.style_side > 4000,
         "generator.noise and grain must be from 1 to 48": not all(1 <= c <= 48 for c in (net.noise, net.grain)),
         "generator.waves are found, not given: set periodic": bool(net.waves),
     }

@@ -6,6 +6,7 @@ import copy
 import io
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,7 +26,17 @@ from ..errors import EngineError
 from ..guides import GUIDES
 from ..protocol import Json
 from ..runtime import Session, is_exact
-from ..style_pack import GENERATOR, HALF, PREVIEW, ModelInput, ModelSpec, StylePack, new_pack, write_pack
+from ..style_pack import (
+    GENERATOR,
+    HALF,
+    PREVIEW,
+    ModelInput,
+    ModelSpec,
+    StrokeField,
+    StylePack,
+    new_pack,
+    write_pack,
+)
 from .config import to_json
 from .data import Pair, to_bytes, to_float
 from .networks import (
@@ -94,8 +105,8 @@ def export(
     return _written(out, trainer, spec, files, {"held_out": held_out or {}, **facts})
 
 
-def export_texture(out: Path, trainer: Trainer) -> StylePack:
-    """Write the style pack `out` of a texture; the same holds."""
+def export_texture(out: Path, trainer: Trainer, tables: tuple[Tensor, Tensor] | None) -> StylePack:
+    """Write the style pack `out` of a texture; the same holds. tables: what its noises are quilted of."""
     config: TextureGeneratorConfig = trainer.config.generator  # type: ignore[assignment]
     generator = TextureGenerator(config)
     generator.load_state_dict(trainer.averages["generator"].state_dict())
@@ -103,6 +114,11 @@ def export_texture(out: Path, trainer: Trainer) -> StylePack:
     generator, files, facts = _in_both_precisions(generator.eval(), [example])
     files |= {TRAINING: kept_for_explanations({}, trainer.critic, []), PREVIEW: png(trainer.preview()["seeds"][0])}
     spec = texture_spec(generator, HALF if HALF in files else "")
+    if tables is not None:
+        inputs = dict(spec.inputs)
+        for name, table in zip(config.inputs, tables, strict=True):
+            inputs[name], files[f"{name}.bytes"] = _quilted(inputs[name], f"{name}.bytes", table.cpu())
+        spec = replace(spec, inputs=inputs)
     return _written(out, trainer, spec, files, facts, {"seed": (0.0, 2147483647.0)})
 
 
@@ -117,6 +133,14 @@ def _in_both_precisions(generator: G, examples: Sequence[tuple[Tensor, ...]]) ->
     data = onnx_bytes(generator)
     files[GENERATOR] = half_storage(data) if half else data
     return generator, files, {"parity": parity(generator, files[GENERATOR]), "half": error}
+
+
+def _quilted(item: ModelInput, file: str, table: Tensor) -> tuple[ModelInput, bytes]:
+    """The input with its table (channels, rows, columns) as bytes in a file of that name."""
+    limit = float(table.abs().max())
+    stored = ((table / limit + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).numpy()
+    field = StrokeField(file, table.shape[1], table.shape[2])
+    return replace(item, range=(-limit, limit), strokes=field), stored.tobytes()
 
 
 def _written(

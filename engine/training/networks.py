@@ -87,8 +87,10 @@ class TextureGeneratorConfig(GeneratorConfig):
     """The z dimension: random channels on the coarse grid."""
     grain: int = 4
     """Random channels on the grid of 4 pixels, for what is finer than the layout."""
-    distribution: str = "normal"
-    """normal | uniform (-1 .. 1, DCGAN's): of both noises"""
+    distribution: str = "quilted"
+    """normal | uniform (-1 .. 1, DCGAN's) | quilted: of both noises. Quilted noise is laid of pieces of what an encoder
+    reads off the exemplar: the generator learns to draw it by plain regression, in a tenth of the steps that a critic
+    needs to teach drawing out of independent numbers."""
     waves: tuple[tuple[float, float], ...] = ()
     """The periodic part (Bergmann et al., "Learning Texture Manifolds with the Periodic Spatial GAN", 2017): cycles per
     pixel, down and across, of each plane wave. Found in the exemplar where TextureConfig.periodic asks for some."""
@@ -104,6 +106,10 @@ class TextureGeneratorConfig(GeneratorConfig):
     @property
     def stride(self) -> int:
         return COARSE
+
+    @property
+    def quilted(self) -> bool:
+        return self.distribution == "quilted"
 
     @property
     def channels(self) -> int:
@@ -194,6 +200,26 @@ class TextureGenerator(nn.Module):
         x = _act(self.to_full(_double(x)))
         x = self.leave(x) * 0.5 + 0.5
         return x[:, :, 8 * ring : -8 * ring, 8 * ring : -8 * ring] if ring else x
+
+
+class TextureEncoder(nn.Module):
+    """Reads off a picture (N, 3, H, W) 0..1 the noises with which it would be drawn: (N, noise, H/16, W/16) and
+    (N, grain, H/4, W/4), each channel of mean 0 and deviation 1 over all that is read. Training only."""
+
+    def __init__(self, config: TextureGeneratorConfig) -> None:
+        super().__init__()
+        self.enter = nn.Conv2d(3, config.quarter, 2 * STRIDE, stride=STRIDE, padding=STRIDE // 2)
+        self.at_quarter = DenseBlock(config.quarter, 1)
+        self.grain = _conv(config.quarter, config.grain)
+        self.to_eighth = nn.Conv2d(config.quarter, config.eighth, 4, stride=2, padding=1)
+        self.to_sixteenth = nn.Conv2d(config.eighth, config.width, 4, stride=2, padding=1)
+        self.inner = DenseBlock(config.width, 1)
+        self.noise = _conv(config.width, config.noise)
+
+    def forward(self, picture: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.at_quarter(_act(self.enter(picture * 2 - 1)))
+        deep = self.inner(_act(self.to_sixteenth(_act(self.to_eighth(x)))))
+        return _standard(self.noise(deep)), _standard(self.grain(x))
 
 
 class DenseBlock(nn.Module):
@@ -364,6 +390,11 @@ def _wrap(module: nn.Module) -> None:
 def _ringed(x: Tensor, ring: int) -> Tensor:
     """With so many cells of the opposite side around it."""
     return F.pad(x, (ring,) * 4, mode="circular") if ring else x
+
+
+def _standard(x: Tensor) -> Tensor:
+    """Of mean 0 and deviation 1 in each channel."""
+    return (x - x.mean((0, 2, 3), keepdim=True)) / (x.std((0, 2, 3), keepdim=True) + 1e-3)
 
 
 def _slow(x: Tensor) -> Tensor:

@@ -5,6 +5,10 @@ al., "Learning Texture Manifolds with the Periodic Spatial GAN", 2017 (PSGAN): n
 fully connected layers, and a critic of patches. First it learns which patches there are (sliced Wasserstein distance,
 cheap and steady), then the critic teaches how they go together.
 
+Where the noise is quilted an encoder learns along with it to read noise off the exemplar (as in cVAE-GAN: Zhu et al.,
+"Toward Multimodal Image-to-Image Translation", 2017), and textures are drawn of pieces of what it read: layouts come
+with the noise, and the critic has only to teach how to join them.
+
 What it draws in training goes on over its borders, and real pictures are cut from anywhere on the exemplar, over its
 borders too where it tiles. So nothing it learns from has an edge.
 """
@@ -21,14 +25,15 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from .. import noise
 from ..errors import EngineError
 from ..protocol import Event, TrainRequest
-from ..style_pack import StylePack
+from ..style_pack import PIECE, StylePack
 from . import losses, ranks
 from .config import TextureConfig, TrainConfig
 from .export import export_texture
 from .meters import Probe
-from .networks import COARSE, STRIDE, TextureGenerator, TextureGeneratorConfig
+from .networks import COARSE, STRIDE, TextureEncoder, TextureGenerator, TextureGeneratorConfig
 from .pictures import free_windows, style_pictures
 from .teacher import Exemplar, luminance
 from .trainer import Trainer
@@ -41,6 +46,14 @@ SEAM = 1.1
 tiles."""
 LONGEST, SHORTEST = 0.5, 12.0
 """Periods that are looked for: from so many pixels to that share of the exemplar's shorter side."""
+EDGE = 32
+"""Pixels along the border of a crop where what is drawn of its noise is not compared with it: what the generator draws
+goes on over its borders, and the crop does not."""
+UNSURE = 0.1
+"""Deviation of what is added to noise that was read: so that what is stored as bytes, or lies between two pieces, is
+drawn as well."""
+FREE_EVERY = 2
+"""Steps of the warm-up between those with fresh noise."""
 ALIKE = 3.0
 """Steps of the spectrum within which two peaks are one: the window widens each to two."""
 
@@ -54,6 +67,11 @@ class FromTexture:
                 "There is no exemplar.", "Give at least one picture of the material with --style-picture."
             )
         self.exemplars = style_pictures(request, config, config.size)
+        if config.generator.quilted and any(exemplar.mask is not None for exemplar in self.exemplars):
+            raise EngineError(
+                "Quilted noise would take pieces from what is masked or transparent in an exemplar.",
+                """Crop the exemplar, or train with --set 'generator={"distribution": "normal"}'.""",
+            )
         self.wraps = [_may_wrap(exemplar, config) for exemplar in self.exemplars]
         self.config = with_waves(config, self.exemplars[0].picture)
 
@@ -65,7 +83,8 @@ class FromTexture:
         return TextureTrainer(TextureSamples(self.config, self.exemplars, self.wraps, device), device, began)
 
     def export(self, out: Path, trainer: Trainer) -> StylePack:
-        return export_texture(out, trainer)
+        assert isinstance(trainer, TextureTrainer)
+        return export_texture(out, trainer, trainer.tables())
 
 
 # ---------------------------------------------------------------- exemplars
@@ -164,6 +183,14 @@ class TextureSamples:
             for exemplar, wraps in zip(self.exemplars, self.wraps, strict=True)
         ]
 
+    def whole_cells(self) -> list[Tensor]:
+        """The exemplars as multiples of the coarse grid; those that wrap with a piece more."""
+        around = [
+            _repeated(exemplar.picture, PIECE * COARSE) if wraps else exemplar.picture
+            for exemplar, wraps in zip(self.exemplars, self.wraps, strict=True)
+        ]
+        return [p[:, : p.shape[1] // COARSE * COARSE, : p.shape[2] // COARSE * COARSE] for p in around]
+
     @cached_property
     def _free(self) -> list[Tensor]:
         pairs = zip(self.exemplars, self._around, strict=True)
@@ -185,11 +212,11 @@ def draw_noise(
     """Noise and grain for `count` textures of `size` pixels that go on over their borders: as noise.py makes them, but
     by torch's own numbers."""
     shape = (count, config.noise, size // COARSE, size // COARSE)
-    noise = _random(config.distribution, shape, random_, device)
+    coarse = _random(config.distribution, shape, random_, device)
     grain = _random(config.distribution, (count, config.grain, size // STRIDE, size // STRIDE), random_, device)
     if config.waves:
-        noise = torch.cat([noise, _waves(config.waves, count, size, random_, device)], 1)
-    return noise, grain
+        coarse = torch.cat([coarse, _waves(config.waves, count, size, random_, device)], 1)
+    return coarse, grain
 
 
 def _random(distribution: str, shape: tuple[int, ...], random_: torch.Generator, device: torch.device) -> Tensor:
@@ -214,6 +241,16 @@ def _waves(
     return torch.stack(planes, 1)
 
 
+def quilt(tables: tuple[Tensor, Tensor], size: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Noise and grain (1, C, cells, cells) for a texture of `size` pixels, as the runtime lays them."""
+    laid = []
+    for table, scale in zip(tables, (COARSE, STRIDE), strict=True):
+        cells = size // scale
+        values = noise.quilted(table.cpu().numpy(), seed, COARSE // scale, 0, 0, cells, cells, (cells, cells))
+        laid.append(torch.from_numpy(values)[None].to(table.device))
+    return laid[0], laid[1]
+
+
 # ---------------------------------------------------------------- training
 
 
@@ -227,12 +264,30 @@ class TextureTrainer(Trainer):
         super().__init__(samples.config, device, began)
 
     def networks(self) -> dict[str, nn.Module]:
-        return {"generator": TextureGenerator(self.config.generator, wraps=True)}
+        config = self.config.generator
+        reader = {"encoder": TextureEncoder(config)} if config.quilted else {}
+        return {"generator": TextureGenerator(config, wraps=True), **reader}
 
     def terms(self, warming_up: bool, random_: torch.Generator) -> dict[str, Tensor]:
         config = self.config
-        real, made = self._batch(), self._made(random_)
-        terms = {"patches": losses.sliced_wasserstein(made, real, 7, config.patch_scales, config.directions, random_)}
+        real = self._batch()
+        terms: dict[str, Tensor] = {}
+
+        # 1. The encoder reads the exemplar's noise, and the generator draws the exemplar again.
+        codes = None
+        if config.generator.quilted:
+            codes = self.run("encoder", real)
+            drawn = self.run("generator", *(_unsure(code, random_) for code in codes))
+            inside = (slice(None), slice(None), slice(EDGE, -EDGE), slice(EDGE, -EDGE))
+            terms["reconstruction"] = (drawn - real)[inside].abs().mean()
+            if warming_up and self.steps_done % FREE_EVERY:
+                return terms
+
+        # 2. Fresh noise. Its patches are to be those of the exemplar, wherever they lie.
+        made = self._made(random_, codes)
+        terms["patches"] = losses.sliced_wasserstein(made, real, 7, config.patch_scales, config.directions, random_)
+
+        # 3. The critic says how they go together.
         if not warming_up and (config.adversarial or config.features):
             window = self._windows(made, random_)
             real = real[:, :, : config.crop, : config.crop]
@@ -242,8 +297,9 @@ class TextureTrainer(Trainer):
     @torch.no_grad()
     def another(self, turn: int, random_: torch.Generator) -> tuple[Tensor, Tensor]:
         crop = self.config.crop
-        real = self._batch(turn)[:, :, :crop, :crop]
-        return real, self._windows(self._made(random_), random_)
+        real = self._batch(turn)
+        codes = self.run("encoder", real) if self.config.generator.quilted else None
+        return real[:, :, :crop, :crop], self._windows(self._made(random_, codes), random_)
 
     @torch.no_grad()
     def preview(self) -> dict[str, Tensor]:
@@ -256,17 +312,43 @@ class TextureTrainer(Trainer):
         seeds = self._seeds()
         return Probe(seeds, seeds, tuple(exemplar.picture.to(self.device) for exemplar in self.samples.exemplars))
 
-    def _seeds(self) -> Tensor:
-        random_ = torch.Generator(self.device).manual_seed(0)
-        return self._made(random_, self.averages["generator"], SEEN).clamp(0, 1)
+    @torch.no_grad()
+    def tables(self) -> tuple[Tensor, Tensor] | None:
+        """The noise and the grain of the exemplars (C, rows, columns), one below the other, that textures are quilted
+        of; None where they are not. Those of exemplars that tile go on over their borders by a piece."""
+        if not self.config.generator.quilted:
+            return None
+        encoder = self.averages["encoder"]
+        codes = [encoder(picture[None].to(self.device)) for picture in self.samples.whole_cells()]
+        narrowest = min(coarse.shape[3] for coarse, _ in codes)
+        return (
+            torch.cat([coarse[0, :, :, :narrowest] for coarse, _ in codes], 1),
+            torch.cat([grain[0, :, :, : narrowest * (COARSE // STRIDE)] for _, grain in codes], 1),
+        )
 
-    def _made(self, random_: torch.Generator, generator: nn.Module | None = None, count: int = 0) -> Tensor:
-        """(N, 3, S, S) of fresh noise, by the generator that learns where no other is given."""
+    def _seeds(self) -> Tensor:
+        config, tables = self.config, self.tables()
+        if tables is None:
+            random_ = torch.Generator(self.device).manual_seed(0)
+            cells = draw_noise(config.generator, SEEN, config.size, random_, self.device)
+        else:
+            cells = _together([quilt(tables, config.size, seed) for seed in range(SEEN)])
+        seen: Tensor = self.averages["generator"](*cells)
+        return seen.clamp(0, 1)
+
+    def _made(self, random_: torch.Generator, codes: tuple[Tensor, Tensor] | None) -> Tensor:
+        """(N, 3, S, S) of fresh noise: of pieces of the codes where there are such, each of its own crop's."""
         config = self.config
-        noise = draw_noise(config.generator, count or config.batch, config.size, random_, self.device)
-        if generator:
-            return torch.as_tensor(generator(*noise))
-        made: Tensor = self.run("generator", *(ranks.own(part) for part in noise))
+        if codes is None:
+            drawn = draw_noise(config.generator, config.batch, config.size, random_, self.device)
+            cells = ranks.own(drawn[0]), ranks.own(drawn[1])
+        else:
+            # Near the border of a crop the encoder sees nothing beyond.
+            inner = [code[:, :, n:-n, n:-n].detach() for code, n in zip(codes, (1, COARSE // STRIDE), strict=True)]
+            drawn_seeds = torch.randint(2**31, (config.batch,), generator=random_, device=self.device)
+            seeds = ranks.own(drawn_seeds).tolist()
+            cells = _together([quilt((c, g), config.size, seed) for c, g, seed in zip(*inner, seeds, strict=True)])
+        made: Tensor = self.run("generator", *cells)
         return made
 
     def _batch(self, turn: int = 0) -> Tensor:
@@ -285,3 +367,13 @@ class TextureTrainer(Trainer):
             for picture, (down, across) in zip(made, ranks.own(places).tolist(), strict=True)
         ]
         return torch.stack(moved)
+
+
+def _unsure(code: Tensor, random_: torch.Generator) -> Tensor:
+    drawn = torch.randn(ranks.whole(len(code)), *code.shape[1:], generator=random_, device=code.device)
+    return code + UNSURE * ranks.own(drawn)
+
+
+def _together(cells: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Noise and grain of several textures as one batch."""
+    return torch.cat([coarse for coarse, _ in cells]), torch.cat([grain for _, grain in cells])

@@ -57,7 +57,7 @@ def test_nothing_is_overwritten(texture: Any) -> None:
 
 def test_in_the_background_it_arrives_with_an_undo_step(addon: Any, texture: Any) -> None:
     addon.jobs.start(addon.operators.texture_job(bpy.context, blocking=False))
-    pump(addon, lambda: addon.jobs.current() is None)
+    pump(addon.jobs, lambda: addon.jobs.current() is None, 60)
     assert "Pattern 7" in bpy.data.images
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from engine import noise, style_pack
 from engine.errors import EngineError
 from engine.protocol import Diagnosis, Done, Preview, TextureMade, TextureRequest, TrainRequest, TrainStep
-from engine.runtime import Paint, Session, texture
+from engine.runtime import Paint, Session, is_exact, texture
 from engine.texture import texture as make
 from engine.training.config import TextureConfig, from_json
 from engine.training.loop import train
@@ -39,8 +39,12 @@ from engine.training.texture import (
     tiles,
 )
 
-NET = {"width": 8, "blocks": 1, "noise": 3, "grain": 2, "eighth": 8, "quarter": 8, "half": 4, "full": 4}
-TINY = TextureGeneratorConfig(**NET)  # type: ignore[arg-type]
+NET: dict[str, Any] = {
+    **{"width": 8, "blocks": 1, "noise": 3, "grain": 2, "eighth": 8, "quarter": 8, "half": 4, "full": 4},
+    "distribution": "normal",
+}
+QUILTED = {"size": 128, "crop": 64, "style_side": 192, "generator": {**NET, "distribution": "quilted"}}
+TINY = TextureGeneratorConfig(**NET)
 QUICK = {
     "kind": "texture",
     "size": 64,
@@ -75,6 +79,13 @@ def save(picture: Tensor, path: Path) -> Path:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     save(bricks(), tmp_path / "red_bricks.png")
+    return tmp_path
+
+
+@pytest.fixture
+def quilted(tmp_path: Path) -> Path:
+    """The same, large enough for pieces."""
+    save(bricks(160, 192), tmp_path / "red_bricks.png")
     return tmp_path
 
 
@@ -231,8 +242,58 @@ def torch_state(folder: Path) -> dict[str, Tensor]:
     return load((folder / "style.training" / "state.safetensors").read_bytes())
 
 
-@pytest.mark.parametrize("settings", [{}, {"periodic": 1, "critic_steps": 2, "generator": {**NET, "kind": "dense"}}])
+def test_a_quilted_style_brings_its_tables_and_makes_what_the_generator_makes(quilted: Path) -> None:
+    list(train(request(quilted, **QUILTED)))
+    pack = style_pack.load(quilted / "style")
+    coarse, grain = (pack.model.inputs[name] for name in ("noise", "grain"))
+    assert coarse.distribution == grain.distribution == "quilted"
+    # The exemplar tiles, so its tables go on over its borders by a piece.
+    assert coarse.strokes is not None and (coarse.strokes.rows, coarse.strokes.columns) == (10 + 5, 12 + 5)
+    assert grain.strokes is not None and (grain.strokes.rows, grain.strokes.columns) == (60, 68)
+    session = Session(pack, "cpu")
+    assert is_exact(session)
+    made = texture(session, 160, 128, Paint(9, 1.0, True)).read(0, 0, 160, 128)
+    trainer = FromTexture(_quilted_config(), request(quilted)).trainer(CPU, 0.0)
+    trainer.restore(torch_state(quilted))
+    cells = [
+        noise.quilted(session.tables[name], 9, times, 0, 0, 10 * times, 8 * times, (10 * times, 8 * times))
+        for name, times in (("noise", 1), ("grain", 4))
+    ]
+    with torch.no_grad():
+        wanted = trainer.averages["generator"](*(torch.from_numpy(cell)[None] for cell in cells))[0]
+    assert np.allclose(made, wanted.numpy(), atol=1e-4)
+    again = style_pack.import_style(style_pack.export_style(pack, quilted / "q.zip"), quilted / "styles")
+    assert again.model == pack.model and again.hash == pack.hash
+
+
+def test_quilted_noise_is_told_before_it_is_drawn_freely(quilted: Path) -> None:
+    kind = FromTexture(_quilted_config(steps=8, warm_up=0.5), request(quilted))
+    trainer = kind.trainer(CPU, 0.0)
+    told, free = {"reconstruction"}, {"reconstruction", "patches"}
+    assert [set(trainer.step(0.0)) for _ in range(3)] == [told, free, told]
+    assert set(trainer.step(0.0)) == free | {"critic", "adversarial", "features"}
+
+
+def test_an_exemplar_is_drawn_again_from_what_is_read_off_it(quilted: Path) -> None:
+    config = _quilted_config(steps=80, warm_up=1.0, learning_rate=0.01, patches=0.0)
+    trainer = FromTexture(config, request(quilted)).trainer(CPU, 0.0)
+    first = float(trainer.step(0.0)["reconstruction"])
+    for _ in range(60):
+        last = float(trainer.step(0.0)["reconstruction"])
+    assert last < 0.4 * first
+
+
+def _quilted_config(**changes: Any) -> TextureConfig:
+    config = from_json({**QUICK, **QUILTED, **changes})
+    assert isinstance(config, TextureConfig)
+    return config
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"periodic": 1, "critic_steps": 2, "generator": {**NET, "kind": "dense"}}, QUILTED]
+)
 def test_a_resumed_run_equals_the_uninterrupted_one(folder: Path, settings: dict[str, Any]) -> None:
+    save(bricks(160, 192), folder / "red_bricks.png")
     list(train(request(folder, "whole", steps=6, **settings)))
     broken = train(request(folder, "broken", steps=6, **settings))
     for event in broken:
@@ -297,10 +358,12 @@ def refused(asked: TrainRequest) -> str:
         ({"patches": 0.0, "adversarial": 0.0}, "must be above 0"),
         ({"weights": [0.0]}, "weights must be numbers above 0"),
         ({"weights": [1.0, 2.0]}, "1 style pictures, 2 weights"),
-        ({"generator": {**NET, "distribution": "levy"}}, "normal or uniform"),
+        ({"generator": {**NET, "distribution": "levy"}}, "normal, uniform or quilted"),
         ({"generator": {**NET, "noise": 0}}, "from 1 to 48"),
         ({"generator": {**NET, "waves": [[0.1, 0.1]]}}, "set periodic"),
         ({"generator": {**NET, "guides": ["normal"]}}, "need kind keyframes"),
+        ({"generator": {**NET, "distribution": "quilted"}}, "at least 128 for quilted"),
+        ({**QUILTED, "periodic": 2}, "needs generator.distribution normal or uniform"),
         ({"pairs": 3}, "no training setting called pairs"),
         ({"size": 96, "crop": 96, "style_side": 96}, "too small"),
     ],
@@ -317,6 +380,11 @@ def test_pictures_that_cannot_be_are_refused_before_the_first_step(folder: Path)
     assert "small.png is too small: 40x40" in refused(small)
     (folder / "broken.png").write_bytes(b"no picture")
     assert refused(replace(request(folder), style_pictures=(str(folder / "broken.png"),)))
+
+
+def test_quilted_noise_takes_no_masks(quilted: Path) -> None:
+    Image.fromarray(np.pad(np.full((160, 150), 255, np.uint8), ((0, 0), (0, 42)))).save(quilted / "mask.png")
+    assert "masked" in refused(replace(request(quilted, **QUILTED), style_masks=(str(quilted / "mask.png"),)))
 
 
 def test_grey_alpha_and_sixteen_bits_are_pictures_too(folder: Path) -> None:
