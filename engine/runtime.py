@@ -491,7 +491,8 @@ class Texture(_Windows):
     def _noise(self, name: str, window: tuple[int, int, int, int]) -> Floats:
         """The map (1, C, h/scale, w/scale) of one of its noises: random channels first, then its waves."""
         item, seed = self.session.spec.inputs[name], self.paint.seed
-        place = tuple(value // item.scale for value in window)
+        top, left, height, width = (value // item.scale for value in window)
+        place = (top, left, height, width)
         period = (self.height // item.scale, self.width // item.scale) if self.paint.wrap else None
         if name in self.session.tables:
             times = self.session.spec.inputs["noise"].scale // item.scale
