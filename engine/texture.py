@@ -23,7 +23,7 @@ from .runtime import texture as plane
 
 SMALLEST, LARGEST = 16, 65536
 """Pixels to each side: Blender and most other programs refuse larger pictures."""
-DEPTHS: dict[int, np.dtype] = {8: np.dtype(np.uint8), 16: np.dtype(np.uint16)}
+DEPTHS: dict[int, np.dtype[Any]] = {8: np.dtype(np.uint8), 16: np.dtype(np.uint16)}
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def quilted(tmp_path: Path) -> Path:
     """The same, large enough for pieces."""
-    save(bricks(160, 192), tmp_path / "red_bricks.png")
+    save(bricks(192, 192), tmp_path / "red_bricks.png")
     return tmp_path
 
 
@@ -248,8 +248,8 @@ def test_a_quilted_style_brings_its_tables_and_makes_what_the_generator_makes(qu
     coarse, grain = (pack.model.inputs[name] for name in ("noise", "grain"))
     assert coarse.distribution == grain.distribution == "quilted"
     # The exemplar tiles, so its tables go on over its borders by a piece.
-    assert coarse.strokes is not None and (coarse.strokes.rows, coarse.strokes.columns) == (10 + 5, 12 + 5)
-    assert grain.strokes is not None and (grain.strokes.rows, grain.strokes.columns) == (60, 68)
+    assert coarse.strokes is not None and (coarse.strokes.rows, coarse.strokes.columns) == (12 + 5, 12 + 5)
+    assert grain.strokes is not None and (grain.strokes.rows, grain.strokes.columns) == (68, 68)
     session = Session(pack, "cpu")
     assert is_exact(session)
     made = texture(session, 160, 128, Paint(9, 1.0, True)).read(0, 0, 160, 128)
@@ -293,7 +293,7 @@ def _quilted_config(**changes: Any) -> TextureConfig:
     "settings", [{}, {"periodic": 1, "critic_steps": 2, "generator": {**NET, "kind": "dense"}}, QUILTED]
 )
 def test_a_resumed_run_equals_the_uninterrupted_one(folder: Path, settings: dict[str, Any]) -> None:
-    save(bricks(160, 192), folder / "red_bricks.png")
+    save(bricks(192, 192), folder / "red_bricks.png")
     list(train(request(folder, "whole", steps=6, **settings)))
     broken = train(request(folder, "broken", steps=6, **settings))
     for event in broken:
@@ -383,7 +383,7 @@ def test_pictures_that_cannot_be_are_refused_before_the_first_step(folder: Path)
 
 
 def test_quilted_noise_takes_no_masks(quilted: Path) -> None:
-    Image.fromarray(np.pad(np.full((160, 150), 255, np.uint8), ((0, 0), (0, 42)))).save(quilted / "mask.png")
+    Image.fromarray(np.pad(np.full((192, 150), 255, np.uint8), ((0, 0), (0, 42)))).save(quilted / "mask.png")
     assert "masked" in refused(replace(request(quilted, **QUILTED), style_masks=(str(quilted / "mask.png"),)))
 
 
