@@ -112,7 +112,7 @@ def export_texture(out: Path, trainer: Trainer, tables: tuple[Tensor, Tensor] | 
     worst = parity(generator, data)
     random = torch.Generator().manual_seed(0)
     half, error = half_precision(generator, [config.example(HALF_SIDE, HALF_SIDE, random)])
-    files = {GENERATOR: data, TRAINING: kept_for_explanations({"generator": generator, "critic": trainer.critic}, [])}
+    files = {GENERATOR: data}
     files |= {HALF: half} if half else {}
     spec = texture_spec(generator, HALF if half else "")
     if tables is not None:
