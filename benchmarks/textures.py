@@ -30,7 +30,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pair", nargs=2, action="append", required=True, type=Path, metavar=("EXEMPLAR", "PACK"))
     parser.add_argument("--sheet", type=Path, required=True)
-    parser.add_argument("--quality", type=int, default=82, help="of the JPEG")
+    parser.add_argument("--quality", type=int, default=74, help="of the JPEG")
     arguments = parser.parse_args()
     rows, numbers = [], {}
     for exemplar, folder in arguments.pair:
@@ -52,7 +52,7 @@ def whole(session: Session, size: int, seed: int) -> Floats:
 def cells(exemplar: Path, session: Session, made: list[Floats]) -> list[Cell]:
     training: dict[str, Any] = session.pack.recipe["training"]
     real = load_picture(exemplar, training["style_side"]).numpy()
-    shown = [Cell(_rows(real), f"{session.pack.name}: exemplar")]
+    shown = [Cell(_rows(real), f"{exemplar.stem}: exemplar")]
     shown += [Cell(_rows(one[:, :256, :256]), f"seed {seed}") for seed, one in zip(SEEDS, made, strict=True)]
     return [*shown, Cell(_rows(np.tile(made[0], (1, 2, 2))), f"{SIZE} pixels, 2 x 2 times")]
 
