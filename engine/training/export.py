@@ -42,7 +42,6 @@ from .data import Pair, to_bytes, to_float
 from .networks import (
     COARSE,
     STRIDE,
-    Encoder,
     Generator,
     GeneratorConfig,
     TextureGenerator,
@@ -51,8 +50,7 @@ from .networks import (
     parameters,
     receptive_radius,
 )
-from .strokes import Strokes, strokes_of
-from .teacher import Exemplar
+from .strokes import Strokes
 from .trainer import Trainer
 
 G = TypeVar("G", Generator, TextureGenerator)
@@ -74,25 +72,21 @@ def export(
     trainer: Trainer,
     sample: Tensor,
     pairs: Sequence[Pair] = (),
-    style: Sequence[Exemplar] = (),
     held_out: Json | None = None,
     strokes: Strokes | None = None,
 ) -> StylePack:
     """Write the style pack `out`; `sample` is the content its preview shows: (3, H, W) 0..1, its guides below;
     `held_out` says in the recipe what was kept from training.
 
-    Where an encoder has learned to read strokes, the style gets those of the style pictures; else it gets `strokes`,
-    or paints with plain noise.
+    Without `strokes` the style paints with plain noise.
 
     Raises EngineError when onnxruntime and torch disagree.
     """
     averages = {name: copy.deepcopy(network).cpu().eval() for name, network in trainer.averages.items()}
-    generator, encoder = averages.pop("generator"), averages.get("encoder")
+    generator = averages.pop("generator")
     assert isinstance(generator, Generator)
     noise = ModelInput(generator.config.noise, scale=STRIDE)
     files = {TRAINING: kept_for_explanations(averages, trainer.critic, pairs)}
-    if style and isinstance(encoder, Encoder):
-        strokes = strokes_of(encoder, style)
     if strokes:
         noise, tables = strokes.packed()
         files |= tables

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 import time
 from collections.abc import Generator, Iterator
@@ -35,6 +36,7 @@ from .data import (
 from .export import export
 from .meters import Probe
 from .networks import SIGHT, STRIDE, Encoder
+from .strokes import Strokes, strokes_of
 from .teacher import Exemplar, Guide, memory_full, resize
 from .trainer import Trainer, standing_still
 from .workspace import Workspace
@@ -93,7 +95,13 @@ class FromPictures:
 
     def export(self, out: Path, trainer: Trainer) -> StylePack:
         sample = resize(load_picture(self.contents[0], 256), (256, 256))
-        return export(out, trainer, sample, self.pairs, self.style, self._held_out())
+        return export(out, trainer, sample, self.pairs, self._held_out(), self._strokes(trainer))
+
+    def _strokes(self, trainer: Trainer) -> Strokes | None:
+        """Those of the style pictures, where an encoder has learned to read them."""
+        if "encoder" not in trainer.averages:
+            return None
+        return strokes_of(copy.deepcopy(trainer.averages["encoder"]).cpu(), self.style, self.config.turned)
 
     def _held_out(self) -> Json:
         """For the recipe: what can be measured with because no step saw it."""

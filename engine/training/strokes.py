@@ -100,10 +100,13 @@ def drawn_strokes(channels: int, rows: int, columns: int, seed: int) -> Strokes:
     return Strokes((stored / 127.5 - 1) * limit, limit=limit)
 
 
-def strokes_of(encoder: nn.Module, style: Sequence[Exemplar], seed: int = 0) -> Strokes:
-    """The strokes of style pictures, as an encoder reads them that has learned from the teacher's."""
+def strokes_of(encoder: nn.Module, style: Sequence[Exemplar], turned: bool = True, seed: int = 0) -> Strokes:
+    """The strokes of style pictures, as an encoder reads them that has learned from the teacher's. turned: by their
+    directions, too."""
     choose = random.Random(seed)
     field = _quilt(calm_pieces(encoder, style), EDGE, choose)
+    if not turned:
+        return Strokes(field)
     return Strokes(field, torch.stack([_quilt(p, TURNED_EDGE, choose) for p in pieces_by_direction(encoder, style)]))
 
 
