@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tiny_styles
 from blender import bpy, pixels_of, pump
+from test_panels import draw
 
 
 @pytest.fixture
@@ -87,3 +88,14 @@ def test_an_imported_texture_style_is_chosen(addon: Any, texture: Any, tmp_path:
     addon.props.preferences().styles_folder = str(tmp_path / "mine")
     bpy.ops.pentimento.import_style(filepath=str(zipped))
     assert bpy.context.scene.pentimento_texture.style == "Basalt"
+
+
+@pytest.mark.parametrize("panel", ["ImageTexturePanel", "ViewportTexturePanel"])
+def test_the_panel_shows_what_can_be_chosen_or_how_to_get_it(
+    addon: Any, texture: Any, panel: str, tmp_path: Path
+) -> None:
+    said = draw(addon, panel).split()
+    assert {"style", "width", "height", "seed", "pentimento.new_texture"} <= set(said)
+    addon.props.preferences().styles_folder = str(tmp_path / "empty")
+    addon.props.refresh_styles()
+    assert "No texture style is installed" in draw(addon, panel)
