@@ -55,11 +55,8 @@ LIBRARY = (
     LibraryStyle("Starry Night", "starry_night.jpg", 1024, "after Vincent van Gogh, The Starry Night, 1889"),
     LibraryStyle("Wheat Field", "vg_wheat_field.jpg", 1024, "after Vincent van Gogh, Wheat Field with Cypresses, 1889"),
     LibraryStyle(
-        "Metzinger",
-        "delaunay_1906_portrait.jpg",
-        900,
-        "after Robert Delaunay, Portrait of Metzinger, 1906",
-        {"turned": False},
+        *("Metzinger", "delaunay_1906_portrait.jpg", 900, "after Robert Delaunay, Portrait of Metzinger, 1906"),
+        settings={"turned": False},
     ),
     LibraryStyle("Great Wave", "great_wave.jpg", 928, "after Katsushika Hokusai, The Great Wave off Kanagawa, c. 1831"),
     LibraryStyle("Water Lilies", "water_lilies_monet.jpg", 1100, "after Claude Monet, Water Lilies, 1919"),

@@ -139,8 +139,8 @@ class PicturesConfig(TrainConfig):
     critic sees at its coarsest scale, 15 % of a painting by default. Where that were more than this share, or no crop
     would fit into the rest, the picture is trained on as a whole and measured by itself. 0 keeps nothing."""
     turned: bool = True
-    """Keep strokes by their directions too, so that they can follow forms. Not for hands whose marks stand upright: of a
-    mosaic's blocks blind eyes liked those better that lie as the painter laid them (benchmarks/README.md)."""
+    """Keep strokes by their directions too, so that they can follow forms. Not for hands whose marks stand upright: of
+    a mosaic's blocks blind eyes liked those better that lie as the painter laid them (benchmarks/README.md)."""
     style_share: float = 0.25
     """Chance of each of the critic's real pictures to be taken from the painting itself; the rest are the teacher's."""
     teacher: TeacherConfig = field(default_factory=TeacherConfig)
