@@ -297,7 +297,7 @@ def test_what_is_left_is_told_by_the_pace_of_the_steps() -> None:
 
 def test_a_resumed_run_goes_on_in_its_budget() -> None:
     """Where in the schedule it was, and with what was left: neither a pause nor loading again begins it anew."""
-    config = from_json({**QUICK, "steps": 10**6, "budget": 110.0})
+    config = from_json({**QUICK, "steps": 10**6, "budget": 100.0 + PicturesTrainer.export_seconds})
     paused = trainer_of(config, began=40.0)
     paused.step(58.0)
     resumed = trainer_of(config, began=64.0)  # four seconds for loading
