@@ -200,6 +200,7 @@ def test_training_at_rest_and_at_work(
     assert "No Style Picture" in draw(addon, panel)
     settings.pictures.add().image = new_image("own_hand.jpg", size=(64, 64))
     new_image("Other", size=(64, 64))
+    new_image("Another", size=(64, 64))
     for content in ("FRAMES", "IMAGES", "FOLDER"):
         settings.content = content
         assert "Train Own Hand" in draw(addon, panel)
