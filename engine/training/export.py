@@ -200,6 +200,7 @@ def onnx_bytes(generator: nn.Module) -> bytes:
     file = io.BytesIO()
     config: GeneratorConfig = generator.config  # type: ignore[assignment]
     example = config.example(64, 96, torch.Generator().manual_seed(0))
+    cells = {"noise": {2: "rows", 3: "columns"}, "grain": {2: "grain_rows", 3: "grain_columns"}}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # said of the tracing exporter at every call
         torch.onnx.export(
@@ -210,11 +211,7 @@ def onnx_bytes(generator: nn.Module) -> bytes:
             opset_version=18,
             input_names=list(config.inputs),
             output_names=["stylized"],
-            dynamic_axes={
-                **{name: {2: "height", 3: "width"} for name in (*config.inputs, "stylized")},
-                "noise": {2: "rows", 3: "columns"},
-                "grain": {2: "grain_rows", 3: "grain_columns"},
-            },
+            dynamic_axes={name: cells.get(name, {2: "height", 3: "width"}) for name in (*config.inputs, "stylized")},
         )
     return file.getvalue()
 
