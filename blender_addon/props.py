@@ -164,9 +164,9 @@ def _style(pack: Path) -> Style | None:
     """The style in a folder, or None where there is none that could be shown."""
     try:
         data = json.loads((pack / "style.json").read_text(encoding="utf-8"))
-        makes_textures = "image" not in data["model"]["inputs"]
+        inputs = data.get("model", {}).get("inputs", {})
         author, licence = str(data.get("author", "")), str(data.get("licence", ""))
-        return Style(str(data["name"]), pack, author, licence, makes_textures)
+        return Style(str(data["name"]), pack, author, licence, bool(inputs) and "image" not in inputs)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
