@@ -40,7 +40,7 @@ def holding(monkeypatch: pytest.MonkeyPatch, batch: int, crop: int) -> None:
     ("changes", "processes", "sizes"),
     [
         ({}, 1, [(2, 176), (1, 176)]),  # three scales of the critic see 152 pixels
-        ({"kind": "keyframes"}, 1, [(4, 64), (2, 64), (2, 48), (2, 44), (1, 44)]),
+        ({"kind": "keyframes", "batch": 8}, 1, [(4, 64), (2, 64), (2, 48), (2, 44), (1, 44)]),
         ({"batch": 12}, 2, [(6, 192), (6, 176), (2, 176)]),
         ({"critic_norm": "batch", "r1": 0.0}, 1, [(2, 176)]),
         ({"route": "adversarial", "critic_scales": 1, "crop": 80}, 1, [(2, 72), (1, 72)]),
