@@ -357,7 +357,10 @@ def test_a_training_from_keyframes_names_them_their_frames_and_its_guides(
 
 
 def test_train_without_torch_says_what_to_install(pentimento: Pentimento, monkeypatch: pytest.MonkeyPatch) -> None:
+    import engine.training  # here, so that what is put back afterwards is the package others know
+
     monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.setattr(engine, "training", engine.training)
     for name in [name for name in sys.modules if name.startswith("engine.training")]:
         monkeypatch.delitem(sys.modules, name)
     code, _, err = pentimento("train", "--style-picture", "a.jpg", "--content", "c", "--out", "o")
