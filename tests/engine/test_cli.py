@@ -312,6 +312,7 @@ def test_ctrl_c_finishes_a_training_and_twice_ends_it(
 ) -> None:
     loop = pytest.importorskip("engine.training.loop", reason="training needs torch")
     folder, presses = tmp_path / "mine.training", 1
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with it ignored
 
     def train(request: protocol.TrainRequest) -> Iterator[protocol.Event]:
         for _ in range(presses):
