@@ -20,6 +20,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from importlib import import_module
 
 import torch
 import torch.distributed as dist
@@ -52,6 +53,9 @@ def joined(batch: int) -> Iterator[None]:
         yield
         return
     _share(batch, count)
+    # Its functions have the group of the moment they were first imported as a default, and would keep it: then its
+    # threads outlive it, and may end the process with an abort. An optimiser imports it, once all are joined.
+    import_module("torch.distributed.nn.functional")
     # What is said goes from processor to processor (gloo), so that no word waits for what the cards still compute.
     cards = torch.cuda.is_available() and dist.is_nccl_available()
     dist.init_process_group("cpu:gloo,cuda:nccl" if cards else "gloo", timeout=PATIENCE)
