@@ -2,9 +2,9 @@
 
     python -m benchmarks.quality --shared FOLDER [--styles FOLDER] [--blind FOLDER] [--sheets FOLDER]
 
-For every painted style that ships and eight pictures never trained on: the bidirectional patch distance of each (METHODS: eyes are
-the judge, this number ranks right), the share of the way from colour transfer (0) to teacher (1), contact sheets, and
-for eyes a folder of unlabelled triples with their key in a file of its own.
+For every painted style that ships and eight pictures never trained on: the bidirectional patch distance of each
+(METHODS: eyes are the judge, this number ranks right), the share of the way from colour transfer (0) to teacher (1),
+contact sheets, and for eyes a folder of unlabelled triples with their key in a file of its own.
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ from engine.training.data import load_picture
 from engine.training.loop import train
 
 from .exemplars import EXEMPLARS, exemplar
+from .materials import MATERIALS, night_sky
 from .painter import painting
 
 HELD_OUT_SEEDS = range(80, 96)
@@ -83,6 +84,25 @@ class KeyframeStyle:
 KEYFRAME_STYLES = (KeyframeStyle("Painted Keyframe", "walk", 8),)
 
 
+@dataclass(frozen=True)
+class TextureStyle:
+    """A material to make any amount of."""
+
+    name: str
+    material: str
+    """A key of materials.MATERIALS, or a file of the folder `styles` of whose sky it is made"""
+    side: int
+    """Long side while training, as large as it is: what repeats is 40 to 60 pixels wide."""
+    author: str = "Pentimento (benchmarks/materials.py)"
+
+
+TEXTURE_STYLES = (
+    TextureStyle("Fieldstone", "fieldstone", 512),
+    TextureStyle("Terrazzo", "terrazzo", 512),
+    TextureStyle("Night Sky", "starry_night.jpg", 784, "after Vincent van Gogh, The Starry Night, 1889"),
+)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shared", type=Path, required=True)
@@ -100,6 +120,9 @@ def main() -> None:
     for painted in KEYFRAME_STYLES:
         if not arguments.only or painted.name in arguments.only:
             train_one(keyframe_request(painted, arguments), arguments)
+    for texture in TEXTURE_STYLES:
+        if not arguments.only or texture.name in arguments.only:
+            train_one(texture_request(texture, arguments), arguments)
 
 
 def practice_content(content: Path, links: Path) -> Path:
@@ -156,6 +179,27 @@ def keyframe_request(style: KeyframeStyle, arguments: argparse.Namespace) -> Tra
     }
     out = str(arguments.work / slug(style.name))
     return TrainRequest(style.name, (), "", out, config, frames=str(frames), keyframes=(str(keyframe),))
+
+
+def texture_request(style: TextureStyle, arguments: argparse.Namespace) -> TrainRequest:
+    ours = style.material in MATERIALS
+    config = {
+        "kind": "texture",
+        "name": style.name,
+        "author": style.author,
+        "licence": "CC0-1.0" if ours else "CC0-1.0 (the painting is in the public domain)",
+        "style_side": style.side,
+        **changes(arguments),
+    }
+    exemplar, mask = arguments.work / f"{slug(style.name)}.png", arguments.work / f"{slug(style.name)}_mask.png"
+    out = str(arguments.work / slug(style.name))
+    if ours:
+        save_png(Image.fromarray(MATERIALS[style.material]()), exemplar)
+        return TrainRequest(style.name, (str(exemplar),), "", out, config)
+    sky, taken = night_sky(Image.open(arguments.shared / "styles" / style.material))
+    save_png(sky, exemplar)
+    save_png(taken, mask)
+    return TrainRequest(style.name, (str(exemplar),), "", out, config, style_masks=(str(mask),))
 
 
 def changes(arguments: argparse.Namespace) -> dict[str, Any]:
