@@ -48,9 +48,9 @@ class LibraryStyle:
     """Of the training config, where the defaults are not the best"""
 
 
-LINES = {"tone": 4.0, "luminance": 3.0}
-"""How the teacher looks at lines and dots, at sides where they lie 7 to 9 pixels apart: finer than paint, or a figure
-would be lost in them."""
+LINES = {"teacher": {"tone": 4.0, "luminance": 3.0}, "coarse_pixels": 8}
+"""How lines and dots are looked at, at sides where they lie 7 to 9 pixels apart: finer than paint, or a figure would be
+lost in them. Their tone is held over one of them: over 16 pixels figures vanished."""
 
 LIBRARY = (
     LibraryStyle("Starry Night", "starry_night.jpg", 1024, "after Vincent van Gogh, The Starry Night, 1889"),
@@ -61,11 +61,11 @@ LIBRARY = (
     ),
     LibraryStyle("Great Wave", "great_wave.jpg", 928, "after Katsushika Hokusai, The Great Wave off Kanagawa, c. 1831"),
     LibraryStyle("Water Lilies", "water_lilies_monet.jpg", 1100, "after Claude Monet, Water Lilies, 1919"),
-    LibraryStyle("Risograph", "risograph", 800, settings={"teacher": LINES}),
+    LibraryStyle("Risograph", "risograph", 800, settings=LINES),
     LibraryStyle("Pastel", "pastel", 1000),
-    LibraryStyle("Hatching", "hatching", 720, settings={"teacher": LINES}),
+    LibraryStyle("Hatching", "hatching", 720, settings=LINES),
     LibraryStyle("Watercolour", "watercolour", 1000),
-    LibraryStyle("Linocut", "linocut", 720, settings={"teacher": LINES}),
+    LibraryStyle("Linocut", "linocut", 720, settings=LINES),
 )
 """In the order in which they are released."""
 
