@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image
 
 Plane = NDArray[np.float64]
 """(S, S), wraps around"""
@@ -112,22 +112,14 @@ MATERIALS = {"fieldstone": fieldstone, "terrazzo": terrazzo}
 
 # ---------------------------------------------------------------- pieces of paintings
 
-SKY = (240, 0, 1024, 345)
-"""Of The Starry Night, 1024 pixels wide: left, top, right, bottom of what is sky but for stars and hills"""
-STARS = ((227, 51, 50), (325, 183, 38), (721, 99, 56), (351, 351, 82), (936, 58, 132))
-"""Column, row and radius"""
-HILLS = ((390, 480), (560, 430), (690, 400), (840, 395), (920, 350), (960, 330), (1024, 330), (1024, 480))
+SKIES = ((368, 0, 664, 272), (560, 158, 812, 345))
+"""Of The Starry Night, 1024 pixels wide: left, top, right and bottom of two whirls between stars and hills"""
 
 
-def night_sky(painting: Image.Image) -> tuple[Image.Image, Image.Image]:
-    """Starry Night's sky, and the mask of what is nothing but sky."""
+def night_sky(painting: Image.Image) -> list[Image.Image]:
+    """Starry Night's sky without a star, in two pieces."""
     painting = painting.convert("RGB").resize((1024, 640), Image.Resampling.LANCZOS)
-    mask = Image.new("L", painting.size, 255)
-    draw = ImageDraw.Draw(mask)
-    for x, y, radius in STARS:
-        draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=0)
-    draw.polygon(HILLS, fill=0)
-    return painting.crop(SKY), mask.crop(SKY)
+    return [painting.crop(box) for box in SKIES]
 
 
 def main() -> None:

@@ -99,7 +99,7 @@ class TextureStyle:
 TEXTURE_STYLES = (
     TextureStyle("Fieldstone", "fieldstone", 512),
     TextureStyle("Terrazzo", "terrazzo", 512),
-    TextureStyle("Night Sky", "starry_night.jpg", 784, "after Vincent van Gogh, The Starry Night, 1889"),
+    TextureStyle("Night Sky", "starry_night.jpg", 296, "after Vincent van Gogh, The Starry Night, 1889"),
 )
 
 
@@ -191,15 +191,15 @@ def texture_request(style: TextureStyle, arguments: argparse.Namespace) -> Train
         "style_side": style.side,
         **changes(arguments),
     }
-    exemplar, mask = arguments.work / f"{slug(style.name)}.png", arguments.work / f"{slug(style.name)}_mask.png"
-    out = str(arguments.work / slug(style.name))
     if ours:
-        save_png(Image.fromarray(MATERIALS[style.material]()), exemplar)
-        return TrainRequest(style.name, (str(exemplar),), "", out, config)
-    sky, taken = night_sky(Image.open(arguments.shared / "styles" / style.material))
-    save_png(sky, exemplar)
-    save_png(taken, mask)
-    return TrainRequest(style.name, (str(exemplar),), "", out, config, style_masks=(str(mask),))
+        pictures = [Image.fromarray(MATERIALS[style.material]())]
+    else:
+        pictures = night_sky(Image.open(arguments.shared / "styles" / style.material))
+    paths = [arguments.work / f"{slug(style.name)}_{number}.png" for number in range(len(pictures))]
+    for picture, path in zip(pictures, paths, strict=True):
+        save_png(picture, path)
+    out = str(arguments.work / slug(style.name))
+    return TrainRequest(style.name, tuple(map(str, paths)), "", out, config)
 
 
 def changes(arguments: argparse.Namespace) -> dict[str, Any]:

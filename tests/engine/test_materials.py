@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.materials import MATERIALS, SKY, STARS, cells, clouds, night_sky, scattered
+from benchmarks.materials import MATERIALS, cells, clouds, night_sky, scattered
+from engine.training.config import TextureConfig
 
 
 @pytest.mark.parametrize("name", MATERIALS)
@@ -42,15 +43,6 @@ def test_places_keep_their_distance() -> None:
     assert len(places) == 64 and far[~np.eye(64, dtype=bool)].min() > 0.25 / 8
 
 
-def test_no_star_is_taken_for_the_sky() -> None:
-    painting = Image.new("RGB", (2048, 1280), "blue")
-    sky, mask = night_sky(painting)
-    left, top, right, bottom = SKY
-    assert sky.size == mask.size == (right - left, bottom - top)
-    for x, y, _ in STARS:
-        if left <= x < right and top <= y < bottom:
-            assert mask.getpixel((x - left, y - top)) == 0
-    taken = np.asarray(mask) > 0
-    # Room for crops of 160 pixels, as training takes them.
-    free = [taken[y : y + 160, x : x + 160].all() for y in range(0, 185, 8) for x in range(0, 620, 8)]
-    assert 0.5 < taken.mean() < 0.9 and sum(free) > 20
+def test_pieces_of_the_sky_are_large_enough_to_train_on() -> None:
+    for piece in night_sky(Image.new("RGB", (2048, 1280), "blue")):
+        assert min(piece.size) >= TextureConfig().size
