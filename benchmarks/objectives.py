@@ -141,7 +141,7 @@ def table(rows: list[dict[str, Any]], known: dict[str, float], steps: int, given
         f"{f'and {json.dumps(given)} for all' if given else 'and nothing else'}.",
         f"Measured by `benchmarks.objectives` on {here['graphics'] or here['processor']}, {here['date']}.",
         "",
-        "Score: bidirectional patch distance to the painting, mean of eight pictures never trained on; smaller is closer.",
+        "Score: bidirectional patch distance to the painting, mean of eight pictures never trained on; less is closer.",
         f"Of a plain colour transfer {known['colour_transfer']:.3f}, of the teacher {known['teacher']:.3f}.",
         "Way closed: share of the way from colour transfer (0) to teacher (1), median of the eight.",
         "Seconds: of a step in which the critic plays.",
