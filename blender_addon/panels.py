@@ -333,7 +333,9 @@ def _draw_unfinished(layout: bpy.types.UILayout, context: bpy.types.Context) -> 
 
 def _draw_training(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     chosen = props.training_settings(context)
-    layout.prop(chosen, "kind")
+    wide = layout.column()
+    wide.use_property_split = False
+    wide.prop(chosen, "kind", text="")
     _draw_pictures(layout, chosen)
     if chosen.kind == "PICTURES":
         _draw_place(layout, chosen, "content")
@@ -348,21 +350,23 @@ def _draw_training(layout: bpy.types.UILayout, context: bpy.types.Context) -> No
     big = layout.column()
     big.scale_y = 1.5
     big.enabled = any(picture.image for picture in props.training_pictures(chosen))
-    missing = "No Keyframe" if chosen.kind == "KEYFRAMES" else "No Style Picture"
     name = training.style_name(chosen)
-    big.operator("pentimento.train", icon="BRUSH_DATA", text=f"Train {name}" if name else missing)
+    text = f"Train {name}" if name else f"No {LEARNED_FROM[chosen.kind]}"
+    big.operator("pentimento.train", icon="BRUSH_DATA", text=text)
+
+
+LEARNED_FROM = {"PICTURES": "Style Picture", "KEYFRAMES": "Keyframe", "TEXTURE": "Exemplar"}
 
 
 def _draw_pictures(layout: bpy.types.UILayout, chosen: props.TrainingSettings) -> None:
     """What it learns from, one below the other; a keyframe with its number and its mask."""
-    is_shot = chosen.kind == "KEYFRAMES"
-    layout.label(text="Keyframes" if is_shot else "Style Pictures")
+    layout.label(text=f"{LEARNED_FROM[chosen.kind]}s")
     column = layout.column(align=True)
     for index, picture in enumerate(props.training_pictures(chosen)):
         row = column.row(align=True)
         row.prop(picture, "image", text="")
         row.operator("pentimento.remove_style_picture", text="", icon="REMOVE").index = index
-        if is_shot:
+        if chosen.kind == "KEYFRAMES":
             column.prop(picture, "number")
             column.prop(picture, "mask")
             column.separator()
@@ -382,9 +386,10 @@ def _draw_guides(layout: bpy.types.UILayout, chosen: props.TrainingSettings, the
     shown = [name for name in props.GUIDES if name in there or name in chosen.guides]
     if shown:
         layout.label(text="Guides")
-        row = layout.row(align=True)
+        grid = layout.grid_flow(row_major=True, columns=3, even_columns=True, align=True)
+        grid.use_property_split = False
         for name in shown:
-            row.prop_enum(chosen, "guides", name)
+            grid.prop_enum(chosen, "guides", name)
 
 
 def _draw_running(layout: bpy.types.UILayout) -> None:

@@ -120,7 +120,7 @@ def _from_pictures(scene: bpy.types.Scene, chosen: props.TrainingSettings) -> di
 
 
 def _from_exemplars(_scene: bpy.types.Scene, chosen: props.TrainingSettings) -> dict[str, Any]:
-    return {"pictures": _pictures(chosen, "picture of the material", "picture of it")}
+    return {"pictures": _pictures(chosen, "exemplar", "picture of the material")}
 
 
 def _pictures(chosen: props.TrainingSettings, what: str, which: str) -> tuple[str, ...]:

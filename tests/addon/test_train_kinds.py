@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 import sys
@@ -11,11 +12,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from blender import bpy, new_image, new_scene, pixels_of, pump
+from blender import bpy, ended, new_image, new_scene, pixels_of, pump, running, waves
 from test_panels import draw
-from test_train_style import ended, running, waves
 
-pytest.importorskip("torch", reason="this Python has no torch: the worker that trains is this Python")
+trains = pytest.mark.skipif(
+    importlib.util.find_spec("torch") is None, reason="this Python has no torch: the worker that trains is this Python"
+)
 
 SIZE = (72, 56)
 TINY = {"batch": 2, "critic_scales": 1, "critic_width": 4, "steps": 4, "budget": 0.0, "preview_every": 2}
@@ -33,12 +35,17 @@ def rendered(_installed: None, tmp_path_factory: pytest.TempPathFactory) -> Path
     scene, folder = new_scene(SIZE), tmp_path_factory.mktemp("shot")
     for name in ("diffuse_color", "normal", "z", "position", "uv"):
         setattr(scene.view_layers[0], f"use_pass_{name}", True)
+    render_to(folder)
+    bpy.ops.render.render(animation=True)
+    return folder
+
+
+def render_to(folder: Path) -> None:
+    scene = bpy.context.scene
     if hasattr(scene.render.image_settings, "media_type"):
         scene.render.image_settings.media_type = "MULTI_LAYER_IMAGE"
     scene.render.image_settings.file_format = "OPEN_EXR_MULTILAYER"
     scene.render.filepath, scene.frame_start, scene.frame_end = str(folder / "walk_"), 7, 9
-    bpy.ops.render.render(animation=True)
-    return folder
 
 
 @pytest.fixture
@@ -46,14 +53,11 @@ def chosen(addon: Any, rendered: Path, tmp_path: Path) -> Any:
     """The panel's settings: a Python that trains, no style, and a keyframe of the rendered shot's frame 8."""
     preferences = addon.props.preferences()
     preferences.styles_folder, preferences.python = str(tmp_path / "mine"), sys.executable
+    preferences.can_train = True  # what is refused, and what is drawn, needs no torch
     (tmp_path / "mine").mkdir()
     addon.training.view = None
-    scene = bpy.context.scene
-    scene.render.filepath, scene.frame_start, scene.frame_end = str(rendered / "walk_"), 7, 9
-    if hasattr(scene.render.image_settings, "media_type"):
-        scene.render.image_settings.media_type = "MULTI_LAYER_IMAGE"
-    scene.render.image_settings.file_format = "OPEN_EXR_MULTILAYER"
-    settings = scene.pentimento_training
+    render_to(rendered)
+    settings = bpy.context.scene.pentimento_training
     settings.kind = "KEYFRAMES"
     add(settings, 8)
     return settings
@@ -85,6 +89,7 @@ def refused(said: str) -> None:
 # ---------------------------------------------------------------- keyframes
 
 
+@trains
 def test_a_painted_frame_becomes_a_style_that_paints_the_shot(addon: Any, chosen: Any, rendered: Path) -> None:
     """Paused and resumed on the way; its guides are read from the frame that is painted."""
     chosen.keyframes[0].mask = new_image("Mask", SIZE)
@@ -114,6 +119,7 @@ def test_a_painted_frame_becomes_a_style_that_paints_the_shot(addon: Any, chosen
     assert bpy.ops.pentimento.stylize_render(filepath=frame) == {"FINISHED"}
 
 
+@trains
 def test_what_the_engine_is_asked_for(addon: Any, chosen: Any) -> None:
     """Keyframes, masks and frames are called by their numbers, so the engine pairs them; every frame is its own."""
     from engine.training.config import from_json
@@ -313,9 +319,11 @@ def test_a_broken_header_is_said(
 # ---------------------------------------------------------------- textures
 
 
+@trains
 def test_a_material_is_trained_and_new_texture_makes_it(addon: Any, chosen: Any) -> None:
     chosen.kind = "TEXTURE"
-    refused_texture("no picture of the material")
+    assert "No Exemplar" in draw(addon, "ImageTrainingPanel")
+    refused("There is no exemplar.*picture of the material")
     chosen.pictures.add().image = waves("old_stone.png")
     said = draw(addon, "ImageTrainingPanel")
     assert "Train Old Stone" in said and not {"content", "shot", "guides", "folder"} & set(said.split())
@@ -328,8 +336,3 @@ def test_a_material_is_trained_and_new_texture_makes_it(addon: Any, chosen: Any)
     settings.style, settings.width, settings.height = "Old Stone", 64, 48
     assert bpy.ops.pentimento.new_texture() == {"FINISHED"}
     assert pixels_of(bpy.data.images["Old Stone 0"])[:, :, :3].std() > 0.01
-
-
-def refused_texture(said: str) -> None:
-    with pytest.raises(RuntimeError, match=said):
-        bpy.ops.pentimento.train(settings=json.dumps(MATERIAL))

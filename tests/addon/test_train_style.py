@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from blender import FAKE_WORKER, bpy, new_image, pixels_of, pump
+from blender import FAKE_WORKER, bpy, ended, new_image, pixels_of, pump, running, waves
 
 torch = pytest.importorskip("torch", reason="this Python has no torch: the worker that trains is this Python")
 
@@ -29,17 +29,6 @@ TINY = {
     "generator": {"width": 8, "blocks": 1, "half": 4, "full": 4, "noise": 2},
     "teacher": {"levels": [0.5, 1.0], "rounds": [1, 1], "keys": 500},
 }
-
-
-def waves(name: str, phase: float = 0.0, is_float: bool = False) -> Any:
-    """An open image of coloured waves, 112 x 96, without a file."""
-    y, x = np.mgrid[0:96, 0:112] / 20.0
-    image = bpy.data.images.new(name, 112, 96, float_buffer=is_float)
-    colours = (np.sin(3 * x + phase), np.sin(2 * y + phase), np.sin(x + y + phase))
-    pixels = np.stack([*[(wave + 1) / 2 for wave in colours], np.ones_like(x)], 2).astype(np.float32)
-    image.pixels.foreach_set(pixels.ravel())
-    image.update()
-    return image
 
 
 @pytest.fixture
@@ -68,15 +57,6 @@ def start(addon: Any, **changes: Any) -> None:
     job = addon.operators._training_job(plan.config["name"], plan.out, addon.training.requests(plan))
     assert operator.bl_idname == "pentimento.train"
     addon.jobs.start(job)
-
-
-def running(addon: Any) -> Any:
-    return addon.jobs.current(addon.jobs.TRAINING)
-
-
-def ended(addon: Any) -> Any:
-    pump(addon.jobs, lambda: running(addon) is None, 90)
-    return addon.jobs.last_report(addon.jobs.TRAINING)
 
 
 def refused(said: str, **changes: Any) -> None:
