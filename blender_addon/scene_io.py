@@ -157,7 +157,7 @@ def write_pictures(
         for name, number in zip(names, itertools.count() if numbers is None else numbers, strict=False):
             image = find_image(name)
             check(image)
-            path = folder / f"{number:03d}{'.exr' if image.is_float else '.png'}"
+            path = folder / f"{number:04d}{'.exr' if image.is_float else '.png'}"
             rows = rows_of(image)[::-1, :, : 3 if image.alpha_mode in ("NONE", "CHANNEL_PACKED") else None]
             file = thread.submit(_write_picture, rows, image.is_float, path)
             while not file.done():

@@ -258,18 +258,20 @@ def _check_keyframe(keyframe: Keyframe, shot: dict[int, Path]) -> None:
             f"There is no frame {keyframe.number} for the keyframe {keyframe.image!r}.",
             f"Correct its number, or render that frame: there are {len(shot)}, from {min(shot)} to {max(shot)}.",
         )
-    size = shots.header(frame).size
-    for what, name in (("keyframe", keyframe.image), ("mask", keyframe.mask)):
-        image = scene_io.find_image(name) if name else None
-        if image is None:
-            continue
-        scene_io.check(image)
-        if image.size[:] != size:
-            raise EngineError(
-                f"The {what} {name!r} has {image.size[0]} x {image.size[1]} pixels, its frame {frame.name} "
-                f"{size[0]} x {size[1]}.",
-                "Save it in the size of the frame, neither cropped nor scaled.",
-            )
+    _check_size("keyframe", keyframe.image, frame)
+    if keyframe.mask:
+        _check_size("mask", keyframe.mask, frame)
+
+
+def _check_size(what: str, name: str, frame: Path) -> None:
+    image, size = scene_io.find_image(name), shots.header(frame).size
+    scene_io.check(image)
+    if image.size[:] != size:
+        raise EngineError(
+            f"The {what} {name!r} has {image.size[0]} x {image.size[1]} pixels, its frame {frame.name} "
+            f"{size[0]} x {size[1]}.",
+            "Save it in the size of the frame, neither cropped nor scaled.",
+        )
 
 
 def _check_guides(frame: Path, guides: list[str]) -> None:
@@ -295,7 +297,7 @@ def guides_there(scene: bpy.types.Scene, chosen: props.TrainingSettings) -> list
     try:
         if chosen.shot == "FOLDER":
             folder = _folder(chosen)
-            file = _first_in(folder, folder.stat().st_mtime_ns)
+            file = _exr_in(folder, folder.stat().st_mtime_ns)
         else:
             number = next((one.number for one in chosen.keyframes if one.image), scene.frame_start)
             file = Path(scene.render.frame_path(frame=number))
@@ -306,8 +308,9 @@ def guides_there(scene: bpy.types.Scene, chosen: props.TrainingSettings) -> list
 
 
 @lru_cache(maxsize=4)
-def _first_in(folder: Path, _changed: int) -> Path:
-    return next(iter(shots.pictures_in(folder)), folder)
+def _exr_in(folder: Path, _changed: int) -> Path:
+    """The first one; the folder itself, which has no passes, where there is none."""
+    return next((path for path in shots.pictures_in(folder) if path.suffix.lower() == ".exr"), folder)
 
 
 @lru_cache(maxsize=4)
@@ -357,7 +360,7 @@ def _gathered(chosen: Plan) -> Generator[None, None, protocol.TrainRequest]:
     yield from scene_io.write_pictures(chosen.images, content)
     for number, frame in chosen.frames:
         with scene_io.artist_words(f"The frame {scene_io.shown(frame)} cannot be copied"):
-            _bring(frame, content / f"{number:03d}{frame.suffix.lower()}")
+            _bring(frame, content / f"{number:04d}{frame.suffix.lower()}")
         yield
     where = chosen.folder or str(content)
     return protocol.TrainRequest(

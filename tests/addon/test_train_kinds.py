@@ -123,20 +123,21 @@ def test_a_painted_frame_becomes_a_style_that_paints_the_shot(addon: Any, chosen
 def test_what_the_engine_is_asked_for(addon: Any, chosen: Any) -> None:
     """Keyframes, masks and frames are called by their numbers, so the engine pairs them; every frame is its own."""
     from engine.training.config import from_json
-    from engine.training.keyframes import paired
+    from engine.training.keyframes import MOST, PRACTICE, paired
 
+    assert (addon.training.MAX_KEYFRAMES, addon.training.MAX_FRAMES) == (MOST, PRACTICE)
     chosen.keyframes[0].mask = new_image("Mask", SIZE)
     add(chosen, 9)
     chosen.guides = {"uv", "albedo"}
     begun = addon.training.requests(plan(addon))
     request = next(filter(None, begun))
     frames = sorted(Path(request.frames).iterdir())
-    assert [frame.name for frame in frames] == ["007.exr", "008.exr", "009.exr"]
+    assert [frame.name for frame in frames] == ["0007.exr", "0008.exr", "0009.exr"]
     assert {frame.stem: picture.name for frame, picture in paired(request.keyframes, frames, "keyframe").items()} == {
-        "008": "008.png",
-        "009": "009.png",
+        "0008": "0008.png",
+        "0009": "0009.png",
     }
-    assert [frame.stem for frame in paired(request.masks, frames, "mask")] == ["008"]
+    assert [frame.stem for frame in paired(request.masks, frames, "mask")] == ["0008"]
     config = from_json(request.config)
     assert config.kind == "keyframes" and config.generator.guides == ("albedo", "uv") and config.generator.width == 8
 
@@ -241,15 +242,19 @@ def test_opened_keyframes_bring_their_numbers(addon: Any, chosen: Any, tmp_path:
 # ---------------------------------------------------------------- guides
 
 
-def test_the_panel_offers_the_guides_that_the_frames_have(addon: Any, chosen: Any, tmp_path: Path) -> None:
+def test_the_panel_offers_the_guides_that_the_frames_have(
+    addon: Any, chosen: Any, rendered: Path, tmp_path: Path
+) -> None:
     from engine.guides import GUIDES
 
     assert addon.training.guides_there(bpy.context.scene, chosen) == list(GUIDES)
     said = draw(addon, "ImageTrainingPanel").split()
     assert {"kind", "number", "mask", "shot", "guides", "effort"} <= set(said) and "content" not in said
     assert "Painted 8" in draw(addon, "ImageTrainingPanel")
+    chosen.shot, chosen.folder = "FOLDER", str(rendered)
+    assert addon.training.guides_there(bpy.context.scene, chosen) == list(GUIDES)
     (tmp_path / "frames").mkdir()
-    chosen.shot, chosen.folder = "FOLDER", str(tmp_path / "frames")
+    chosen.folder = str(tmp_path / "frames")
     assert addon.training.guides_there(bpy.context.scene, chosen) == []
     assert "guides" not in draw(addon, "ViewportTrainingPanel").split()
     chosen.guides = {"uv"}
