@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .picture import Floats
-from .style_pack import PIECE
 
 FADE = 16
 """Cells over which strokes change where a tileable picture begins again: two strokes long."""
@@ -29,8 +28,6 @@ that darkens by a fifth over a picture has one"""
 BASELINE = 4
 """Pixels over which the step of a surface from pixel to pixel is measured: files may store places as half floats, whose
 rounding can be a quarter of a step."""
-OVERLAP = 2
-"""Coarse cells over which a piece of quilted noise fades into its neighbour"""
 _LEVELS = 1 << 14
 """Distinct values of the normal distribution: a table, so that every machine gives the same bits."""
 
@@ -82,10 +79,10 @@ def _of_table(
     rows, columns = _indices(top, height, period and period[0]), _indices(left, width, period and period[1])
     result = np.empty((channels, height, width), np.float32)
     for channel in range(channels):
-        key = _mix(_mix(np.array([seed & 0xFFFFFFFF], np.uint32)) + np.uint32(first + channel))
-        across = _mix(_mix(columns.astype(np.uint32)) ^ key)
-        down = _mix(_mix(rows.astype(np.uint32) + np.uint32(0x9E3779B9)) ^ key)
-        place = _mix(down[:, None] + across[None, :])
+        key = mix(mix(np.array([seed & 0xFFFFFFFF], np.uint32)) + np.uint32(first + channel))
+        across = mix(mix(columns.astype(np.uint32)) ^ key)
+        down = mix(mix(rows.astype(np.uint32) + np.uint32(0x9E3779B9)) ^ key)
+        place = mix(down[:, None] + across[None, :])
         np.take(table, place >> np.uint32(32 - 14), out=result[channel])
     return result
 
@@ -108,7 +105,7 @@ def waves(
     Where it repeats, a wave gets the nearest number of whole cycles to the period.
     """
     rows, columns = _indices(top, height, period and period[0]), _indices(left, width, period and period[1])
-    moved = [int(_mix(np.array([(seed ^ axis) & 0xFFFFFFFF], np.uint32))[0]) % 65536 for axis in (0, 0x5BD1E995)]
+    moved = [int(mix(np.array([(seed ^ axis) & 0xFFFFFFFF], np.uint32))[0]) % 65536 for axis in (0, 0x5BD1E995)]
     table = _sines()
     result = np.empty((2 * len(cycles), height, width), np.float32)
     for index, wave in enumerate(cycles):
@@ -133,7 +130,7 @@ def strokes(
     Arguments as those of `normal`. Where a picture tiles, strokes go on over its border: the last cells fade into what
     lies before the first ones.
     """
-    down, across = (int(_mix(np.array([(seed ^ axis) & 0xFFFFFFFF], np.uint32))[0]) for axis in (0, 0x5BD1E995))
+    down, across = (int(mix(np.array([(seed ^ axis) & 0xFFFFFFFF], np.uint32))[0]) for axis in (0, 0x5BD1E995))
     rows, columns = _indices(top, height, None), _indices(left, width, None)
     result = np.zeros((field.shape[0], height, width), np.float32)
     for row, share_down in _places(rows, period and period[0], down, field.shape[1]):
@@ -247,71 +244,18 @@ def _lattice(places: Floats, octave: Floats, seed: int) -> Floats:
     inside = scaled - corner
     fade = inside * inside * (3 - 2 * inside)
     first = corner.astype(np.int64).astype(np.uint32)
-    key = _mix(octave.astype(np.int32).view(np.uint32) ^ _mix(np.array([seed & 0xFFFFFFFF], np.uint32)))
+    key = mix(octave.astype(np.int32).view(np.uint32) ^ mix(np.array([seed & 0xFFFFFFFF], np.uint32)))
     total, power = np.zeros((3, *octave.shape), np.float32), np.zeros(octave.shape, np.float32)
     for offsets in product((0, 1), repeat=len(places)):
         weight, hashed = np.ones(octave.shape, np.float32), key
         for axis, offset in enumerate(offsets):
             weight = weight * (fade[axis] if offset else 1 - fade[axis])
-            hashed = _mix(hashed ^ (first[axis] + np.uint32(offset)))
+            hashed = mix(hashed ^ (first[axis] + np.uint32(offset)))
         power += weight * weight
         for channel in range(3):  # ten bits to each, 0 .. 1023
             total[channel] += weight * ((hashed >> np.uint32(10 * channel)) & np.uint32(1023)).astype(np.float32)
     # The weights of a place sum to 1. Uniform values have a deviation of 1/sqrt(12) of their range.
     return (total - np.float32(511.5)) * (np.float32(12**0.5 / 1024) / np.sqrt(power))
-
-
-def quilted(
-    table: Floats,
-    seed: int,
-    times: int,
-    top: int,
-    left: int,
-    height: int,
-    width: int,
-    period: tuple[int, int] | None,
-) -> Floats:
-    """A window (channels, height, width) of noise laid of square pieces of a table (channels, rows, columns), each from
-    a place of its own: endless, and as its table is from near.
-
-    times: cells of this grid to a coarse one; pieces lie on the coarse grid, so noises on several grids show the same
-    pieces of tables that show the same. period: of this grid, a multiple of `times`. Where pieces overlap they fade
-    into each other so that noise of mean 0 stays as strong as it is.
-    """
-    rows, columns = _indices(top, height, period and period[0]), _indices(left, width, period and period[1])
-    down = _pieces(rows, times, period and period[0] // times)
-    across = _pieces(columns, times, period and period[1] // times)
-    choices = [max(1, size // times - PIECE + 1) for size in table.shape[1:]]
-    key = _mix(_mix(np.array([seed & 0xFFFFFFFF], np.uint32)) + np.uint32(0x51ED270B))
-    result = np.zeros((table.shape[0], height, width), np.float32)
-    for number, place, weight in down:
-        for other, beside, share in across:
-            hashed = _mix(_mix(_mix(number.astype(np.uint32)) ^ key)[:, None] + _mix(other.astype(np.uint32) + key))
-            row = (hashed & np.uint32(0xFFFF)).astype(np.int64) * choices[0] >> 16
-            column = (hashed >> np.uint32(16)).astype(np.int64) * choices[1] >> 16
-            result += table[:, row * times + place[:, None], column * times + beside] * (weight[:, None] * share)
-    return result
-
-
-def _pieces(
-    cells: NDArray[np.int64], times: int, period: int | None
-) -> list[tuple[NDArray[np.int64], NDArray[np.int64], Floats]]:
-    """The pieces that cover each cell of an axis: their numbers, where in the piece it lies, and how much it counts
-    (the squares add up to 1). Where the axis repeats, the pieces move together or apart so that whole ones fit in."""
-    length, count = period or PIECE - OVERLAP, max(1, round(period / (PIECE - OVERLAP))) if period else 1
-    coarse = cells // times
-    rounds, inside = coarse // length, coarse % length
-    last = rounds * count + (-(-(inside + 1) * count // length) - 1)
-    found = []
-    for back in range(-(-PIECE * count // length) + 1):
-        number = last - back
-        start = number // count * length + number % count * length // count
-        place = cells - start * times
-        ramp = np.minimum(place + 0.5, PIECE * times - place - 0.5) / (OVERLAP * times)
-        weight = np.sin(np.clip(ramp, 0, 1) * (np.pi / 2))
-        found.append((number % count if period else number, np.clip(place, 0, PIECE * times - 1), weight))
-    total = np.sqrt(sum(weight**2 for _, _, weight in found))
-    return [(number, place, (weight / total).astype(np.float32)) for number, place, weight in found]
 
 
 def _indices(start: int, count: int, period: int | None) -> NDArray[np.int64]:
@@ -339,7 +283,7 @@ def _quantiles() -> Floats:
     return np.array([-value for value in reversed(upper)] + upper, np.float32)
 
 
-def _mix(value: np.ndarray) -> np.ndarray:
+def mix(value: np.ndarray) -> np.ndarray:
     """A 32-bit integer hash of xor-shifts and odd multipliers (Wellons, "Prospecting for hash functions", 2018)."""
     value = value ^ (value >> np.uint32(16))
     value = value * np.uint32(0x7FEB352D)

@@ -28,6 +28,7 @@ from . import forms, guides, machine, noise, onnx_graph, onnx_growth
 from .canvas import ArrayCanvas, Canvas, beyond_border
 from .errors import EngineError
 from .picture import Array, Floats
+from .quilting import Quilt
 from .resample import Resampled
 from .style_pack import MAX_CHANNELS, NOISES, ModelInput, ModelSpec, StylePack, scales
 
@@ -82,8 +83,9 @@ class Session:
         self.bytes_per_pixel = (
             60 + 4 * TENSORS_ALIVE * onnx_growth.measure(onnx_graph.inspect(data), scales(pack.model)).elements
         )
-        self.tables = {name: _fields(pack, item) for name, item in self.spec.inputs.items() if item.strokes}
-        self.strokes, self.turned = self.tables.get("noise"), _turned(pack)
+        tables = {name: _fields(pack, item) for name, item in self.spec.inputs.items() if item.strokes}
+        self.quilt = Quilt(tables) if tables and self.spec.makes_textures else None
+        self.strokes, self.turned = tables.get("noise"), _turned(pack)
         self._tensors = {key: item.tensor or key for key, item in self.spec.inputs.items()}
 
     def run(self, image: Floats, noise_map: Floats | None = None, told: Mapping[str, Floats] | None = None) -> Floats:
@@ -524,9 +526,8 @@ class Texture(_Windows):
         item, seed = self.session.spec.inputs[name], self.paint.seed
         top, left, height, width = (value // item.scale for value in window)
         period = (self.height // item.scale, self.width // item.scale) if self.paint.wrap else None
-        if name in self.session.tables:
-            times = self.session.spec.inputs["noise"].scale // item.scale
-            made = noise.quilted(self.session.tables[name], seed, times, top, left, height, width, period)
+        if self.session.quilt is not None:
+            made = self.session.quilt.laid(name, seed, top, left, height, width, period)
             return made[None] * np.float32(self.paint.diversity)
         random = noise.uniform if item.distribution == "uniform" else noise.normal
         first = NOISES.index(name) * MAX_CHANNELS

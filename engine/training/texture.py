@@ -25,10 +25,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from .. import noise
 from ..errors import EngineError
 from ..protocol import Event, TrainRequest
-from ..style_pack import PIECE, StylePack
+from ..quilting import Quilt
+from ..style_pack import NOISES, PIECE, StylePack
 from . import losses, ranks
 from .config import TextureConfig, TrainConfig
 from .export import export_texture
@@ -243,12 +243,10 @@ def _waves(
 
 def quilt(tables: tuple[Tensor, Tensor], size: int, seed: int) -> tuple[Tensor, Tensor]:
     """Noise and grain (1, C, cells, cells) for a texture of `size` pixels, as the runtime lays them."""
-    laid = []
-    for table, scale in zip(tables, (COARSE, STRIDE), strict=True):
-        cells = size // scale
-        values = noise.quilted(table.cpu().numpy(), seed, COARSE // scale, 0, 0, cells, cells, (cells, cells))
-        laid.append(torch.from_numpy(values)[None].to(table.device))
-    return laid[0], laid[1]
+    quilted = Quilt({name: table.cpu().numpy() for name, table in zip(NOISES, tables, strict=True)})
+    sides = (size // COARSE, size // STRIDE)
+    laid = [quilted.laid(name, seed, 0, 0, n, n, (n, n)) for name, n in zip(NOISES, sides, strict=True)]
+    return torch.from_numpy(laid[0])[None].to(tables[0].device), torch.from_numpy(laid[1])[None].to(tables[0].device)
 
 
 # ---------------------------------------------------------------- training

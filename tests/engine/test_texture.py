@@ -79,29 +79,6 @@ def test_waves_close_where_they_repeat_and_windows_agree() -> None:
     assert np.abs(whole[:, :, 29] - whole[:, :, 30]).max() <= step + 1e-6
 
 
-@pytest.mark.parametrize("period", [None, (20, 28), (5, 7), (2, 3), (6, 13)])
-@pytest.mark.parametrize("times", [1, 4])
-def test_quilted_noise_repeats_where_it_should_and_windows_agree(period: tuple[int, int] | None, times: int) -> None:
-    table = np.random.default_rng(0).standard_normal((2, 12 * times, 15 * times)).astype(np.float32)
-    fine = period and (period[0] * times, period[1] * times)
-    whole = noise.quilted(table, 3, times, -11, 5, 60, 70, fine)
-    assert np.array_equal(noise.quilted(table, 3, times, 2, 14, 21, 17, fine), whole[:, 13:34, 9:26])
-    assert whole.std() == pytest.approx(1, abs=0.2)
-    if fine:
-        twice = noise.quilted(table, 3, times, 0, 0, 2 * fine[0], 2 * fine[1], fine)
-        assert np.array_equal(twice[:, : fine[0], : fine[1]], twice[:, fine[0] :, fine[1] :])
-
-
-def test_quilted_noises_on_two_grids_show_the_same_pieces() -> None:
-    """Inside a piece the table comes over as it is; both tables hold the number of their coarse cell."""
-    number = np.arange(12 * 15, dtype=np.float32).reshape(1, 12, 15) + 1
-    coarse = noise.quilted(number, 5, 1, 0, 0, 40, 40, None)
-    fine = noise.quilted(number.repeat(4, 1).repeat(4, 2), 5, 4, 0, 0, 160, 160, None)
-    inside = np.isin(coarse[0], number)
-    assert 0.1 < inside.mean() < 0.9
-    assert np.array_equal(fine[0, 1::4, 2::4][inside], coarse[0][inside])
-
-
 # ---------------------------------------------------------------- exact tiles, borders, seeds
 
 

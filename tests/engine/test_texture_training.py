@@ -255,8 +255,9 @@ def test_a_quilted_style_brings_its_tables_and_makes_what_the_generator_makes(qu
     made = texture(session, 160, 128, Paint(9, 1.0, True)).read(0, 0, 160, 128)
     trainer = FromTexture(_quilted_config(), request(quilted)).trainer(CPU, 0.0)
     trainer.restore(torch_state(quilted))
+    assert session.quilt is not None
     cells = [
-        noise.quilted(session.tables[name], 9, times, 0, 0, 10 * times, 8 * times, (10 * times, 8 * times))
+        session.quilt.laid(name, 9, 0, 0, 10 * times, 8 * times, (10 * times, 8 * times))
         for name, times in (("noise", 1), ("grain", 4))
     ]
     with torch.no_grad():

@@ -1,0 +1,112 @@
+"""Quilted noise: pieces of tables that fit, the same from every window."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from engine.picture import Floats
+from engine.quilting import OVERLAP, Axis, Quilt
+from engine.style_pack import PIECE
+
+Period = tuple[int, int] | None
+
+
+def random_quilt(times: int = 1, rows: int = 12, columns: int = 15, channels: int = 2) -> Quilt:
+    random = np.random.default_rng(0)
+    return Quilt(
+        {
+            "noise": random.standard_normal((channels, rows, columns)).astype(np.float32),
+            "grain": random.standard_normal((channels, rows * times, columns * times)).astype(np.float32),
+        }
+    )
+
+
+@pytest.mark.parametrize("period", [None, (20, 28), (40, 24), (5, 7), (2, 3), (1, 9), (6, 13)])
+@pytest.mark.parametrize("times", [1, 4])
+def test_it_repeats_where_it_should_and_windows_agree(period: Period, times: int) -> None:
+    quilt = random_quilt(times)
+    fine = period and (period[0] * times, period[1] * times)
+    whole = quilt.laid("grain", 3, -11, 5, 70, 80, fine)
+    assert np.array_equal(quilt.laid("grain", 3, 2, 14, 21, 17, fine), whole[:, 13:34, 9:26])
+    assert np.array_equal(quilt.laid("grain", 3, 40, 60, 1, 1, fine), whole[:, 51:52, 55:56])
+    assert whole.std() == pytest.approx(1, abs=0.2)
+    if fine:
+        twice = quilt.laid("grain", 3, 0, 0, 2 * fine[0], 2 * fine[1], fine)
+        assert np.array_equal(twice[:, : fine[0], : fine[1]], twice[:, fine[0] :, fine[1] :])
+
+
+def numbered(rows: int, columns: int) -> Floats:
+    """A table whose every cell holds its own number"""
+    return np.arange(rows * columns, dtype=np.float32).reshape(1, rows, columns) / 64
+
+
+def test_two_grids_show_the_same_pieces() -> None:
+    """Inside a piece the table comes over as it is; both tables hold the number of their coarse cell."""
+    number = numbered(12, 15)
+    quilt = Quilt({"noise": number, "grain": number.repeat(4, 1).repeat(4, 2)})
+    coarse, fine = quilt.laid("noise", 5, 0, 0, 40, 40, None), quilt.laid("grain", 5, 0, 0, 160, 160, None)
+    inside = np.isin(fine[0, 1::4, 2::4], number)
+    assert 0.3 < inside.mean() < 0.99
+    assert np.array_equal(fine[0, 1::4, 2::4][inside], coarse[0][inside])
+
+
+def test_seeds_differ_and_every_place_of_the_table_is_used() -> None:
+    number = numbered(8, 9)
+    quilt = Quilt({"noise": number})
+    first, second = (quilt.laid("noise", seed, 0, 0, 240, 240, (240, 240)) for seed in (1, 2))
+    assert not np.array_equal(first, second)
+    # But for its rim, which is only there to be compared.
+    assert np.isin(number[:, 1:-1, 1:-1], first).all()
+
+
+def test_fitted_pieces_are_in_step_with_their_neighbours() -> None:
+    """In a checked pattern no cell is as its neighbour; where pieces meet out of step, two are."""
+    rows, columns = np.indices((24, 24))
+    quilt = Quilt({"noise": ((rows + columns) % 2).astype(np.float32)[None]})
+    fitted = broken(quilt.laid("noise", 7, 0, 0, 160, 160, (160, 160)))
+    quilt._fitted = lambda rows, columns, chosen, *_: chosen[rows, columns]  # type: ignore[method-assign]
+    assert fitted < 0.6 * broken(quilt.laid("noise", 7, 0, 0, 160, 160, (160, 160)))
+
+
+def broken(laid: Floats) -> int:
+    """How many neighbours are the same"""
+    return sum(int((np.diff(laid, axis=axis) == 0).sum()) for axis in (1, 2))
+
+
+def test_a_fitted_piece_is_the_best_there_is() -> None:
+    """Against a search by hand, at one piece of the second round, whose four neighbours are free."""
+    quilt = random_quilt(rows=10, columns=11)
+    axes = [Axis(None), Axis(None)]
+    rows, columns = quilt._places(4, axes, [0, 0], [3, 3])
+    codes = np.rint(quilt.tables["noise"] * 16)
+
+    def piece(row: int, column: int) -> Floats:
+        return codes[:, row : row + PIECE, column : column + PIECE]
+
+    def cost(candidate: Floats) -> float:
+        total, near, far = 0.0, slice(0, OVERLAP), slice(PIECE - OVERLAP, PIECE)
+        for i, j in ((0, 0), (0, 2), (2, 0), (2, 2)):
+            other = piece(rows[i, j], columns[i, j])
+            mine = candidate[:, near if i == 0 else far, near if j == 0 else far]
+            total += float(np.square(mine - other[:, far if i == 0 else near, far if j == 0 else near]).sum())
+        return total
+
+    every = [cost(piece(r, c)) for r in range(5) for c in range(6)]
+    assert cost(piece(rows[1, 1], columns[1, 1])) == min(every)
+
+
+def test_which_piece_lies_where_does_not_depend_on_the_window() -> None:
+    quilt, axes = random_quilt(), [Axis(None), Axis(48)]
+    rows, columns = quilt._places(1, axes, [-9, -5], [20, 30])
+    for top, left in ((-9, -5), (0, 0), (4, 11)):
+        some = quilt._places(1, axes, [top, left], [3, 4])
+        assert np.array_equal(some[0], rows[top + 9 : top + 12, left + 5 : left + 9])
+        assert np.array_equal(some[1], columns[top + 9 : top + 12, left + 5 : left + 9])
+
+
+def test_a_large_table_is_sought_at_evenly_chosen_places() -> None:
+    quilt = Quilt({"noise": np.random.default_rng(0).standard_normal((1, 200, 300)).astype(np.float32)})
+    assert len(quilt._pieces) <= 4096
+    assert quilt._sought[0].max() >= 190 and set(np.unique(quilt._sought[1] // 60)) == {0, 1, 2, 3, 4}
+    assert quilt.laid("noise", 0, 0, 0, 32, 32, (32, 32)).shape == (1, 32, 32)
