@@ -212,7 +212,7 @@ def _steps(
             _tell(trainer, elapsed)
             terms = yield from _step(request, trainer, elapsed)
             foresight.add(frozenset(terms), time.monotonic() - started - elapsed)
-            trainer.end = foresight.end
+            trainer.end = foresight.end if config.budget else 0.0
             if time.monotonic() - spoken > 1.0:
                 spoken = time.monotonic()
                 values = {name: float(value) for name, value in terms.items()}
