@@ -52,8 +52,6 @@ class Effort:
 
     budget: float
     """Seconds for everything, the style included that stands at the end"""
-    steps: int
-    """More it never does: a fast computer is done before its time is over."""
     preview_every: int
     about: str
     """What to expect"""
@@ -64,20 +62,17 @@ EFFORTS = {
     # each of the first three quarters of the steps and .54 s to the last: 500, 1,600, 8,600.
     "QUICK": Effort(
         300,
-        1000,
         50,
         "At most 5 minutes. About 500 steps on one processor core: palette and soft strokes, "
         "enough to see whether a painting suits.",
     ),
     "STANDARD": Effort(
         900,
-        3200,
         100,
         "At most 15 minutes. About 1,500 steps on one processor core: whole strokes.",
     ),
     "FINE": Effort(
         3600,
-        12000,
         250,
         "At most 60 minutes. About 8,500 steps on one processor core: sharper strokes, clearer forms.",
     ),
@@ -498,7 +493,6 @@ def training_config(chosen: TrainingSettings, name: str) -> dict[str, Any]:
         "author": chosen.author,
         "licence": chosen.licence,
         "budget": effort.budget,
-        "steps": effort.steps,
         "preview_every": effort.preview_every,
     }
 

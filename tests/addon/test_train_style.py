@@ -163,17 +163,15 @@ def test_a_folder_is_practised_on_where_it_lies(addon: Any, chosen: Any, tmp_pat
     assert addon.training.plan(bpy.context, TINY).folder == str(tmp_path / "photos")
 
 
-@pytest.mark.parametrize(
-    ("effort", "minutes", "at_least"), [("QUICK", 5, 700), ("STANDARD", 15, 2200), ("FINE", 60, 11000)]
-)
-def test_an_effort_is_a_time(addon: Any, chosen: Any, effort: str, minutes: int, at_least: int) -> None:
-    """Its limit of steps must not end it before its time on one processor core; the engine knows every setting."""
+@pytest.mark.parametrize(("effort", "minutes"), [("QUICK", 5), ("STANDARD", 15), ("FINE", 60)])
+def test_an_effort_is_a_time(addon: Any, chosen: Any, effort: str, minutes: int) -> None:
+    """No number of steps ends it before its time is over, however fast the computer; the engine knows every setting."""
     from engine.training.config import from_json
 
     chosen.effort = effort
     config = from_json(addon.props.training_config(chosen, "Name"))
     assert config.budget == 60 * minutes
-    assert config.steps >= at_least
+    assert config.steps == 0
     assert f"At most {minutes} minutes" in addon.props.EFFORTS[effort].about
 
 
