@@ -37,6 +37,8 @@ HD = 1920 * 1080
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     started = time.monotonic()
+    if argv is None:
+        started -= time.process_time()  # this process began as long ago, at least
     arguments = _parser().parse_args(argv)
     arguments.started = started  # before what a command imports
     run: Command = arguments.run

@@ -23,6 +23,7 @@ from engine.training.config import from_json
 from engine.training.foresight import MOST_SPARE, RECENT, Foresight, last_call
 from engine.training.loop import train
 from engine.training.pictures import PAIRS_SHARE, FromPictures, PicturesTrainer
+from engine.training.training_sheet import recipe
 from engine.training.workspace import Workspace
 
 __all__ = ["pictures", "shot"]  # fixtures
@@ -49,6 +50,11 @@ def test_a_budget_alone_sets_no_number_of_steps() -> None:
     assert from_json({}).steps == from_json({"budget": 0.0}).steps == 3200
     with pytest.raises(EngineError, match="steps and batch must be at least 1"):
         from_json({"steps": 0})
+
+
+def test_the_sheet_says_so_in_words() -> None:
+    assert ("steps *", "as many as the time allows") in recipe(from_json({"budget": 60.0}))
+    assert ("steps *", "50") in recipe(from_json({"budget": 60.0, "steps": 50}))
 
 
 # ---------------------------------------------------------------- what is foreseen
@@ -127,7 +133,7 @@ def test_a_longer_end_leaves_less_and_ends_the_run_earlier() -> None:
     before = trainer.progress(45.0)
     trainer.end = 40.0
     assert trainer.progress(45.0) > before
-    assert trainer.finished(58.0) and not trainer.finished(57.0)
+    assert trainer.finished(57.1) and not trainer.finished(56.9)
 
 
 def test_the_end_that_was_foreseen_is_kept() -> None:
