@@ -15,8 +15,8 @@ RECENT = 9
 SURE = 0.1
 """Change of what is foreseen, as a share of it, below which it stays: all shares of the run are counted by it."""
 SPARE, SPARE_SECONDS, MOST_SPARE = 0.25, 1.0, 0.03
-"""Kept back besides: a share of what is foreseen, for load comes and goes, and curves that are not drawn yet take time as
-well; seconds, to begin and leave the process; but no more than that share of the budget."""
+"""Kept back besides: a share of what is foreseen, for load comes and goes, and curves that are not drawn yet take time
+as well; seconds, to begin and leave the process; but no more than that share of the budget."""
 
 
 class Foresight:
