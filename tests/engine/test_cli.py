@@ -314,7 +314,7 @@ def test_a_symptom_is_told_when_it_is_found_and_not_while_it_lasts(
     command = ("train", "--style-picture", "a.jpg", "--content", "c", "--out", "o")
     words = ["Step {}, grid artefact: A grid.", "  Nothing yet. Train for longer."]
     assert pentimento(*command)[1].splitlines() == [w.format(step) for step in (1, 4) for w in words]
-    assert events(pentimento(*command, "--json")[1]) == train(None)  # type: ignore[arg-type]
+    assert events(pentimento(*command, "--json")[1]) == train(None, 0.0)  # type: ignore[arg-type]
 
 
 def test_ctrl_c_finishes_a_training_and_twice_ends_it(
