@@ -4,7 +4,8 @@
 
 The command as an artist gives it, a process of its own, one after the other; the keyframe is painted by the procedural
 painter (painter.py). Also when the rehearsal was and how long the end took, so that one sees what was foreseen. With
---threads as many as told, else as many as torch takes; what else the machine does is told by its load.
+--threads as many as told (a result file of their own), else as many as torch takes (0 in the file). What else the
+machine does is told by its load.
 """
 
 from __future__ import annotations
@@ -49,12 +50,12 @@ def main() -> int:
     parser.add_argument("--threads", type=int)
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
-    rows = []
+    threads, rows = arguments.threads or 0, []
     for name in arguments.only:
         given = given_to(CASES[name].kind, arguments.shared, arguments.work)
-        rows.append({"case": name, **timed(CASES[name], given, arguments)})
+        rows.append({"case": name, "threads": threads, **timed(CASES[name], given, arguments)})
         print(json.dumps(rows[-1]), flush=True)
-    print(machine.write("budget", {"threads": arguments.threads or "torch's own number", "rows": rows}))
+    print(machine.write("budget" if not threads else f"budget_{threads}_threads", {"rows": rows}))
     return 0
 
 
