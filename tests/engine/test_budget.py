@@ -97,7 +97,7 @@ def test_a_step_that_waited_is_no_load() -> None:
 @pytest.mark.parametrize("budget", [20.0, 120.0, 300.0, 3600.0])
 @pytest.mark.parametrize("end", [0.0, 4.0, 16.0])
 def test_what_is_spare_is_little(budget: float, end: float) -> None:
-    assert 0 < budget - end - last_call(budget, end) <= MOST_SPARE * budget < 0.05 * budget
+    assert 0 < budget - end - last_call(budget, end) <= MOST_SPARE * budget + 1e-9 < 0.05 * budget
 
 
 # ---------------------------------------------------------------- shares of a run
