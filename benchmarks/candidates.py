@@ -116,10 +116,10 @@ def measure(
     pack = style_pack.load(_folder(name, arguments))
     session = Session(pack, "cpu")
     made = [torch.from_numpy(stylized(session, reference.content)) for reference in wanted]
-    closed = [
-        way_closed(distance(m, painting), r.colour_transfer, r.teacher) for m, r in zip(made, wanted, strict=True)
-    ]
+    distances = [distance(m, painting) for m in made]
+    closed = [way_closed(d, r.colour_transfer, r.teacher) for d, r in zip(distances, wanted, strict=True)]
     numbers = {
+        "mean_distance": round(statistics.mean(distances), 4),
         "median_way_closed": round(statistics.median(closed), 3),
         "worst_way_closed": round(min(closed), 3),
         "parameters": pack.model.parameters,

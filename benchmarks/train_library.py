@@ -27,6 +27,7 @@ from engine.training.data import load_picture
 from engine.training.loop import train
 
 from .exemplars import EXEMPLARS, exemplar
+from .materials import MATERIALS, night_sky
 from .painter import painting
 
 HELD_OUT_SEEDS = range(80, 96)
@@ -47,9 +48,9 @@ class LibraryStyle:
     """Of the training config, where the defaults are not the best"""
 
 
-LINES = {"tone": 4.0, "luminance": 3.0}
-"""How the teacher looks at lines and dots, at sides where they lie 7 to 9 pixels apart: finer than paint, or a figure
-would be lost in them."""
+LINES = {"teacher": {"tone": 4.0, "luminance": 3.0}, "coarse_pixels": 8}
+"""How lines and dots are looked at, at sides where they lie 7 to 9 pixels apart: finer than paint, or a figure would be
+lost in them. Their tone is held over one of them: over 16 pixels figures vanished."""
 
 LIBRARY = (
     LibraryStyle("Starry Night", "starry_night.jpg", 1024, "after Vincent van Gogh, The Starry Night, 1889"),
@@ -60,11 +61,11 @@ LIBRARY = (
     ),
     LibraryStyle("Great Wave", "great_wave.jpg", 928, "after Katsushika Hokusai, The Great Wave off Kanagawa, c. 1831"),
     LibraryStyle("Water Lilies", "water_lilies_monet.jpg", 1100, "after Claude Monet, Water Lilies, 1919"),
-    LibraryStyle("Risograph", "risograph", 800, settings={"teacher": LINES}),
+    LibraryStyle("Risograph", "risograph", 800, settings=LINES),
     LibraryStyle("Pastel", "pastel", 1000),
-    LibraryStyle("Hatching", "hatching", 720, settings={"teacher": LINES}),
+    LibraryStyle("Hatching", "hatching", 720, settings=LINES),
     LibraryStyle("Watercolour", "watercolour", 1000),
-    LibraryStyle("Linocut", "linocut", 720, settings={"teacher": LINES}),
+    LibraryStyle("Linocut", "linocut", 720, settings=LINES),
 )
 """In the order in which they are released."""
 
@@ -81,6 +82,25 @@ class KeyframeStyle:
 
 
 KEYFRAME_STYLES = (KeyframeStyle("Painted Keyframe", "walk", 8),)
+
+
+@dataclass(frozen=True)
+class TextureStyle:
+    """A material to make any amount of."""
+
+    name: str
+    material: str
+    """A key of materials.MATERIALS, or a file of the folder `styles` of whose sky it is made"""
+    side: int
+    """Long side while training, as large as it is: what repeats is 40 to 60 pixels wide."""
+    author: str = "Pentimento (benchmarks/materials.py)"
+
+
+TEXTURE_STYLES = (
+    TextureStyle("Fieldstone", "fieldstone", 512),
+    TextureStyle("Terrazzo", "terrazzo", 512),
+    TextureStyle("Night Sky", "starry_night.jpg", 296, "after Vincent van Gogh, The Starry Night, 1889"),
+)
 
 
 def main() -> None:
@@ -100,6 +120,9 @@ def main() -> None:
     for painted in KEYFRAME_STYLES:
         if not arguments.only or painted.name in arguments.only:
             train_one(keyframe_request(painted, arguments), arguments)
+    for texture in TEXTURE_STYLES:
+        if not arguments.only or texture.name in arguments.only:
+            train_one(texture_request(texture, arguments), arguments)
 
 
 def practice_content(content: Path, links: Path) -> Path:
@@ -156,6 +179,27 @@ def keyframe_request(style: KeyframeStyle, arguments: argparse.Namespace) -> Tra
     }
     out = str(arguments.work / slug(style.name))
     return TrainRequest(style.name, (), "", out, config, frames=str(frames), keyframes=(str(keyframe),))
+
+
+def texture_request(style: TextureStyle, arguments: argparse.Namespace) -> TrainRequest:
+    ours = style.material in MATERIALS
+    config = {
+        "kind": "texture",
+        "name": style.name,
+        "author": style.author,
+        "licence": "CC0-1.0" if ours else "CC0-1.0 (the painting is in the public domain)",
+        "style_side": style.side,
+        **changes(arguments),
+    }
+    if ours:
+        pictures = [Image.fromarray(MATERIALS[style.material]())]
+    else:
+        pictures = night_sky(Image.open(arguments.shared / "styles" / style.material))
+    paths = [arguments.work / f"{slug(style.name)}_{number}.png" for number in range(len(pictures))]
+    for picture, path in zip(pictures, paths, strict=True):
+        save_png(picture, path)
+    out = str(arguments.work / slug(style.name))
+    return TrainRequest(style.name, tuple(map(str, paths)), "", out, config)
 
 
 def changes(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -289,22 +289,34 @@ class RemoveStyle(bpy.types.Operator):
 
 
 class AddStylePicture(bpy.types.Operator):
-    """Add a picture of the hand that the style is to learn: the image in view, or one to be chosen in the list"""
+    """Add a picture to learn the style from: the image in view, or one to be chosen in the list"""
 
     bl_idname = "pentimento.add_style_picture"
     bl_label = "Add Style Picture"
     bl_options = {"REGISTER", "UNDO"}
 
     def execute(self, context: bpy.types.Context) -> Answer:
-        pictures, seen = props.training_settings(context).pictures, scene_io.image_in_view(context)
+        seen = scene_io.image_in_view(context)
         fits = seen is not None and seen.type not in scene_io.RENDERS and not seen.get(scene_io.ROLE)
-        known = [picture.image for picture in pictures]
-        pictures.add().image = seen if fits and seen not in known else None
+        _add_picture(context, seen if fits and seen not in _known_pictures(context) else None)
         return {"FINISHED"}
 
 
+def _known_pictures(context: bpy.types.Context) -> list[bpy.types.Image | None]:
+    return [picture.image for picture in props.training_pictures(props.training_settings(context))]
+
+
+def _add_picture(context: bpy.types.Context, image: bpy.types.Image | None) -> None:
+    """To what the style is to be learned from; a keyframe with the number of its frame."""
+    chosen = props.training_settings(context)
+    added = props.training_pictures(chosen).add()
+    added.image = image
+    if chosen.kind == "KEYFRAMES":
+        added.number = training.guessed_number(context.scene, image) if image else context.scene.frame_current
+
+
 class OpenStylePictures(bpy.types.Operator):
-    """Open pictures of the hand that the style is to learn"""
+    """Open pictures to learn the style from"""
 
     bl_idname = "pentimento.open_style_pictures"
     bl_label = "Open Style Pictures"
@@ -320,15 +332,14 @@ class OpenStylePictures(bpy.types.Operator):
         return {"RUNNING_MODAL"}
 
     def execute(self, context: bpy.types.Context) -> Answer:
-        pictures = props.training_settings(context).pictures
         for file in self.files:
             try:
                 image = bpy.data.images.load(str(Path(self.directory, file.name)), check_existing=True)
             except RuntimeError as error:  # says which file, and what is wrong with it
                 self.report({"ERROR"}, str(error))
                 return {"CANCELLED"}
-            if image not in [picture.image for picture in pictures]:
-                pictures.add().image = image
+            if image not in _known_pictures(context):
+                _add_picture(context, image)
         return {"FINISHED"}
 
 
@@ -342,7 +353,7 @@ class RemoveStylePicture(bpy.types.Operator):
     index: bpy.props.IntProperty(min=0, options={"SKIP_SAVE"})
 
     def execute(self, context: bpy.types.Context) -> Answer:
-        props.training_settings(context).pictures.remove(self.index)
+        props.training_pictures(props.training_settings(context)).remove(self.index)
         return {"FINISHED"}
 
 

@@ -333,28 +333,63 @@ def _draw_unfinished(layout: bpy.types.UILayout, context: bpy.types.Context) -> 
 
 def _draw_training(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     chosen = props.training_settings(context)
-    layout.label(text="Style Pictures")
-    column = layout.column(align=True)
-    for index, picture in enumerate(chosen.pictures):
-        row = column.row(align=True)
-        row.prop(picture, "image", text="")
-        row.operator("pentimento.remove_style_picture", text="", icon="REMOVE").index = index
-    row = column.row(align=True)
-    row.operator("pentimento.add_style_picture", icon="ADD", text="Add")
-    row.operator("pentimento.open_style_pictures", icon="FILE_FOLDER", text="Open")
-    layout.prop(chosen, "content")
-    if chosen.content == "FOLDER":
-        layout.prop(chosen, "folder")
+    wide = layout.column()
+    wide.use_property_split = False
+    wide.prop(chosen, "kind", text="")
+    _draw_pictures(layout, chosen)
+    if chosen.kind == "PICTURES":
+        _draw_place(layout, chosen, "content")
+    elif chosen.kind == "KEYFRAMES":
+        _draw_place(layout, chosen, "shot")
+        _draw_guides(layout, chosen, training.guides_there(context.scene, chosen))
     row = layout.row(align=True)
     row.use_property_split = False
     row.prop(chosen, "effort", expand=True)
-    _draw_text(layout.column(align=True), context, props.EFFORTS[chosen.effort].about, "TIME")
+    _draw_text(layout.column(align=True), context, props.effort_of(chosen).about, "TIME")
     layout.prop(chosen, "name")
     big = layout.column()
     big.scale_y = 1.5
-    big.enabled = any(picture.image for picture in chosen.pictures)
+    big.enabled = any(picture.image for picture in props.training_pictures(chosen))
     name = training.style_name(chosen)
-    big.operator("pentimento.train", icon="BRUSH_DATA", text=f"Train {name}" if name else "No Style Picture")
+    text = f"Train {name}" if name else f"No {LEARNED_FROM[chosen.kind]}"
+    big.operator("pentimento.train", icon="BRUSH_DATA", text=text)
+
+
+LEARNED_FROM = {"PICTURES": "Style Picture", "KEYFRAMES": "Keyframe", "TEXTURE": "Exemplar"}
+
+
+def _draw_pictures(layout: bpy.types.UILayout, chosen: props.TrainingSettings) -> None:
+    """What it learns from, one below the other; a keyframe with its number and its mask."""
+    layout.label(text=f"{LEARNED_FROM[chosen.kind]}s")
+    column = layout.column(align=True)
+    for index, picture in enumerate(props.training_pictures(chosen)):
+        row = column.row(align=True)
+        row.prop(picture, "image", text="")
+        row.operator("pentimento.remove_style_picture", text="", icon="REMOVE").index = index
+        if chosen.kind == "KEYFRAMES":
+            column.prop(picture, "number")
+            column.prop(picture, "mask")
+            column.separator()
+    row = column.row(align=True)
+    row.operator("pentimento.add_style_picture", icon="ADD", text="Add")
+    row.operator("pentimento.open_style_pictures", icon="FILE_FOLDER", text="Open")
+
+
+def _draw_place(layout: bpy.types.UILayout, chosen: props.TrainingSettings, place: str) -> None:
+    layout.prop(chosen, place)
+    if getattr(chosen, place) == "FOLDER":
+        layout.prop(chosen, "folder")
+
+
+def _draw_guides(layout: bpy.types.UILayout, chosen: props.TrainingSettings, there: list[str]) -> None:
+    """Those that the frames have passes for; one that was switched on stays, so that it can be switched off."""
+    shown = [name for name in props.GUIDES if name in there or name in chosen.guides]
+    if shown:
+        layout.label(text="Guides")
+        grid = layout.grid_flow(row_major=True, columns=3, even_columns=True, align=True)
+        grid.use_property_split = False
+        for name in shown:
+            grid.prop_enum(chosen, "guides", name)
 
 
 def _draw_running(layout: bpy.types.UILayout) -> None:

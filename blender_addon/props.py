@@ -46,37 +46,127 @@ CONTENTS = (
 )
 
 
+SHOTS = (
+    ("SCENE", "This Scene's Frames", "What the scene has rendered: the files of its output path"),
+    ("FOLDER", "Folder", "The numbered pictures in a folder: one shot"),
+)
+
+KINDS = (
+    ("PICTURES", "From Pictures", "Learn the hand of a painting, or of a few: the style paints anything"),
+    ("KEYFRAMES", "From Keyframes", "Learn from frames of a shot that you have painted over: the rest follows"),
+    ("TEXTURE", "Texture", "Learn a material from a picture of it: New Texture makes as much of it as you want"),
+)
+
+
+@dataclass(frozen=True)
+class Guide:
+    """What a style from keyframes may be told beside a frame: the engine's guide of the same name."""
+
+    label: str
+    passes: tuple[str, ...]
+    """The pass it is made from, as Blender 4 and Blender 5 name it"""
+    switch: str
+    """Where to switch that on, below View Layer Properties > Passes"""
+    about: str
+
+
+GUIDES = {
+    "albedo": Guide(
+        "Albedo",
+        ("DiffCol", "Diffuse Color"),
+        "Light > Diffuse: Color",
+        "Colour without light: what is a shadow, and what is dark paint",
+    ),
+    "normal": Guide(
+        "Normal", ("Normal",), "Data > Normal", "Where a surface faces: strokes that follow forms and light"
+    ),
+    "depth": Guide("Depth", ("Depth",), "Data > Z", "What is near, and what is far"),
+    "position": Guide(
+        "Position", ("Position",), "Data > Position", "Strokes stick to objects that stand still while the camera moves"
+    ),
+    "uv": Guide("UV", ("UV",), "Data > UV", "Strokes stick to objects that move, turn or deform; they need a UV map"),
+}
+
+
 @dataclass(frozen=True)
 class Effort:
-    """How long to train."""
+    """How long to train a style of one kind."""
 
     budget: float
     """Seconds for everything, the style included that stands at the end"""
+    steps: int
+    """More it never does; 0: as many as the time allows"""
     preview_every: int
     about: str
     """What to expect"""
 
 
+EFFORT_NAMES = (
+    ("QUICK", "Quick", "At most 5 minutes"),
+    ("STANDARD", "Standard", "At most 15 minutes"),
+    ("FINE", "Fine", "At most 60 minutes"),
+)
 EFFORTS = {
     # A third of the time at most goes to the teacher's pictures (435 s for all), then .31 s on one processor core to
     # each of the first three quarters of the steps and .54 s to the last: 500, 1,600, 8,600.
-    "QUICK": Effort(
-        300,
-        50,
-        "At most 5 minutes. About 500 steps on one processor core: palette and soft strokes, "
-        "enough to see whether a painting suits.",
-    ),
-    "STANDARD": Effort(
-        900,
-        100,
-        "At most 15 minutes. About 1,500 steps on one processor core: whole strokes.",
-    ),
-    "FINE": Effort(
-        3600,
-        250,
-        "At most 60 minutes. About 8,500 steps on one processor core: sharper strokes, clearer forms.",
-    ),
+    "PICTURES": {
+        "QUICK": Effort(
+            300,
+            0,
+            50,
+            "At most 5 minutes. About 500 steps on one processor core: palette and soft strokes, "
+            "enough to see whether a painting suits.",
+        ),
+        "STANDARD": Effort(
+            900,
+            0,
+            100,
+            "At most 15 minutes. About 1,500 steps on one processor core: whole strokes.",
+        ),
+        "FINE": Effort(
+            3600,
+            0,
+            250,
+            "At most 60 minutes. About 8,500 steps on one processor core: sharper strokes, clearer forms.",
+        ),
+    },
+    # .06 s of one processor core to each of the first four fifths of the steps and .08 s to the last.
+    "KEYFRAMES": {
+        "QUICK": Effort(
+            300,
+            600,
+            50,
+            "At most 5 minutes; 600 steps take 40 seconds of one processor core: colours and forms in their place, "
+            "soft strokes.",
+        ),
+        "STANDARD": Effort(
+            900,
+            2000,
+            100,
+            "At most 15 minutes; 2,000 steps take two to three minutes of one processor core: your strokes, "
+            "a little softer.",
+        ),
+        "FINE": Effort(3600, 10000, 250, "At most 60 minutes; 10,000 steps, five times as many as Standard."),
+    },
+    # .20 s of one processor core to each of the first half of the steps and .31 s to the rest.
+    "TEXTURE": {
+        "QUICK": Effort(
+            300,
+            420,
+            50,
+            "At most 5 minutes; 420 steps take two minutes of one processor core: the material, with ghosts where "
+            "pieces of it meet.",
+        ),
+        "STANDARD": Effort(
+            900,
+            2400,
+            100,
+            "At most 15 minutes; 2,400 steps take ten and a half minutes of one processor core: finer grain.",
+        ),
+        "FINE": Effort(3600, 9600, 250, "At most 60 minutes; 9,600 steps, four times as many as Standard."),
+    },
 }
+"""By kind of style. The times are the same for all, the steps are what a kind makes of them."""
 
 
 # ---------------------------------------------------------------- styles
@@ -365,26 +455,58 @@ class TextureSettings(bpy.types.PropertyGroup):
 
 
 class StylePicture(bpy.types.PropertyGroup):
-    """One picture of the hand that is wanted."""
+    """One picture of the hand, or of the material, that is wanted."""
 
-    image: bpy.props.PointerProperty(name="Style Picture", description="A picture of the hand", type=bpy.types.Image)
+    image: bpy.props.PointerProperty(
+        name="Style Picture", description="A picture of the hand, or of the material", type=bpy.types.Image
+    )
+
+
+class Keyframe(bpy.types.PropertyGroup):
+    """A frame of a shot that was painted over."""
+
+    image: bpy.props.PointerProperty(
+        name="Keyframe", description="A frame of the shot, painted over in its own size", type=bpy.types.Image
+    )
+    mask: bpy.props.PointerProperty(
+        name="Mask",
+        description="As large, white where the painting counts. Empty: everywhere",
+        type=bpy.types.Image,
+    )
+    number: bpy.props.IntProperty(name="Frame", description="Which frame of the shot was painted over", default=1)
 
 
 class TrainingSettings(bpy.types.PropertyGroup):
     """What to train a style from. One set per scene, saved with it."""
 
+    kind: bpy.props.EnumProperty(
+        name="Kind of Style", description="What it learns from, and what it can do", items=KINDS, default="PICTURES"
+    )
     pictures: bpy.props.CollectionProperty(type=StylePicture)
+    keyframes: bpy.props.CollectionProperty(type=Keyframe)
+    shot: bpy.props.EnumProperty(
+        name="Frames", description="The shot that the keyframes are taken from", items=SHOTS, default="SCENE"
+    )
+    guides: bpy.props.EnumProperty(
+        name="Guides",
+        description="Render passes that tell the style more of a frame than its colours",
+        items=tuple((name, guide.label, guide.about) for name, guide in GUIDES.items()),
+        options={"ENUM_FLAG"},
+        default=set(),
+    )
     content: bpy.props.EnumProperty(
         name="Practise On",
         description="What the style is practised on: the more like your own pictures, the better",
         items=CONTENTS,
         default="FRAMES",
     )
-    folder: bpy.props.StringProperty(name="Folder", description="Renders, photos or textures", subtype="DIR_PATH")
+    folder: bpy.props.StringProperty(
+        name="Folder", description="Renders, photos or textures; the frames of a shot", subtype="DIR_PATH"
+    )
     effort: bpy.props.EnumProperty(
         name="Effort",
         description="How long to train",
-        items=tuple((name, name.title(), effort.about) for name, effort in EFFORTS.items()),
+        items=EFFORT_NAMES,
         default="STANDARD",
     )
     name: bpy.props.StringProperty(
@@ -394,6 +516,15 @@ class TrainingSettings(bpy.types.PropertyGroup):
     licence: bpy.props.StringProperty(
         name="Licence", description="Of the pictures: what others may do with the style, such as CC0-1.0"
     )
+
+
+def training_pictures(chosen: TrainingSettings) -> Any:
+    """What a style of the chosen kind learns from: things with an `image`."""
+    return chosen.keyframes if chosen.kind == "KEYFRAMES" else chosen.pictures
+
+
+def effort_of(chosen: TrainingSettings) -> Effort:
+    return EFFORTS[chosen.kind][chosen.effort]
 
 
 def settings(context: bpy.types.Context) -> PentimentoSettings:
@@ -487,12 +618,14 @@ def stylize_settings(chosen: PentimentoSettings, is_render: bool) -> protocol.St
 
 def training_config(chosen: TrainingSettings, name: str) -> dict[str, Any]:
     """The settings of the training that the panel knows."""
-    effort = EFFORTS[chosen.effort]
+    effort = effort_of(chosen)
     return {
+        "kind": chosen.kind.lower(),
         "name": name,
         "author": chosen.author,
         "licence": chosen.licence,
         "budget": effort.budget,
+        "steps": effort.steps,
         "preview_every": effort.preview_every,
     }
 
@@ -526,7 +659,7 @@ def texture_request(chosen: TextureSettings, device: str) -> protocol.TextureReq
 # ---------------------------------------------------------------- registration
 
 
-CLASSES = (MixedStyle, PentimentoSettings, TextureSettings, StylePicture, TrainingSettings)
+CLASSES = (MixedStyle, PentimentoSettings, TextureSettings, StylePicture, Keyframe, TrainingSettings)
 
 
 def register() -> None:

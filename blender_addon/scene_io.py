@@ -9,6 +9,7 @@ Nothing of the artist's is overwritten: results are new images, wired in front o
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -141,19 +142,22 @@ def rows_of(image: bpy.types.Image) -> NDArray[np.float32]:
     return pixels.reshape(image.size[1], image.size[0], -1)
 
 
-def write_pictures(names: Iterable[str], folder: Path) -> Generator[None, None, list[str]]:
+def write_pictures(
+    names: Iterable[str], folder: Path, numbers: Iterable[int] | None = None
+) -> Generator[None, None, list[str]]:
     """The images as files in `folder`, whatever they are in Blender: PNG where it stores bytes, EXR where floats.
 
     Without their alpha where channels are packed, for there it is none. Blender has its turn while a thread writes.
+    numbers: what they are called; counted where none are given.
     """
     with artist_words(f"The folder {shown(folder)} cannot be written"):
         folder.mkdir(parents=True, exist_ok=True)
     paths = []
     with ThreadPoolExecutor(max_workers=1) as thread:
-        for number, name in enumerate(names):
+        for name, number in zip(names, itertools.count() if numbers is None else numbers, strict=False):
             image = find_image(name)
             check(image)
-            path = folder / f"{number:03d}{'.exr' if image.is_float else '.png'}"
+            path = folder / f"{number:04d}{'.exr' if image.is_float else '.png'}"
             rows = rows_of(image)[::-1, :, : 3 if image.alpha_mode in ("NONE", "CHANNEL_PACKED") else None]
             file = thread.submit(_write_picture, rows, image.is_float, path)
             while not file.done():

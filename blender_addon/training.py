@@ -13,8 +13,9 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Collection, Generator
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ import bpy
 import numpy as np
 from numpy.typing import NDArray
 
-from . import curves, props, scene_io
+from . import curves, props, scene_io, shots
 from .engine_client import EngineError, protocol
 
 REQUEST = "request.json"
@@ -36,12 +37,24 @@ ICON = 320
 """Pixels of an image's long side as the panel shows it"""
 MAX_PICTURES = 64
 """Frames or textures to practise on: the teacher paints as many pictures, each from another one."""
+MAX_KEYFRAMES = 5
+MAX_FRAMES = 8
+"""Beside those that were painted over: the engine looks at no more."""
 SMALLEST = 16
 """Pixels to each side that the engine wants"""
-READ_BY_THE_ENGINE = {".png", ".jpg", ".jpeg", ".exr"}
 
 
 # ---------------------------------------------------------------- what it starts from
+
+
+@dataclass(frozen=True)
+class Keyframe:
+    """A frame that was painted over."""
+
+    number: int
+    image: str
+    mask: str
+    """Empty where everything counts"""
 
 
 @dataclass(frozen=True)
@@ -50,13 +63,16 @@ class Plan:
 
     out: Path
     """The style that it will become"""
-    pictures: tuple[str, ...]
-    """Images of the hand, by name"""
-    folder: str
-    """Where to practise, if it is a folder of the artist's"""
-    frames: tuple[Path, ...]
-    images: tuple[str, ...]
     config: dict[str, Any]
+    pictures: tuple[str, ...] = ()
+    """Images of the hand or the material, by name"""
+    folder: str = ""
+    """Where to practise, if it is a folder of the artist's"""
+    images: tuple[str, ...] = ()
+    """Open images to practise on, by name"""
+    frames: tuple[tuple[int, Path], ...] = ()
+    """To practise on, or of the shot: their numbers and files"""
+    keyframes: tuple[Keyframe, ...] = ()
 
     @property
     def workspace(self) -> Path:
@@ -66,25 +82,17 @@ class Plan:
 def plan(context: bpy.types.Context, more: dict[str, Any]) -> Plan:
     """What the panel says, checked as far as it costs nothing. more: training settings besides."""
     chosen = props.training_settings(context)
-    pictures = tuple(dict.fromkeys(picture.image.name for picture in chosen.pictures if picture.image))
-    if not pictures:
-        raise EngineError("There is no style picture.", "Add at least one picture of the hand in the Training panel.")
-    for name in pictures:
-        scene_io.check(scene_io.find_image(name))
+    sources = SOURCES[chosen.kind](context.scene, chosen)
     name = style_name(chosen)
-    return Plan(
-        free_place(name),
-        pictures,
-        _folder(chosen) if chosen.content == "FOLDER" else "",
-        tuple(_frames(context.scene)) if chosen.content == "FRAMES" else (),
-        tuple(_textures(pictures)) if chosen.content == "IMAGES" else (),
-        {**props.training_config(chosen, name), **more},
-    )
+    config = {**props.training_config(chosen, name), **more}
+    if chosen.kind == "KEYFRAMES":
+        config["generator"] = {**config.get("generator", {}), "guides": _guides(chosen)}
+    return Plan(free_place(name), config, **sources)
 
 
 def style_name(chosen: props.TrainingSettings) -> str:
     """The name that was given, else that of the first picture: "starry_night.jpg" -> "Starry Night"."""
-    first = next((picture.image.name for picture in chosen.pictures if picture.image), "")
+    first = next((picture.image.name for picture in props.training_pictures(chosen) if picture.image), "")
     return chosen.name.strip() or Path(first).stem.replace("_", " ").title()
 
 
@@ -102,26 +110,54 @@ def free_place(name: str) -> Path:
     return out
 
 
-def _folder(chosen: props.TrainingSettings) -> str:
-    folder = bpy.path.abspath(chosen.folder)
-    if not chosen.folder or not Path(folder).is_dir():
-        raise EngineError(f"There is no folder {chosen.folder!r} to practise on.", "Choose a folder with pictures.")
+def _from_pictures(scene: bpy.types.Scene, chosen: props.TrainingSettings) -> dict[str, Any]:
+    pictures = _pictures(chosen, "style picture", "picture of the hand")
+    if chosen.content == "FOLDER":
+        return {"pictures": pictures, "folder": str(_folder(chosen))}
+    if chosen.content == "IMAGES":
+        return {"pictures": pictures, "images": tuple(_textures(pictures))}
+    return {"pictures": pictures, "frames": tuple(_frames(scene))}
+
+
+def _from_exemplars(_scene: bpy.types.Scene, chosen: props.TrainingSettings) -> dict[str, Any]:
+    return {"pictures": _pictures(chosen, "exemplar", "picture of the material")}
+
+
+def _pictures(chosen: props.TrainingSettings, what: str, which: str) -> tuple[str, ...]:
+    pictures = tuple(dict.fromkeys(picture.image.name for picture in chosen.pictures if picture.image))
+    if not pictures:
+        raise EngineError(f"There is no {what}.", f"Add at least one {which} in the Training panel.")
+    for name in pictures:
+        scene_io.check(scene_io.find_image(name))
+    return pictures
+
+
+def _folder(chosen: props.TrainingSettings) -> Path:
+    folder = Path(bpy.path.abspath(chosen.folder))
+    if not chosen.folder or not folder.is_dir():
+        raise EngineError(f"There is no folder {chosen.folder!r}.", "Choose a folder in the Training panel.")
     return folder
 
 
-def _frames(scene: bpy.types.Scene) -> list[Path]:
-    """The frames that the scene has rendered, evenly chosen where they are many."""
+def _frames(scene: bpy.types.Scene) -> list[tuple[int, Path]]:
+    """The frames to practise on, evenly chosen where they are many."""
+    found = _rendered(scene, "practise on a folder or the open images")
+    _refuse_one(found, "Render some more of the animation, or practise on a folder or the open images.")
+    return _evenly(list(found.items()), MAX_PICTURES)
+
+
+def _rendered(scene: bpy.types.Scene, instead: str) -> dict[int, Path]:
+    """Number -> file of the frames that the scene has rendered."""
     numbers = range(scene.frame_start, scene.frame_end + 1)
-    there = [path for number in numbers if (path := Path(scene.render.frame_path(frame=number))).is_file()]
-    readable = [path for path in there if path.suffix.lower() in READ_BY_THE_ENGINE]
+    there = {number: path for number in numbers if (path := Path(scene.render.frame_path(frame=number))).is_file()}
+    readable = {number: path for number, path in there.items() if path.suffix.lower() in shots.READ_BY_THE_ENGINE}
     if not readable:
         where = scene_io.shown(Path(scene.render.frame_path(frame=scene.frame_start)).parent)
         raise EngineError(
             f"The scene has no rendered frames in {where}{' that are PNG, JPEG or EXR' if there else ''}.",
-            "Render the animation to PNG or EXR files, or practise on a folder or the open images.",
+            f"Render the animation to PNG or EXR files, or {instead}.",
         )
-    _refuse_one(readable, "Render some more of the animation, or practise on a folder or the open images.")
-    return _evenly(readable)
+    return readable
 
 
 def _textures(pictures: tuple[str, ...]) -> list[str]:
@@ -133,10 +169,10 @@ def _textures(pictures: tuple[str, ...]) -> list[str]:
             "Open some textures or photos, or practise on a folder.",
         )
     _refuse_one(found, "Open some more textures or photos, or practise on a folder.")
-    return _evenly(found)
+    return _evenly(found, MAX_PICTURES)
 
 
-def _refuse_one(found: Sequence[object], fix: str) -> None:
+def _refuse_one(found: Collection[object], fix: str) -> None:
     """As the engine would, but before anything is written."""
     if len(found) == 1:
         raise EngineError(
@@ -154,9 +190,149 @@ def _is_texture(image: bpy.types.Image) -> bool:
     return min(image.size) >= SMALLEST
 
 
-def _evenly(things: list[Any]) -> list[Any]:
-    count = min(len(things), MAX_PICTURES)
-    return [things[index * len(things) // count] for index in range(count)]
+def _evenly(things: list[Any], most: int) -> list[Any]:
+    """At most so many, the first and the last among them."""
+    count = min(len(things), most)
+    return [things[index * (len(things) - 1) // max(1, count - 1)] for index in range(count)]
+
+
+# ---------------------------------------------------------------- keyframes and their shot
+
+
+def _from_keyframes(scene: bpy.types.Scene, chosen: props.TrainingSettings) -> dict[str, Any]:
+    keyframes = _keyframes(chosen)
+    shot = _shot(scene, chosen)
+    for keyframe in keyframes:
+        _check_keyframe(keyframe, shot)
+    frames = {
+        *_evenly(list(shot.items()), MAX_FRAMES),
+        *((keyframe.number, shot[keyframe.number]) for keyframe in keyframes),
+    }
+    for _, frame in frames:
+        _check_guides(frame, _guides(chosen))
+    return {"keyframes": keyframes, "frames": tuple(sorted(frames))}
+
+
+def _keyframes(chosen: props.TrainingSettings) -> tuple[Keyframe, ...]:
+    """Those of the panel, each of a frame of its own."""
+    found = [one for one in chosen.keyframes if one.image]
+    if not found:
+        raise EngineError("There is no keyframe.", "Paint over a frame of the shot, and add it in the Training panel.")
+    if len(found) > MAX_KEYFRAMES:
+        raise EngineError(
+            f"There are {len(found)} keyframes.", "Keep the five that show the most, or train a style from pictures."
+        )
+    names: dict[int, str] = {}
+    for one in found:
+        if one.number in names:
+            raise EngineError(
+                f"{names[one.number]!r} and {one.image.name!r} are both said to be frame {one.number}.",
+                "Give each keyframe the number of the frame that it was painted over.",
+            )
+        names[one.number] = one.image.name
+    return tuple(Keyframe(one.number, one.image.name, one.mask.name if one.mask else "") for one in found)
+
+
+def _shot(scene: bpy.types.Scene, chosen: props.TrainingSettings) -> dict[int, Path]:
+    """Number -> file of the frames of the shot."""
+    if chosen.shot == "SCENE":
+        return _rendered(scene, "choose a folder with the frames")
+    folder = _folder(chosen).resolve()
+    images = [image for one in chosen.keyframes for image in (one.image, one.mask) if image and image.filepath]
+    painted = {Path(bpy.path.abspath(image.filepath)).resolve() for image in images}
+    with scene_io.artist_words(f"The folder {scene_io.shown(folder)} cannot be read"):
+        found = shots.frames_in(folder, painted)
+    if not found:
+        raise EngineError(
+            f"There are no frames in {scene_io.shown(folder)}: PNG, JPEG or EXR files with numbers.",
+            "Choose the folder that the shot was rendered to.",
+        )
+    return found
+
+
+def _check_keyframe(keyframe: Keyframe, shot: dict[int, Path]) -> None:
+    """Refuses what has no frame, or another size."""
+    frame = shot.get(keyframe.number)
+    if frame is None:
+        raise EngineError(
+            f"There is no frame {keyframe.number} for the keyframe {keyframe.image!r}.",
+            f"Correct its number, or render that frame: there are {len(shot)}, from {min(shot)} to {max(shot)}.",
+        )
+    _check_size("keyframe", keyframe.image, frame)
+    if keyframe.mask:
+        _check_size("mask", keyframe.mask, frame)
+
+
+def _check_size(what: str, name: str, frame: Path) -> None:
+    image, size = scene_io.find_image(name), shots.header(frame).size
+    scene_io.check(image)
+    if image.size[:] != size:
+        raise EngineError(
+            f"The {what} {name!r} has {image.size[0]} x {image.size[1]} pixels, its frame {frame.name} "
+            f"{size[0]} x {size[1]}.",
+            "Save it in the size of the frame, neither cropped nor scaled.",
+        )
+
+
+def _check_guides(frame: Path, guides: list[str]) -> None:
+    """Refuses guides that a frame has no passes for."""
+    passes = shots.header(frame).passes if guides else ()
+    missing = [props.GUIDES[name] for name in guides if not set(props.GUIDES[name].passes) & set(passes)]
+    if missing:
+        switches = ", ".join(guide.switch for guide in missing)
+        raise EngineError(
+            f"The frame {frame.name} has no pass for the guides {', '.join(guide.label for guide in missing)}.",
+            f"Switch them off in the Training panel. Or switch on {switches} in View Layer Properties > Passes, and "
+            "render to OpenEXR MultiLayer again.",
+        )
+
+
+def _guides(chosen: props.TrainingSettings) -> list[str]:
+    return [name for name in props.GUIDES if name in chosen.guides]
+
+
+def guides_there(scene: bpy.types.Scene, chosen: props.TrainingSettings) -> list[str]:
+    """Those that one frame of the shot has passes for. For a panel that is drawn: a disk is asked whether
+    something has changed, and no more."""
+    try:
+        if chosen.shot == "FOLDER":
+            folder = _folder(chosen)
+            file = _exr_in(folder, folder.stat().st_mtime_ns)
+        else:
+            number = next((one.number for one in chosen.keyframes if one.image), scene.frame_start)
+            file = Path(scene.render.frame_path(frame=number))
+        passes = _passes_of(file, file.stat().st_mtime_ns)
+    except (OSError, EngineError):
+        return []
+    return [name for name, guide in props.GUIDES.items() if passes.intersection(guide.passes)]
+
+
+@lru_cache(maxsize=4)
+def _exr_in(folder: Path, _changed: int) -> Path:
+    """The first one; the folder itself, which has no passes, where there is none."""
+    return next((path for path in shots.pictures_in(folder) if path.suffix.lower() == ".exr"), folder)
+
+
+@lru_cache(maxsize=4)
+def _passes_of(file: Path, _changed: int) -> frozenset[str]:
+    return shots.header(file).passes
+
+
+def guessed_number(scene: bpy.types.Scene, image: bpy.types.Image) -> int:
+    """Which frame an image was painted over: as the engine finds it, by the name of the scene's frame or by the last
+    number in its file's name. The current frame where that has none."""
+    stem = Path(bpy.path.abspath(image.filepath)).stem if image.filepath else ""
+    numbers = shots.numbers_in(stem)
+    named = [n for n in numbers if f"{stem}_".startswith(f"{Path(scene.render.frame_path(frame=n)).stem}_")]
+    return (named or numbers or [scene.frame_current])[-1]
+
+
+SOURCES: dict[str, Callable[[bpy.types.Scene, Any], dict[str, Any]]] = {
+    "PICTURES": _from_pictures,
+    "KEYFRAMES": _from_keyframes,
+    "TEXTURE": _from_exemplars,
+}
+"""By kind of style: the fields of a plan that say what it learns from, checked"""
 
 
 # ---------------------------------------------------------------- requests
@@ -176,15 +352,29 @@ def requests(chosen: Plan) -> Generator[protocol.Request | None, None, None]:
 
 
 def _gathered(chosen: Plan) -> Generator[None, None, protocol.TrainRequest]:
-    content = chosen.workspace / "content"
-    pictures = yield from scene_io.write_pictures(chosen.pictures, chosen.workspace / "style")
+    style, content = chosen.workspace / "style", chosen.workspace / "content"
+    pictures = yield from scene_io.write_pictures(chosen.pictures, style)
+    # Keyframes and masks are called by their numbers, as the frames are: so the engine finds what belongs together.
+    keyframes = yield from _numbered({k.number: k.image for k in chosen.keyframes}, style)
+    masks = yield from _numbered({k.number: k.mask for k in chosen.keyframes if k.mask}, chosen.workspace / "masks")
     yield from scene_io.write_pictures(chosen.images, content)
-    for number, frame in enumerate(chosen.frames):
+    for number, frame in chosen.frames:
         with scene_io.artist_words(f"The frame {scene_io.shown(frame)} cannot be copied"):
-            _bring(frame, content / f"{number:03d}{frame.suffix.lower()}")
+            _bring(frame, content / f"{number:04d}{frame.suffix.lower()}")
         yield
     where = chosen.folder or str(content)
-    return protocol.TrainRequest(props.new_job(), tuple(pictures), where, str(chosen.out), chosen.config)
+    return protocol.TrainRequest(
+        *(props.new_job(), tuple(pictures), where, str(chosen.out), chosen.config),
+        frames=where,
+        keyframes=keyframes,
+        masks=masks,
+    )
+
+
+def _numbered(images: dict[int, str], folder: Path) -> Generator[None, None, tuple[str, ...]]:
+    if not images:
+        return ()
+    return tuple((yield from scene_io.write_pictures(images.values(), folder, images)))
 
 
 def _bring(file: Path, target: Path) -> None:

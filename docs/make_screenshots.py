@@ -100,6 +100,7 @@ def main() -> int:
             "picture": str(folder / "Still Life.png"),
             "another": str(folder / "Another.png"),
             "painting": str((chosen.painting or folder / "Still Life.png").resolve()),
+            "frames": str(SAMPLES / "still_life_"),
             "python": sys.executable,
             "trained": str(folder / "trained"),
             "styles": chosen.styles,

@@ -149,6 +149,7 @@ def show_training(addon: Any, area: Any) -> Generator[Step, None, None]:
     addon.jobs.redraw()  # a panel that has grown moves those below it when it is drawn again
     yield 1.0
     shoot("panel_training.png", area)
+    yield from show_keyframes(addon, area, chosen)
 
     start = time.perf_counter()
     window = bpy.context.window_manager.windows[0]
@@ -167,6 +168,25 @@ def show_training(addon: Any, area: Any) -> Generator[Step, None, None]:
     print(f"SHOWN {addon.jobs.last_report(addon.jobs.TRAINING)}")
     assert addon.props.style_of("My Hand"), "the new style stands in the picker"
     preferences.styles_folder = SETTINGS["styles"]
+
+
+def show_keyframes(addon: Any, area: Any, chosen: Any) -> Generator[Step, None, None]:
+    """A frame of the still life as if it had been painted over, and the guides that the frames have passes for."""
+    render, chosen.kind = bpy.context.scene.render, "KEYFRAMES"
+    before = render.filepath, render.image_settings.file_format
+    render.filepath, render.image_settings.file_format = SETTINGS["frames"], "OPEN_EXR_MULTILAYER"
+    keyframe = chosen.keyframes.add()
+    keyframe.image, keyframe.number = bpy.data.images.load(SETTINGS["another"]), 2
+    keyframe.image.name = "still_life_0002_painted.png"
+    addon.jobs.redraw()
+    yield 1.0
+    addon.jobs.redraw()
+    yield 1.0
+    shoot("panel_training_keyframes.png", area)
+    bpy.data.images.remove(keyframe.image)
+    render.filepath, render.image_settings.file_format = before
+    chosen.kind = "PICTURES"
+    addon.jobs.redraw()
 
 
 def arrange(panels: Any, open_ones: set[Any]) -> None:

@@ -361,12 +361,11 @@ class TextureTrainer(Trainer):
     def _windows(self, made: Tensor, random_: torch.Generator) -> Tensor:
         """A crop of each anywhere, over its borders too: the critic is not to know where they are."""
         size, crop = self.config.size, self.config.crop
-        places = torch.randint(size, (ranks.whole(len(made)), 2), generator=random_, device=self.device)
-        moved = [
-            picture.roll((down, across), (1, 2))[:, :crop, :crop]
-            for picture, (down, across) in zip(made, ranks.own(places).tolist(), strict=True)
-        ]
-        return torch.stack(moved)
+        places = ranks.own(torch.randint(size, (ranks.whole(len(made)), 2), generator=random_, device=self.device))
+        rows, columns = ((torch.arange(crop, device=self.device) - places[:, axis, None]) % size for axis in (0, 1))
+        picture = torch.arange(len(made), device=self.device)[:, None, None]
+        # Indexing on both sides of the channels puts them last.
+        return made[picture, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
 def _unsure(code: Tensor, random_: torch.Generator) -> Tensor:

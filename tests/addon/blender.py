@@ -27,6 +27,17 @@ def new_image(name: str = "Stone", size: tuple[int, int] = (48, 32), is_float: b
     return image
 
 
+def waves(name: str, phase: float = 0.0, is_float: bool = False) -> Any:
+    """An open image of coloured waves, 112 x 96, without a file."""
+    y, x = np.mgrid[0:96, 0:112] / 20.0
+    image = bpy.data.images.new(name, 112, 96, float_buffer=is_float)
+    colours = (np.sin(3 * x + phase), np.sin(2 * y + phase), np.sin(x + y + phase))
+    pixels = np.stack([*[(wave + 1) / 2 for wave in colours], np.ones_like(x)], 2).astype(np.float32)
+    image.pixels.foreach_set(pixels.ravel())
+    image.update()
+    return image
+
+
 def pixels_of(image: Any) -> np.ndarray:
     """(H, W, 4) float32, bottom row first"""
     pixels = np.empty(len(image.pixels), np.float32)
@@ -93,3 +104,14 @@ def pump(jobs: Any, until: Callable[[], bool], seconds: float) -> float:
         jobs._tick()
         time.sleep(0.01)
     return time.monotonic() - start
+
+
+def running(addon: Any) -> Any:
+    """The training that is at work"""
+    return addon.jobs.current(addon.jobs.TRAINING)
+
+
+def ended(addon: Any) -> Any:
+    """Waits for the end of a training. Returns its report."""
+    pump(addon.jobs, lambda: running(addon) is None, 90)
+    return addon.jobs.last_report(addon.jobs.TRAINING)

@@ -35,7 +35,7 @@ class Layout:
 
         def call(*values: Any, **named: Any) -> Layout:
             assert set(named) <= set(function.parameters.keys()), (name, named)
-            if name in ("prop", "prop_search", "template_icon_view"):
+            if name in ("prop", "prop_enum", "prop_search", "template_icon_view"):
                 assert values[1] in values[0].bl_rna.properties, values
                 self.said.append(values[1])
             if name == "operator":

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from blender import FAKE_WORKER, bpy, new_image, pixels_of, pump
+from blender import FAKE_WORKER, bpy, ended, new_image, pixels_of, pump, running, waves
 
 torch = pytest.importorskip("torch", reason="this Python has no torch: the worker that trains is this Python")
 
@@ -29,17 +29,6 @@ TINY = {
     "generator": {"width": 8, "blocks": 1, "half": 4, "full": 4, "noise": 2},
     "teacher": {"levels": [0.5, 1.0], "rounds": [1, 1], "keys": 500},
 }
-
-
-def waves(name: str, phase: float = 0.0, is_float: bool = False) -> Any:
-    """An open image of coloured waves, 112 x 96, without a file."""
-    y, x = np.mgrid[0:96, 0:112] / 20.0
-    image = bpy.data.images.new(name, 112, 96, float_buffer=is_float)
-    colours = (np.sin(3 * x + phase), np.sin(2 * y + phase), np.sin(x + y + phase))
-    pixels = np.stack([*[(wave + 1) / 2 for wave in colours], np.ones_like(x)], 2).astype(np.float32)
-    image.pixels.foreach_set(pixels.ravel())
-    image.update()
-    return image
 
 
 @pytest.fixture
@@ -68,15 +57,6 @@ def start(addon: Any, **changes: Any) -> None:
     job = addon.operators._training_job(plan.config["name"], plan.out, addon.training.requests(plan))
     assert operator.bl_idname == "pentimento.train"
     addon.jobs.start(job)
-
-
-def running(addon: Any) -> Any:
-    return addon.jobs.current(addon.jobs.TRAINING)
-
-
-def ended(addon: Any) -> Any:
-    pump(addon.jobs, lambda: running(addon) is None, 90)
-    return addon.jobs.last_report(addon.jobs.TRAINING)
 
 
 def refused(said: str, **changes: Any) -> None:
@@ -148,7 +128,7 @@ def test_the_frames_of_the_scene_are_practised_on(addon: Any, chosen: Any, tmp_p
         shutil.copy(tmp_path / "shot_0001.png", tmp_path / f"shot_{number:04d}.png")
     plan = addon.training.plan(bpy.context, TINY)
     assert len(plan.frames) == addon.training.MAX_PICTURES
-    assert (plan.frames[0].name, plan.frames[-1].name) == ("shot_0001.png", "shot_0099.png")
+    assert [plan.frames[place][1].name for place in (0, -1)] == ["shot_0001.png", "shot_0100.png"]
     begun = addon.training.requests(plan)
     request = next(filter(None, begun))
     assert len(list(Path(request.content).iterdir())) == addon.training.MAX_PICTURES
@@ -164,15 +144,20 @@ def test_a_folder_is_practised_on_where_it_lies(addon: Any, chosen: Any, tmp_pat
 
 
 @pytest.mark.parametrize(("effort", "minutes"), [("QUICK", 5), ("STANDARD", 15), ("FINE", 60)])
-def test_an_effort_is_a_time(addon: Any, chosen: Any, effort: str, minutes: int) -> None:
-    """No number of steps ends it before its time is over, however fast the computer; the engine knows every setting."""
-    from engine.training.config import from_json
+@pytest.mark.parametrize("kind", ["PICTURES", "KEYFRAMES", "TEXTURE"])
+def test_an_effort_is_a_time(addon: Any, chosen: Any, kind: str, effort: str, minutes: int) -> None:
+    """The engine knows every setting; where steps are told, Standard has those of its defaults."""
+    from engine.training.config import CONFIGS, from_json
 
-    chosen.effort = effort
+    chosen.kind, chosen.effort = kind, effort
     config = from_json(addon.props.training_config(chosen, "Name"))
+    assert isinstance(config, CONFIGS[kind.lower()])
     assert config.budget == 60 * minutes
-    assert config.steps == 0
-    assert f"At most {minutes} minutes" in addon.props.EFFORTS[effort].about
+    if kind == "PICTURES":
+        assert config.steps == 0, "no number of steps ends it before its time is over, however fast the computer"
+    elif effort == "STANDARD":
+        assert config.steps == CONFIGS[kind.lower()]().steps
+    assert f"At most {minutes} minutes" in addon.props.effort_of(chosen).about
 
 
 def test_what_is_missing_is_said_before_anything_starts(addon: Any, chosen: Any, tmp_path: Path) -> None:

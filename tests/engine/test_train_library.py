@@ -6,15 +6,25 @@ from argparse import Namespace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from benchmarks.train_library import LIBRARY, LibraryStyle, picture_request
+from benchmarks.train_library import (
+    KEYFRAME_STYLES,
+    LIBRARY,
+    TEXTURE_STYLES,
+    LibraryStyle,
+    TextureStyle,
+    picture_request,
+    texture_request,
+)
 from engine.files import open_picture
 from engine.style_pack import slug
-from engine.training.config import PicturesConfig, from_json
+from engine.training.config import PicturesConfig, TextureConfig, from_json
 
 
 def test_ten_styles_have_names_of_their_own() -> None:
-    assert len({slug(style.name) for style in LIBRARY}) == len(LIBRARY) >= 10
+    names = [style.name for style in (*LIBRARY, *KEYFRAME_STYLES, *TEXTURE_STYLES)]
+    assert len({slug(name) for name in names}) == len(names) >= 10
 
 
 @pytest.mark.parametrize("style", LIBRARY, ids=lambda style: style.name)
@@ -29,3 +39,14 @@ def test_an_exemplar_is_drawn_where_its_style_is_trained(tmp_path: Path) -> None
     assert open_picture(Path(asked.style_pictures[0])).width == 1280
     assert asked.config["teacher"] == style.settings["teacher"] and asked.config["steps"] == 7
     assert asked.config["licence"] == "CC0-1.0"
+
+
+@pytest.mark.parametrize("style", TEXTURE_STYLES, ids=lambda style: style.name)
+def test_the_exemplar_of_a_texture_is_there_at_the_scale_of_training(style: TextureStyle, tmp_path: Path) -> None:
+    (tmp_path / "styles").mkdir()
+    Image.new("RGB", (1024, 640), "blue").save(tmp_path / "styles" / "starry_night.jpg")
+    asked = texture_request(style, Namespace(shared=tmp_path, work=tmp_path, set=[]))
+    config = from_json(asked.config)
+    assert isinstance(config, TextureConfig)
+    pictures = [open_picture(Path(path)) for path in asked.style_pictures]
+    assert max(max(picture.width, picture.height) for picture in pictures) == config.style_side

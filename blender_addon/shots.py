@@ -1,0 +1,148 @@
+"""The frames of a shot, as far as names and headers tell: which there are, how large, with which passes. No bpy.
+
+No pixel is decoded: what is looked at before a training, or while a panel is drawn, must cost next to nothing.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from .engine_client import EngineError
+
+READ_BY_THE_ENGINE = {".png", ".jpg", ".jpeg", ".exr"}
+MOST = 1048574
+"""The last frame that Blender has: a longer number in a name is no frame's."""
+PNG, JPEG, EXR = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"\x76\x2f\x31\x01"
+SEVERAL_PARTS = 0x1000
+"""Of an EXR's flags"""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a picture file says before its pixels."""
+
+    size: tuple[int, int]
+    """Width and height in pixels"""
+    passes: frozenset[str] = frozenset()
+    """Of an EXR, as the Blender that wrote it names them"""
+
+
+# ---------------------------------------------------------------- names
+
+
+def numbers_in(stem: str) -> list[int]:
+    """8 and 2 of `walk_0008_v2`: what may be the number of a frame, in the order in which it stands there."""
+    return [number for digits in re.findall(r"\d+", stem) if (number := int(digits)) <= MOST]
+
+
+def frames_in(folder: Path, painted: Collection[Path] = ()) -> dict[int, Path]:
+    """Frame by its number, the last one in its name, for every picture in `folder`.
+
+    painted: files of keyframes and masks, which may lie among the frames. Raises EngineError where two frames have one
+    number.
+    """
+    found: dict[int, list[Path]] = {}
+    for file in pictures_in(folder):
+        if numbers := numbers_in(file.stem):
+            found.setdefault(numbers[-1], []).append(file)
+    return {number: _frame(number, found[number], painted) for number in sorted(found)}
+
+
+def _frame(number: int, files: list[Path], painted: Collection[Path]) -> Path:
+    """The one that is not painted; a frame that is painted over in Blender and not saved yet is its own file."""
+    frames = [file for file in files if file not in painted] or files
+    if len(frames) > 1:
+        raise EngineError(
+            f"{frames[0].name} and {frames[1].name} both have the number {number}.",
+            "Keep one shot in the folder, and other pictures somewhere else.",
+        )
+    return frames[0]
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """Every picture in `folder` that the engine can read, by name."""
+    found = (path for path in folder.iterdir() if path.suffix.lower() in READ_BY_THE_ENGINE)
+    return sorted(path for path in found if not path.name.startswith("."))
+
+
+# ---------------------------------------------------------------- headers
+
+
+def header(file: Path) -> Header:
+    """Of a PNG, JPEG or EXR. Raises EngineError where it is none or ends too early."""
+    try:
+        with file.open("rb") as stream:
+            return _header(stream)
+    except OSError as error:
+        raise EngineError(f"{file.name} cannot be read ({error.strerror}).", "Render or copy it again.") from error
+    except (struct.error, ValueError, LookupError) as error:
+        raise EngineError(f"{file.name} is damaged, or no PNG, JPEG or EXR.", "Render or copy it again.") from error
+
+
+def _header(stream: BinaryIO) -> Header:
+    start = stream.read(len(PNG))
+    if start == PNG:
+        _, _, width, height = _unpacked(">I4sII", stream)
+        return Header((width, height))
+    if start.startswith(JPEG):
+        return Header(_jpeg_size(stream))
+    if start.startswith(EXR):
+        return _exr_header(stream, several=bool(struct.unpack("<I", start[4:])[0] & SEVERAL_PARTS))
+    raise ValueError("none of them")
+
+
+def _unpacked(form: str, stream: BinaryIO) -> tuple[int, ...]:
+    return struct.unpack(form, stream.read(struct.calcsize(form)))
+
+
+def _jpeg_size(stream: BinaryIO) -> tuple[int, int]:
+    """Each segment is a mark and its length; the one that begins a picture says how large that is."""
+    stream.seek(2)
+    while True:
+        mark, length = _unpacked(">HH", stream)
+        if 0xFFC0 <= mark <= 0xFFCF and mark not in (0xFFC4, 0xFFC8, 0xFFCC):
+            _, height, width = _unpacked(">BHH", stream)
+            return width, height
+        stream.seek(length - 2, 1)
+
+
+def _exr_header(stream: BinaryIO, several: bool) -> Header:
+    """Blender 4 writes all passes into one part, Blender 5 each into one of its own. They are of one size."""
+    sizes, passes = [], set()
+    while attributes := dict(_exr_attributes(stream)):
+        left, top, right, bottom = struct.unpack("<4i", attributes["dataWindow"])
+        sizes.append((right - left + 1, bottom - top + 1))
+        part = attributes.get("name", b"").decode("utf-8", "replace")
+        for channel in _exr_channels(attributes["channels"]):
+            full = f"{part}.{channel}" if several and "." not in channel else channel
+            passes.update(full.split(".")[-2:-1])
+        if not several:
+            break
+    return Header(sizes[0], frozenset(passes))
+
+
+def _exr_attributes(stream: BinaryIO) -> Iterator[tuple[str, bytes]]:
+    while name := _text(stream):
+        _text(stream)  # its type
+        (length,) = _unpacked("<i", stream)
+        yield name, stream.read(length)
+
+
+def _exr_channels(block: bytes) -> Iterator[str]:
+    """Each is a name that ends with a zero, and 16 bytes."""
+    place = 0
+    while end := block.index(0, place) - place:
+        yield block[place : place + end].decode("utf-8", "replace")
+        place += end + 17
+
+
+def _text(stream: BinaryIO) -> str:
+    letters = b""
+    while (letter := stream.read(1)) not in (b"\0", b""):
+        letters += letter
+    return letters.decode("utf-8", "replace")
