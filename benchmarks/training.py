@@ -26,6 +26,7 @@ from engine.contact_sheet import Cell, Look, contact_sheet, save_jpeg
 from engine.training.config import PicturesConfig
 from engine.training.data import Pair, load_picture, make_pair, to_bytes
 from engine.training.export import stylized
+from engine.training.foresight import SPARE_SECONDS
 from engine.training.loop import choose_device
 from engine.training.metrics import colour_transfer, structure_kept, way_closed
 from engine.training.networks import Encoder, Generator
@@ -102,9 +103,8 @@ class Clock:
 
 def ours(contents: list[Path], painting: Tensor, device: torch.device, limit: float, clock: Clock) -> Iterator[Painter]:
     """The defaults, teacher's pairs included, with as many steps as there is time for. Yields after every step."""
-    config = PicturesConfig(
-        name=STYLE.name, style_side=STYLE.side, budget=limit + PicturesTrainer.export_seconds, steps=10**9
-    )
+    # Without an end to foresee nothing is kept back but what is spare.
+    config = PicturesConfig(name=STYLE.name, style_side=STYLE.side, budget=limit + SPARE_SECONDS, steps=0)
     style = [Exemplar(painting.to(device))]
     guide = Guide([load_picture(p, 128).to(device) for p in contents], style, config.teacher)
     pairs: list[Pair] = []

@@ -95,7 +95,7 @@ class Effort:
     budget: float
     """Seconds for everything, the style included that stands at the end"""
     steps: int
-    """More it never does: a fast computer is done before its time is over."""
+    """More it never does; 0: as many as the time allows"""
     preview_every: int
     about: str
     """What to expect"""
@@ -112,20 +112,20 @@ EFFORTS = {
     "PICTURES": {
         "QUICK": Effort(
             300,
-            1000,
+            0,
             50,
             "At most 5 minutes. About 500 steps on one processor core: palette and soft strokes, "
             "enough to see whether a painting suits.",
         ),
         "STANDARD": Effort(
             900,
-            3200,
+            0,
             100,
             "At most 15 minutes. About 1,500 steps on one processor core: whole strokes.",
         ),
         "FINE": Effort(
             3600,
-            12000,
+            0,
             250,
             "At most 60 minutes. About 8,500 steps on one processor core: sharper strokes, clearer forms.",
         ),

@@ -12,6 +12,7 @@ import os
 import re
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
@@ -35,7 +36,11 @@ HD = 1920 * 1080
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
+    started = time.monotonic()
+    if argv is None:
+        started -= time.process_time()  # this process began as long ago, at least
     arguments = _parser().parse_args(argv)
+    arguments.started = started  # before what a command imports
     run: Command = arguments.run
     try:
         return run(arguments)
@@ -118,7 +123,7 @@ def _train(arguments: argparse.Namespace) -> int:
         tuple(str(path) for path in arguments.mask),
     )
     with _finishing(request.out):
-        return _follow(train(request), arguments)
+        return _follow(train(request, arguments.started), arguments)
 
 
 @contextmanager
@@ -340,6 +345,7 @@ class _Bar(_Words):
             redirect_stderr=False,
         )
         self._task = self._bars.add_task("Starting", total=1.0)
+        self._began = time.monotonic()
         self._bars.start()
         return self
 
@@ -351,11 +357,18 @@ class _Bar(_Words):
             self._bars.update(self._task, completed=event.fraction, description=event.stage)
         elif isinstance(event, protocol.TrainStep):
             losses = " ".join(f"{name} {value:.3g}" for name, value in event.losses.items())
-            self._bars.update(self._task, completed=event.step / event.steps, description=f"{event.step} {losses}")
+            self._bars.update(self._task, completed=self._share(event), description=f"{event.step} {losses}")
         else:
             self._bars.stop()  # the bar goes while lines are written, and comes back below them
             super().tell(event)
             self._bars.start()
+
+    def _share(self, event: protocol.TrainStep) -> float:
+        """How much of the run is done: of the steps, or of the time where that is the limit."""
+        if event.steps:
+            return event.step / event.steps
+        passed = time.monotonic() - self._began
+        return passed / max(passed + event.seconds_left, 1e-9)
 
 
 def _lines(event: protocol.Event) -> Iterator[str]:
@@ -646,8 +659,8 @@ def _add_train(commands: Any) -> None:
         "moving camera) and uv (moving objects) make strokes stick to surfaces",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="PACK", help="the style pack to write: a folder")
-    parser.add_argument("--budget", type=_seconds, metavar="TIME", help="how long to train: 90s, 10m, 2h")
-    parser.add_argument("--steps", type=_whole(1, 10**9), metavar="N", help="how many steps to train")
+    parser.add_argument("--budget", type=_seconds, metavar="TIME", help="how long it may take in all: 90s, 10m, 2h")
+    parser.add_argument("--steps", type=_whole(1, 10**9), metavar="N", help="how many steps to train at most")
     parser.add_argument(
         "--periodic", type=_whole(0, 8), metavar="N", help="texture: waves that a regular pattern keeps step with (0)"
     )

@@ -398,6 +398,7 @@ class TrainStep:
     job: str
     step: int
     steps: int
+    """How many there will be at most; 0 where only time is the limit"""
     losses: dict[str, float]
     seconds_left: float
 

@@ -27,11 +27,13 @@ class TrainConfig:
     licence: str = ""
     """Of the style picture: what others may do with the style."""
     steps: int = 3200
-    """Steps of the generator."""
+    """Steps of the generator. With a budget alone 0, which sets no limit: as many as the time allows. With both,
+    whichever is reached first ends the run."""
     warm_up: float = 0.0
     """Share of the run without the critic."""
     budget: float = 0.0
-    """Seconds for everything, export included; 0 has no limit. At its end there is a finished style."""
+    """Seconds for everything, export included; 0 has no limit. At its end there is a finished style. All that happens
+    at a share of a run (warm-up, falling learning rates) then happens at that share of its time: see foresight.py."""
     batch: int = 2
     crop: int = 192
     """Edge of training crops: wide enough for the critic to see how strokes follow each other."""
@@ -110,9 +112,10 @@ class PicturesConfig(TrainConfig):
     """One number for each style picture: how often the critic sees it, beside the others, and how many of the patches
     come from it that the teacher looks at. Empty: all the same, large and small pictures alike."""
     steps: int = 3200
-    """Steps of the generator. Palette after 200, strokes after 1,000; more make them sharper, forms clearer."""
+    """Steps of the generator, unless a budget is the limit. Palette after 200, strokes after 1,000; more make them
+    sharper, forms clearer."""
     pairs: int = 64
-    """Pictures the teacher paints; a trial with nine repeated the dashes it had memorised."""
+    """Pictures the teacher paints at most; a trial with nine repeated the dashes it had memorised."""
     warm_up: float = 0.75
     """Share of the run without the critic. Its steps cost half of a whole one and teach most of what there is to learn;
     the critic then begins with strokes, not with blur, which it would answer with grain."""
@@ -252,7 +255,8 @@ def from_json(changes: dict[str, Any]) -> TrainConfig:
     name = changes.get("objective")
     published = OBJECTIVES[name].published if isinstance(name, str) and name in OBJECTIVES else {}
     route = ADVERSARIAL_ROUTE if changes.get("route") == "adversarial" else {}
-    config = _changed(CONFIGS[kind](), {**route, **published, **changes})
+    length = {"steps": 0} if changes.get("budget") else {}
+    config = _changed(CONFIGS[kind](), {**route, **published, **length, **changes})
     of_its_kind = _problems_of_pictures(config) if isinstance(config, PicturesConfig) else {}
     of_its_kind |= _problems_of_texture(config) if isinstance(config, TextureConfig) else {}
     _refuse(_problems(config) | of_its_kind)
@@ -306,7 +310,7 @@ def _problems(config: TrainConfig) -> dict[str, bool]:
         "clip, penalty and r1 must not be negative": min(config.clip, config.penalty, config.r1) < 0,
         "decay and warm_up must be between 0 and 1": not all(0 <= s <= 1 for s in (config.decay, config.warm_up)),
         **_problems_of_the_crop(config),
-        "steps and batch must be at least 1": min(config.steps, config.batch) < 1,
+        "steps and batch must be at least 1": min(config.steps or bool(config.budget), config.batch) < 1,
         f"generator.guides must be different ones of {', '.join(GUIDES)}": not _known_guides(config.generator.guides),
         "precision must be auto, full or bfloat16": config.precision not in ("auto", "full", "bfloat16"),
         "device must be auto, cpu or cuda": config.device not in ("auto", "cpu", "cuda"),

@@ -190,7 +190,9 @@ class Diagnostics:
                 "after it went back and took smaller steps.",
                 "Start anew with a smaller learning_rate and critic_learning_rate.",
             )
+        began, end = trainer.began, trainer.end
         self.folder.load(trainer, GOOD)
+        trainer.began, trainer.end = began, end  # time does not go back
         trainer.care = replace(care, rate=care.rate / 2)
         return f"It went back to step {trainer.steps_done} and goes on with half the learning rates."
 

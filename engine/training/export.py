@@ -331,10 +331,7 @@ def kept_for_explanations(networks: Mapping[str, nn.Module], critic: nn.Module, 
     for key, value in critic.state_dict().items():
         kept |= {f"critic/{key}{part}": stored for part, stored in in_8_bits(value.detach().cpu()).items()}
     for index, pair in enumerate(pairs[:KEPT_PAIRS]):
-        content = Image.fromarray(pair.content.permute(1, 2, 0).numpy())
-        field = Image.fromarray(pair.match_field.flatten(0, 1).numpy().astype(np.uint16))
-        kept[f"content_webp/{index}"] = _as_bytes(content, "WEBP", lossless=True, quality=100, method=6)
-        kept[f"match_field_png/{index}"] = _as_bytes(field, "PNG", optimize=True)
+        kept[f"content_webp/{index}"], kept[f"match_field_png/{index}"] = pair.packed
         kept[f"tiles/{index}"] = pair.tiles
     return save({name: value.contiguous() for name, value in kept.items()})
 
@@ -350,13 +347,6 @@ def in_8_bits(weight: Tensor) -> dict[str, Tensor]:
         return {"": weight.half()}
     step = weight.abs().amax((1, 2, 3), keepdim=True).clamp_min(1e-12) / 127
     return {"": (weight / step).round().to(torch.int8), ".step": step}
-
-
-def _as_bytes(picture: Image.Image, kind: str, **how: Any) -> Tensor:
-    """(N,) uint8: a file of that kind"""
-    file = io.BytesIO()
-    picture.save(file, kind, **how)
-    return torch.frombuffer(bytearray(file.getvalue()), dtype=torch.uint8)
 
 
 def stylized(generator: Generator, content: Tensor, strokes: Strokes | None = None) -> Tensor:

@@ -290,8 +290,6 @@ class KeyframesTrainer(Trainer):
     """L1 to what was painted; at the end a critic, its features at the same place, and its verdict on other frames."""
 
     config: KeyframesConfig
-    export_seconds = 4.0
-    """2 s measured: there are no strokes to read off paintings."""
 
     def __init__(self, samples: KeyframeSamples, device: torch.device, began: float = 0.0) -> None:
         self.samples = samples

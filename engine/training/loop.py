@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import astuple, replace
@@ -28,7 +29,9 @@ from ..style_pack import StylePack
 from . import ranks
 from .config import TrainConfig, from_json
 from .diagnostics import Diagnostics
+from .foresight import Foresight
 from .keyframes import FromKeyframes
+from .meters import Meter
 from .pictures import FromPictures
 from .texture import FromTexture
 from .trainer import Care, Trainer
@@ -61,24 +64,26 @@ KINDS: dict[str, Callable[[Any, TrainRequest], Kind]] = {
 """Each is made from its own config."""
 
 
-def train(request: TrainRequest) -> Iterator[Event]:
+def train(request: TrainRequest, started: float | None = None) -> Iterator[Event]:
     """Train one style and write its pack. Yields progress, losses, diagnoses, previews; then StyleReady and Done.
 
     Everything needed to go on later lies in `<out>.training` beside the pack; `resume` continues there, and on a CPU
     the resumed run equals the uninterrupted one, at whichever step it was closed. protocol.finish_file ends it early
     with the style it has by then.
+
+    started: time.monotonic() from which a budget counts; None: now.
     """
+    started = time.monotonic() if started is None else started
     config = named(from_json(request.config), request)
     with ranks.joined(config.batch):
         if ranks.rank():
             _follow(config, request)
         else:
-            yield from _lead(config, request)
+            yield from _lead(config, request, started)
 
 
-def _lead(config: TrainConfig, request: TrainRequest) -> Iterator[Event]:
+def _lead(config: TrainConfig, request: TrainRequest, started: float) -> Iterator[Event]:
     """The training as its first process sees it, or the only one."""
-    started = time.monotonic()
     folder = Workspace(training_folder(request.out))
     try:
         kind = KINDS[config.kind](config, request)
@@ -99,6 +104,8 @@ def _lead(config: TrainConfig, request: TrainRequest) -> Iterator[Event]:
             trainer.set_out(time.monotonic() - started)
         ranks.agree()  # all is there for the others
         diagnostics = Diagnostics(trainer, folder)
+        if config.budget:
+            yield from _foreseen(request, kind, trainer, diagnostics, started)
         yield from _steps(request, trainer, diagnostics, folder, started)
     finally:
         ranks.agree(ranks.OVER)
@@ -116,6 +123,35 @@ def _lead(config: TrainConfig, request: TrainRequest) -> Iterator[Event]:
     seconds = time.monotonic() - started
     report = {"style": pack.name, "steps": trainer.steps_done, "seconds": seconds, "say": [ended]}
     yield Done(request.job, report)
+
+
+def _foreseen(
+    request: TrainRequest, kind: Kind, trainer: Trainer, diagnostics: Diagnostics, started: float
+) -> Iterator[Event]:
+    """How long the end will take is known to the trainer then; a session before this one may have found it out."""
+    if trainer.end or time.monotonic() - started >= trainer.config.budget:
+        return
+    said = "The export is rehearsed, to know how long it takes"
+    yield Progress(request.job, trainer.progress(time.monotonic() - started), said)
+    begun = time.monotonic()
+    _rehearse(request, kind, trainer, diagnostics)
+    trainer.end = time.monotonic() - begun
+    trainer.began += trainer.end  # it is no part of the run whose shares count
+    trainer.set_out(time.monotonic() - started)
+    diagnostics.folder.spend(time.monotonic() - started)
+
+
+def _rehearse(request: TrainRequest, kind: Kind, trainer: Trainer, diagnostics: Diagnostics) -> None:
+    """All that follows the last step, thrown away. What could not be exported is refused here, not after hours."""
+    aside = Workspace(diagnostics.folder.folder / "rehearsal")
+    meter, trainer.meter = trainer.meter, Meter()  # it is read at the next diagnosis
+    try:
+        aside.folder.mkdir(exist_ok=True)
+        write_sheet(aside, trainer, [*diagnostics.history, diagnostics.look(request.job, 0.0)], "")
+        kind.export(aside.folder / "style", trainer)
+    finally:
+        trainer.meter = meter
+        shutil.rmtree(aside.folder, ignore_errors=True)
 
 
 def _follow(config: TrainConfig, request: TrainRequest) -> None:
@@ -140,16 +176,15 @@ def _follow(config: TrainConfig, request: TrainRequest) -> None:
 
 def _tell(trainer: Trainer, elapsed: float) -> None:
     """Where the training is, for the other processes: what time and diagnoses have made of it."""
-    ranks.lead([elapsed, trainer.began, trainer.steps_done, *astuple(trainer.care)])
+    ranks.lead([elapsed, trainer.began, trainer.end, trainer.steps_done, *astuple(trainer.care)])
 
 
 def _told(trainer: Trainer, folder: Workspace) -> float:
     """What `_tell` has told is so here, too. Returns the seconds elapsed."""
-    elapsed, trainer.began, steps, rate, critic_rate, turn, diagnoses = ranks.follow(7)
+    elapsed, began, end, steps, rate, critic_rate, turn, diagnoses = ranks.follow(8)
     if steps != trainer.steps_done:  # a diagnosis went back to when all was well
-        began = trainer.began
         folder.load(trainer, GOOD)
-        trainer.began = began
+    trainer.began, trainer.end = began, end
     trainer.care = Care(rate, critic_rate, turn, int(diagnoses))
     return elapsed
 
@@ -169,12 +204,15 @@ def _steps(
 ) -> Iterator[Event]:
     """Step by step to the end of the run. Closed on the way, it keeps the state of that very step."""
     config, spoken, asked = trainer.config, 0.0, False
+    foresight = Foresight(trainer.end)
     values: dict[str, float]
     try:
         while not (asked or diagnostics.exhausted or trainer.finished(time.monotonic() - started)):
             elapsed, values = time.monotonic() - started, {}
             _tell(trainer, elapsed)
             terms = yield from _step(request, trainer, elapsed)
+            foresight.add(frozenset(terms), time.monotonic() - started - elapsed)
+            trainer.end = foresight.end if config.budget else 0.0
             if time.monotonic() - spoken > 1.0:
                 spoken = time.monotonic()
                 values = {name: float(value) for name, value in terms.items()}
@@ -203,12 +241,13 @@ def _end(diagnostics: Diagnostics, elapsed: float) -> str:
     trainer = diagnostics.trainer
     if diagnostics.exhausted:
         why = f"its held-out score had not improved for {trainer.config.patience} diagnoses"
-    elif trainer.steps_done >= trainer.config.steps:
+    elif 0 < trainer.config.steps <= trainer.steps_done:
         why = "all were done"
     else:
         why = "its time was used up" if trainer.finished(elapsed) else "it was asked to finish"
     why = "; ".join(filter(None, (why, diagnostics.settle())))
-    ended = f"The training ended after {trainer.steps_done} of {trainer.config.steps} steps: {why}."
+    number = f"{trainer.steps_done} of {trainer.config.steps}" if trainer.config.steps else str(trainer.steps_done)
+    ended = f"The training ended after {number} steps: {why}."
     return " ".join(filter(None, (ended, trainer.made_smaller())))
 
 

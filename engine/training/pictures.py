@@ -33,7 +33,7 @@ from .data import (
     save_pair,
     to_float,
 )
-from .export import export
+from .export import KEPT_PAIRS, export
 from .meters import Probe
 from .networks import SIGHT, STRIDE, Encoder
 from .strokes import Strokes, strokes_of
@@ -83,9 +83,16 @@ class FromPictures:
         guide = Guide([content.to(device) for content in small], style, self.config.teacher)
         for pair in self._painted_pairs(folder, style, guide, started):
             self.pairs.append(pair)
-            done = len(self.pairs)
-            said = f"The teacher paints picture {done}/{self.config.pairs}"
-            yield Progress(job, PAIRS_SHARE * done / self.config.pairs, said)
+            yield self._progress(job, time.monotonic() - started)
+        if self.config.budget and not ranks.rank():
+            for pair in self.pairs[:KEPT_PAIRS]:
+                _ = pair.packed  # now: nothing of it depends on the training, and the end is the shorter
+
+    def _progress(self, job: str, elapsed: float) -> Progress:
+        """How far the teacher is: by its pictures, or by its share of the time where that is over sooner."""
+        done, most, budget = len(self.pairs), self.config.pairs, self.config.budget
+        share = max(PAIRS_SHARE * done / most, min(PAIRS_SHARE, elapsed / budget) if budget else 0.0)
+        return Progress(job, share, f"The teacher paints picture {done}{' of at most ' if budget else '/'}{most}")
 
     def trainer(self, device: torch.device, began: float) -> PicturesTrainer:
         samples = PictureSamples(
@@ -125,8 +132,9 @@ class FromPictures:
         return [small[path] for path in self.contents]
 
     def _painted_pairs(self, folder: Workspace, style: list[Exemplar], guide: Guide, started: float) -> Iterator[Pair]:
-        """From the disk where they lie, else painted now. Ends early when a budget's share is used."""
+        """From the disk where they lie, else painted now. Ends early when a budget's share has no room for one more."""
         config = self.config
+        last = 0.0
         for index in range(config.pairs):
             path = folder.pair(index)
             if path.exists():
@@ -134,13 +142,15 @@ class FromPictures:
                 continue
             if ranks.rank():
                 return  # what the first process has not painted is not painted
-            if config.budget and index and time.monotonic() - started > PAIRS_SHARE * config.budget:
+            begun = time.monotonic()
+            if config.budget and index and begun + last - started > PAIRS_SHARE * config.budget:
                 return
             try:
                 pair = make_pair(self.contents, style, guide, config.teacher, config.size, config.seed, index)
             except torch.OutOfMemoryError as error:  # beside the search, which makes do with what there is
                 raise memory_full() from error
             save_pair(pair, path)
+            last = time.monotonic() - begun
             yield pair
 
 

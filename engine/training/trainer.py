@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, replace
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from ..errors import EngineError
 from . import losses, ranks
 from .augment import augment
 from .config import TrainConfig, smaller
+from .foresight import last_call
 from .meters import Meter, Probe
 from .networks import Critic, Generator, initialise
 from .objectives import OBJECTIVES, Verdicts, gradient_penalty, r1_penalty, verdict_numbers
@@ -42,15 +43,13 @@ class Care:
 class Trainer(ABC):
     """Generator and critic, their optimisers, and one step. What a step teaches is for each kind of style to say."""
 
-    export_seconds: ClassVar[float] = 8.0
-    """Kept back from a time budget for the export and its parity check: 5.7 s of one core measured, and some more where
-    others use it, too."""
-
     def __init__(self, config: TrainConfig, device: torch.device, began: float = 0.0) -> None:
         """began: seconds of a time budget that have passed before the first step."""
         self.config, self.asked, self.device, self.began = config, config, device, began
         self.seconds = began
         """That the training has taken over all its sessions, when its state was last kept"""
+        self.end = 0.0
+        """Seconds of a time budget that what follows the last step is foreseen to take; 0: not foreseen yet"""
         torch.manual_seed(config.seed)
         self.taught = {name: network.to(device) for name, network in self.networks().items()}
         initialise(self.taught["generator"], config.init)
@@ -221,10 +220,13 @@ class Trainer(ABC):
         return loss
 
     def progress(self, elapsed: float) -> float:
-        """0..1: by steps, or by what is left of a time budget where that runs out sooner."""
-        share = self.steps_done / self.config.steps
-        if self.config.budget:
-            share = max(share, (elapsed - self.began) / max(1.0, self.config.budget - self.export_seconds - self.began))
+        """0..1: by the number of steps where there is one, or by what is left of a time budget where that runs out
+        sooner."""
+        config = self.config
+        share = self.steps_done / config.steps if config.steps else 0.0
+        if config.budget:
+            there = last_call(config.budget, self.end) - self.began
+            share = max(share, (elapsed - self.began) / max(there, 1e-3))
         return min(1.0, share)
 
     def finished(self, elapsed: float) -> bool:
@@ -242,7 +244,7 @@ class Trainer(ABC):
     def state(self) -> dict[str, Tensor]:
         """Everything a resumed run needs, as flat names -> tensors."""
         care = torch.tensor(astuple(self.care), dtype=torch.float64)
-        clock = torch.tensor([self.began, self.seconds], dtype=torch.float64)
+        clock = torch.tensor([self.began, self.seconds, self.end], dtype=torch.float64)
         size = torch.tensor([self.config.batch, self.config.crop])
         flat = {"steps": torch.tensor(self.steps_done), "care": care, "clock": clock, "size": size}
         flat.update({f"meter/{name}": value for name, value in self.meter.state().items()})
@@ -255,7 +257,7 @@ class Trainer(ABC):
 
     def restore(self, flat: dict[str, Tensor]) -> None:
         self.steps_done = int(flat["steps"])
-        self.began, self.seconds = flat["clock"].tolist()
+        self.began, self.seconds, self.end = flat["clock"].tolist()
         batch, crop = flat["size"].tolist()
         if (batch, crop) != (self.config.batch, self.config.crop):
             self.adopt(replace(self.config, batch=batch, crop=crop))

@@ -130,6 +130,8 @@ def recipe(config: TrainConfig) -> list[tuple[str, str]]:
     """Every setting, those that differ from the defaults first, with a star."""
     defaults = to_json(type(config)())
     rows = [(f"{name} *" if value != defaults[name] else name, str(value)) for name, value in to_json(config).items()]
+    if not config.steps:
+        rows = [(name, "as many as the time allows" if name == "steps *" else value) for name, value in rows]
     return sorted(rows, key=lambda row: not row[0].endswith("*"))
 
 

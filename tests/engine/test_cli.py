@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -267,7 +268,7 @@ def test_train_sends_only_what_was_given(pentimento: Pentimento, monkeypatch: py
     loop = pytest.importorskip("engine.training.loop", reason="training needs torch")
     sent: list[protocol.TrainRequest] = []
 
-    def train(request: protocol.TrainRequest) -> list[protocol.Event]:
+    def train(request: protocol.TrainRequest, started: float) -> list[protocol.Event]:
         sent.append(request)
         skipped = protocol.SourceFailed("cli", "broken.jpg", "It is broken.", "Copy it again.")
         done = protocol.TrainStep("cli", 1, 2, {"l1": 0.5}, 3.0), protocol.StyleReady("cli", "Mine", "out/mine")
@@ -290,13 +291,22 @@ def test_train_sends_only_what_was_given(pentimento: Pentimento, monkeypatch: py
     )
 
 
+def test_the_bar_goes_by_the_time_where_no_number_of_steps_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    with cli._Bar() as bar:
+        now[0] += 30.0
+        assert bar._share(protocol.TrainStep("cli", 7, 0, {}, 90.0)) == pytest.approx(0.25)
+        assert bar._share(protocol.TrainStep("cli", 7, 10, {}, 90.0)) == pytest.approx(0.7)
+
+
 def test_a_symptom_is_told_when_it_is_found_and_not_while_it_lasts(
     pentimento: Pentimento, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loop = pytest.importorskip("engine.training.loop", reason="training needs torch")
     grid = protocol.Finding("grid artefact", "A grid.", "Train for longer.", "Nothing yet.")
 
-    def train(request: protocol.TrainRequest) -> list[protocol.Event]:
+    def train(request: protocol.TrainRequest, started: float) -> list[protocol.Event]:
         told = [(), (grid,), (grid,), (), (grid,)]
         return [protocol.Diagnosis("cli", n, {}, {}, findings, 0.1, 1.0) for n, findings in enumerate(told)]
 
@@ -304,7 +314,7 @@ def test_a_symptom_is_told_when_it_is_found_and_not_while_it_lasts(
     command = ("train", "--style-picture", "a.jpg", "--content", "c", "--out", "o")
     words = ["Step {}, grid artefact: A grid.", "  Nothing yet. Train for longer."]
     assert pentimento(*command)[1].splitlines() == [w.format(step) for step in (1, 4) for w in words]
-    assert events(pentimento(*command, "--json")[1]) == train(None)  # type: ignore[arg-type]
+    assert events(pentimento(*command, "--json")[1]) == train(None, 0.0)  # type: ignore[arg-type]
 
 
 def test_ctrl_c_finishes_a_training_and_twice_ends_it(
@@ -314,7 +324,7 @@ def test_ctrl_c_finishes_a_training_and_twice_ends_it(
     folder, presses = tmp_path / "mine.training", 1
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with it ignored
 
-    def train(request: protocol.TrainRequest) -> Iterator[protocol.Event]:
+    def train(request: protocol.TrainRequest, started: float) -> Iterator[protocol.Event]:
         for _ in range(presses):
             signal.raise_signal(signal.SIGINT)
         assert protocol.finish_file(request.out) == folder / "finish"
@@ -338,7 +348,7 @@ def test_a_training_from_keyframes_names_them_their_frames_and_its_guides(
     loop = pytest.importorskip("engine.training.loop", reason="training needs torch")
     sent: list[protocol.TrainRequest] = []
 
-    def train(request: protocol.TrainRequest) -> list[protocol.Event]:
+    def train(request: protocol.TrainRequest, started: float) -> list[protocol.Event]:
         sent.append(request)
         return [protocol.Done("cli")]
 

@@ -229,15 +229,6 @@ def test_previews_and_practice_take_frames_from_the_whole_shot() -> None:
     assert spread(many[:1], 8) == many[:1] * 2
 
 
-def test_a_budget_leaves_as_much_time_as_the_export_takes() -> None:
-    """Measured: 2 of 120 seconds. With a twentieth kept back the whole would end too early."""
-    learner = trainer(half_taught(), steps=10**6, budget=120.0)
-    learner.step(0.0)
-    assert learner.finished(116.0) and not learner.finished(115.9)
-    assert 120 - learner.export_seconds >= 0.95 * 120
-    assert learner.progress(58.0) == pytest.approx(0.5)
-
-
 def test_learning_rates_fall_once() -> None:
     """Were they high again when the critic comes, it would undo what had been learned."""
     learner, rates = trainer(half_taught(), steps=10, warm_up=0.5), []

@@ -165,9 +165,10 @@ def test_where_the_first_goes_back_the_others_follow(tmp_path: Path, monkeypatch
     folder.save(trainer, GOOD)
     good = {name: value.clone() for name, value in trainer.state().items()}
     trainer.step(0.0)
-    monkeypatch.setattr(ranks, "follow", lambda length: [12.0, 3.0, 1, 0.5, 1.0, 0.1, 4][:length])
+    monkeypatch.setattr(ranks, "follow", lambda length: [12.0, 3.0, 8.0, 1, 0.5, 1.0, 0.1, 4][:length])
     assert _told(trainer, folder) == 12.0
-    assert (trainer.steps_done, trainer.began, trainer.care) == (1, 3.0, Care(0.5, 1.0, 0.1, 4))
+    assert (trainer.steps_done, trainer.began, trainer.end) == (1, 3.0, 8.0)
+    assert trainer.care == Care(0.5, 1.0, 0.1, 4)
     state = trainer.state()
     assert all(torch.equal(state[name], value) for name, value in good.items() if name.startswith("generator/"))
 
