@@ -601,7 +601,7 @@ def _add_texture(commands: Any) -> None:
 
 
 def _add_train(commands: Any) -> None:
-    about = "Train a style from pictures of one hand."
+    about = "Train a style: from pictures of one hand, from painted keyframes, or a texture from an exemplar."
     parser = _command(
         commands,
         "train",
@@ -621,61 +621,71 @@ def _add_train(commands: Any) -> None:
         help="what it learns: to paint like pictures, or like painted keyframes; or to make textures like an exemplar, "
         "out of noise (default pictures)",
     )
-    parser.add_argument(
+    parser.add_argument("--out", type=Path, required=True, metavar="PACK", help="the style pack to write: a folder")
+    _add_examples(parser.add_argument_group("pictures, texture: what it learns from"))
+    _add_keyframes(parser.add_argument_group("keyframes: what it learns from"))
+    _add_length(parser.add_argument_group("how long"))
+    _add_manner(parser.add_argument_group("how it learns"))
+
+
+def _add_examples(group: Any) -> None:
+    group.add_argument(
         "--style-picture",
         nargs="+",
         action="extend",
         default=[],
         type=_share,
         metavar="IMG[@MASK][=WEIGHT]",
-        help="pictures, texture: whose hand or material it is; of several, each as much as its weight says. "
-        "MASK: as large a picture, "
+        help="whose hand or material it is; of several, each as much as its weight says. MASK: as large a picture, "
         "dark where nothing is to be taken from IMG, as what is transparent in it never is",
     )
-    parser.add_argument("--content", type=Path, metavar="DIR", help="pictures: what to practise on")
-    parser.add_argument(
+    group.add_argument("--content", type=Path, metavar="DIR", help="pictures: what to practise on")
+    group.add_argument("--size", type=_whole(64, 4096), metavar="PX", help="edge of the pictures it practises on")
+    group.add_argument(
+        "--periodic", type=_whole(0, 8), metavar="N", help="texture: waves that a regular pattern keeps step with (0)"
+    )
+
+
+def _add_keyframes(group: Any) -> None:
+    group.add_argument(
         "--keyframe",
         nargs="+",
         default=[],
         type=Path,
         metavar="IMG",
-        help="keyframes: one to five painted-over frames, each named after its frame or with its number",
+        help="one to five painted-over frames, each named after its frame or with its number",
     )
-    parser.add_argument("--frames", type=Path, metavar="DIR", help="keyframes: the frames of the shot")
-    parser.add_argument(
-        "--mask",
-        nargs="+",
-        default=[],
-        type=Path,
-        metavar="IMG",
-        help="keyframes: white where they teach; named alike",
+    group.add_argument("--frames", type=Path, metavar="DIR", help="the frames of the shot")
+    group.add_argument(
+        "--mask", nargs="+", default=[], type=Path, metavar="IMG", help="white where they teach; named alike"
     )
-    parser.add_argument(
+    group.add_argument(
         "--guide",
         nargs="+",
         default=[],
         choices=("albedo", "normal", "depth", "position", "uv"),
-        help="keyframes: what the style is told beside the frame, from the passes of its EXR. position (still objects, "
-        "moving camera) and uv (moving objects) make strokes stick to surfaces",
+        help="what the style is told beside the frame, from the passes of its EXR. position (still objects, moving "
+        "camera) and uv (moving objects) make strokes stick to surfaces",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="PACK", help="the style pack to write: a folder")
-    parser.add_argument("--budget", type=_seconds, metavar="TIME", help="how long it may take in all: 90s, 10m, 2h")
-    parser.add_argument("--steps", type=_whole(1, 10**9), metavar="N", help="how many steps to train at most")
-    parser.add_argument(
-        "--periodic", type=_whole(0, 8), metavar="N", help="texture: waves that a regular pattern keeps step with (0)"
-    )
-    parser.add_argument("--size", type=_whole(64, 4096), metavar="PX", help="edge of the pictures it practises on")
-    parser.add_argument("--seed", type=_whole(0, 2**31 - 1), metavar="N", help="repeatable on one machine")
-    parser.add_argument("--device", choices=DEVICES, help="what computes (default auto)")
-    parser.add_argument("--route", choices=("teacher", "adversarial"), help="how the style is learned")
-    parser.add_argument(
+
+
+def _add_length(group: Any) -> None:
+    group.add_argument("--budget", type=_seconds, metavar="TIME", help="how long it may take in all: 90s, 10m, 2h")
+    group.add_argument("--steps", type=_whole(1, 10**9), metavar="N", help="how many steps to train at most")
+    group.add_argument("--resume", action="store_true", help="go on from the checkpoint beside PACK")
+
+
+def _add_manner(group: Any) -> None:
+    group.add_argument("--seed", type=_whole(0, 2**31 - 1), metavar="N", help="repeatable on one machine")
+    group.add_argument("--device", choices=DEVICES, help="what computes (default auto)")
+    group.add_argument("--route", choices=("teacher", "adversarial"), help="pictures: how the style is learned")
+    group.add_argument(
         "--objective",
         choices=("bce", "lsgan", "wgan", "wgan-gp", "hinge"),
         help="what critic and generator play for (default hinge); brings the settings published with it",
     )
-    parser.add_argument("--r1", type=_number(0, 1000), metavar="G", help="gamma of the R1 penalty, with any objective")
-    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint beside PACK")
-    parser.add_argument(
+    group.add_argument("--r1", type=_number(0, 1000), metavar="G", help="gamma of the R1 penalty, with any objective")
+    group.add_argument(
         "--set", action="append", default=[], type=_assignment, metavar="FIELD=VALUE", help="any training setting"
     )
 
