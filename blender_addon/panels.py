@@ -39,6 +39,8 @@ class PentimentoPanel:
 
 
 class ImagePanel(PentimentoPanel):
+    bl_order = 0
+
     def draw_button(self, layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         image = scene_io.image_in_view(context)
         if image is not None and image.type in scene_io.RENDERS:
@@ -206,6 +208,7 @@ class TexturePanel:
     bl_label = "Texture"
     bl_category = "Pentimento"
     bl_options = {"DEFAULT_CLOSED"}
+    bl_order = 1
 
     def draw(self, context: bpy.types.Context) -> None:
         layout: bpy.types.UILayout = self.layout  # type: ignore[attr-defined]
@@ -244,6 +247,7 @@ class TrainingPanel:
     bl_label = "Training"
     bl_category = "Pentimento"
     bl_options = {"DEFAULT_CLOSED"}
+    bl_order = 2
 
     def draw(self, context: bpy.types.Context) -> None:
         layout: bpy.types.UILayout = self.layout  # type: ignore[attr-defined]

@@ -231,3 +231,12 @@ def test_training_at_rest_and_at_work(
     assert "Own Hand is unfinished." in said
     assert "is paused" in said
     assert {"pentimento.resume_training", "pentimento.discard_training"} <= set(said.split())
+
+
+@pytest.mark.parametrize("place", ["Image", "Viewport"])
+def test_panels_keep_their_order(addon: Any, place: str) -> None:
+    """Also where one has been registered again: Blender would put that one last."""
+    first = "ImageEditorPanel" if place == "Image" else "ViewportPanel"
+    panels = [getattr(addon.panels, name) for name in (first, f"{place}TexturePanel", f"{place}TrainingPanel")]
+    orders = [panel.bl_order for panel in panels]
+    assert orders == sorted(set(orders))
