@@ -154,8 +154,7 @@ EFFORTS = {
             300,
             420,
             50,
-            "At most 5 minutes; 420 steps take two minutes of one processor core: the material, with ghosts where "
-            "pieces of it meet.",
+            "At most 5 minutes; 420 steps take two minutes of one processor core: the material, a little soft.",
         ),
         "STANDARD": Effort(
             900,
