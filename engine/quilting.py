@@ -15,7 +15,7 @@ once more, the free ones too, pieces choose what fits everything: the least ther
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -87,10 +87,14 @@ class Axis:
 
 class Quilt:
     """The tables of a style's noises by name, each (channels, rows, columns) on its own grid; `noise` is the coarse
-    one, by which pieces are fitted."""
+    one, by which pieces are fitted.
 
-    def __init__(self, tables: Mapping[str, Floats]) -> None:
-        self.tables = dict(tables)
+    parts: the rows of each of its parts, where the coarse table has several below each other. No piece is taken across
+    two of them.
+    """
+
+    def __init__(self, tables: Mapping[str, Floats], parts: Sequence[int] = ()) -> None:
+        self.tables, self.parts = dict(tables), tuple(parts)
 
     def laid(
         self, name: str, seed: int, top: int, left: int, height: int, width: int, period: tuple[int, int] | None
@@ -163,9 +167,14 @@ class Quilt:
     @cached_property
     def _sought(self) -> tuple[Numbers, Numbers]:
         """Rows and columns of the places that pieces are taken from"""
-        height, width = (size - PIECE + 1 for size in self.tables["noise"].shape[1:])
-        every = np.arange(0, height * width, -(-height * width // MOST))
-        return every // width, every % width
+        height, width = self.tables["noise"].shape[1:]
+        ends = np.cumsum(self.parts or (height,))
+        begins = np.concatenate(
+            [np.arange(e - n, e - PIECE + 1) for e, n in zip(ends, self.parts or ends, strict=True)]
+        )
+        across = width - PIECE + 1
+        every = np.arange(0, len(begins) * across, -(-len(begins) * across // MOST))
+        return begins[every // across], every % across
 
     @cached_property
     def _pieces(self) -> NDArray[np.float64]:

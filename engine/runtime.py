@@ -84,7 +84,7 @@ class Session:
             60 + 4 * TENSORS_ALIVE * onnx_growth.measure(onnx_graph.inspect(data), scales(pack.model)).elements
         )
         tables = {name: _fields(pack, item) for name, item in self.spec.inputs.items() if item.strokes}
-        self.quilt = Quilt(tables) if tables and self.spec.makes_textures else None
+        self.quilt = _quilt(self.spec, tables)
         self.strokes, self.turned = tables.get("noise"), _turned(pack)
         self._tensors = {key: item.tensor or key for key, item in self.spec.inputs.items()}
 
@@ -133,6 +133,12 @@ class Session:
         """0 when the style takes no noise"""
         item = self.spec.inputs.get("noise")
         return item.channels if item else 0
+
+
+def _quilt(spec: ModelSpec, tables: Mapping[str, Floats]) -> Quilt | None:
+    """What the noise of a texture style is laid of, where it is quilted."""
+    coarse = spec.inputs["noise"].strokes if spec.makes_textures else None
+    return Quilt(tables, coarse.parts) if coarse else None
 
 
 def _fields(pack: StylePack, item: ModelInput) -> Floats:

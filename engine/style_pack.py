@@ -60,6 +60,9 @@ class StrokeField:
     file: str
     rows: int
     columns: int
+    parts: tuple[int, ...] = ()
+    """Of the coarse table of quilted noises that were read off several pictures, which lie below each other in it: the
+    rows of each. No piece is taken across two of them."""
 
 
 @dataclass(frozen=True)
@@ -419,9 +422,14 @@ def _input_json(key: str, item: ModelInput) -> Json:
         "tensor": item.tensor or key,
     }
     tables = {"strokes": item.strokes, "turned": item.turned}
-    data |= {name: asdict(table) for name, table in tables.items() if table}
+    data |= {name: _table_json(table) for name, table in tables.items() if table}
     data |= {"distribution": item.distribution} if item.distribution != "normal" else {}
     return data | ({"waves": [list(wave) for wave in item.waves]} if item.waves else {})
+
+
+def _table_json(table: StrokeField | TurnedStrokes) -> Json:
+    data = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(table).items()}
+    return {name: value for name, value in data.items() if value != []}
 
 
 def manifest_bytes(pack: StylePack) -> bytes:
@@ -567,8 +575,13 @@ def _parse_waves(reader: _Fields) -> tuple[tuple[float, float], ...]:
 
 def _parse_strokes(reader: _Fields) -> StrokeField:
     field = StrokeField(
-        reader.text("file", 1, 64), reader.whole("rows", 1, _MAX_FIELD), reader.whole("columns", 1, _MAX_FIELD)
+        reader.text("file", 1, 64),
+        reader.whole("rows", 1, _MAX_FIELD),
+        reader.whole("columns", 1, _MAX_FIELD),
+        tuple(reader.take("parts", list, [])),
     )
+    if any(type(rows) is not int or rows < PIECE for rows in field.parts) or sum(field.parts) not in (0, field.rows):
+        raise reader.wrong("parts", f"whole numbers of at least {PIECE} that add up to the rows expected")
     reader.nothing_else()
     return field
 

@@ -99,8 +99,9 @@ def export(
     return _written(out, trainer, spec, files, {"held_out": held_out or {}, **facts})
 
 
-def export_texture(out: Path, trainer: Trainer, tables: tuple[Tensor, Tensor] | None) -> StylePack:
-    """Write the style pack `out` of a texture; the same holds. tables: what its noises are quilted of."""
+def export_texture(out: Path, trainer: Trainer, tables: Mapping[str, Tensor], parts: tuple[int, ...] = ()) -> StylePack:
+    """Write the style pack `out` of a texture; the same holds. tables: what its noises are quilted of, by their names;
+    parts: see StrokeField."""
     config: TextureGeneratorConfig = trainer.config.generator  # type: ignore[assignment]
     generator = TextureGenerator(config)
     generator.load_state_dict(trainer.averages["generator"].state_dict())
@@ -108,11 +109,11 @@ def export_texture(out: Path, trainer: Trainer, tables: tuple[Tensor, Tensor] | 
     generator, files, facts = _in_both_precisions(generator.eval(), [example])
     files |= {TRAINING: kept_for_explanations({}, trainer.critic, []), PREVIEW: png(trainer.preview()["seeds"][0])}
     spec = texture_spec(generator, HALF if HALF in files else "")
-    if tables is not None:
-        inputs = dict(spec.inputs)
-        for name, table in zip(config.inputs, tables, strict=True):
-            inputs[name], files[f"{name}.bytes"] = _quilted(inputs[name], f"{name}.bytes", table.cpu())
-        spec = replace(spec, inputs=inputs)
+    inputs = dict(spec.inputs)
+    for name, table in tables.items():
+        own = parts if name == "noise" else ()
+        inputs[name], files[f"{name}.bytes"] = _quilted(inputs[name], f"{name}.bytes", table.cpu(), own)
+    spec = replace(spec, inputs=inputs)
     return _written(out, trainer, spec, files, facts, {"seed": (0.0, 2147483647.0)})
 
 
@@ -129,11 +130,11 @@ def _in_both_precisions(generator: G, examples: Sequence[tuple[Tensor, ...]]) ->
     return generator, files, {"parity": parity(generator, files[GENERATOR]), "half": error}
 
 
-def _quilted(item: ModelInput, file: str, table: Tensor) -> tuple[ModelInput, bytes]:
+def _quilted(item: ModelInput, file: str, table: Tensor, parts: tuple[int, ...]) -> tuple[ModelInput, bytes]:
     """The input with its table (channels, rows, columns) as bytes in a file of that name."""
     limit = float(table.abs().max())
     stored = ((table / limit + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).numpy()
-    field = StrokeField(file, table.shape[1], table.shape[2])
+    field = StrokeField(file, table.shape[1], table.shape[2], parts)
     return replace(item, range=(-limit, limit), strokes=field), stored.tobytes()
 
 

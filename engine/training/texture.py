@@ -84,7 +84,10 @@ class FromTexture:
 
     def export(self, out: Path, trainer: Trainer) -> StylePack:
         assert isinstance(trainer, TextureTrainer)
-        return export_texture(out, trainer, trainer.tables())
+        tables = trainer.tables()
+        if tables is None:
+            return export_texture(out, trainer, {})
+        return export_texture(out, trainer, {name: getattr(tables, name) for name in NOISES}, tables.parts)
 
 
 # ---------------------------------------------------------------- exemplars
@@ -241,12 +244,24 @@ def _waves(
     return torch.stack(planes, 1)
 
 
-def quilt(tables: tuple[Tensor, Tensor], size: int, seed: int) -> tuple[Tensor, Tensor]:
+@dataclass(frozen=True)
+class Tables:
+    """What noises are quilted of."""
+
+    noise: Tensor
+    grain: Tensor
+    """Both (C, rows, columns), each on its own grid"""
+    parts: tuple[int, ...] = ()
+    """Rows of the coarse one that each of several exemplars has, one below the other"""
+
+
+def quilt(tables: Tables, size: int, seed: int) -> tuple[Tensor, Tensor]:
     """Noise and grain (1, C, cells, cells) for a texture of `size` pixels, as the runtime lays them."""
-    quilted = Quilt({name: table.cpu().numpy() for name, table in zip(NOISES, tables, strict=True)})
+    quilted = Quilt({name: getattr(tables, name).cpu().numpy() for name in NOISES}, tables.parts)
     sides = (size // COARSE, size // STRIDE)
     laid = [quilted.laid(name, seed, 0, 0, n, n, (n, n)) for name, n in zip(NOISES, sides, strict=True)]
-    return torch.from_numpy(laid[0])[None].to(tables[0].device), torch.from_numpy(laid[1])[None].to(tables[0].device)
+    noise, grain = (torch.from_numpy(values)[None].to(tables.noise.device) for values in laid)
+    return noise, grain
 
 
 # ---------------------------------------------------------------- training
@@ -311,17 +326,18 @@ class TextureTrainer(Trainer):
         return Probe(seeds, seeds, tuple(exemplar.picture.to(self.device) for exemplar in self.samples.exemplars))
 
     @torch.no_grad()
-    def tables(self) -> tuple[Tensor, Tensor] | None:
-        """The noise and the grain of the exemplars (C, rows, columns), one below the other, that textures are quilted
-        of; None where they are not. Those of exemplars that tile go on over their borders by a piece."""
+    def tables(self) -> Tables | None:
+        """What the encoder reads off the exemplars, one below the other, that textures are quilted of; None where they
+        are not. What it reads of exemplars that tile goes on over their borders by a piece."""
         if not self.config.generator.quilted:
             return None
         encoder = self.averages["encoder"]
         codes = [encoder(picture[None].to(self.device)) for picture in self.samples.whole_cells()]
         narrowest = min(coarse.shape[3] for coarse, _ in codes)
-        return (
+        return Tables(
             torch.cat([coarse[0, :, :, :narrowest] for coarse, _ in codes], 1),
             torch.cat([grain[0, :, :, : narrowest * (COARSE // STRIDE)] for _, grain in codes], 1),
+            tuple(coarse.shape[2] for coarse, _ in codes) if len(codes) > 1 else (),
         )
 
     def _seeds(self) -> Tensor:
@@ -345,7 +361,9 @@ class TextureTrainer(Trainer):
             inner = [code[:, :, n:-n, n:-n].detach() for code, n in zip(codes, (1, COARSE // STRIDE), strict=True)]
             drawn_seeds = torch.randint(2**31, (config.batch,), generator=random_, device=self.device)
             seeds = ranks.own(drawn_seeds).tolist()
-            cells = _together([quilt((c, g), config.size, seed) for c, g, seed in zip(*inner, seeds, strict=True)])
+            cells = _together(
+                [quilt(Tables(c, g), config.size, seed) for c, g, seed in zip(*inner, seeds, strict=True)]
+            )
         made: Tensor = self.run("generator", *cells)
         return made
 

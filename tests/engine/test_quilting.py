@@ -110,3 +110,13 @@ def test_a_large_table_is_sought_at_evenly_chosen_places() -> None:
     assert len(quilt._pieces) <= 4096
     assert quilt._sought[0].max() >= 190 and set(np.unique(quilt._sought[1] // 60)) == {0, 1, 2, 3, 4}
     assert quilt.laid("noise", 0, 0, 0, 32, 32, (32, 32)).shape == (1, 32, 32)
+
+
+def test_no_piece_is_taken_across_two_parts() -> None:
+    """Every part has a sign of its own; a piece of both would show a step inside."""
+    sign = np.repeat(np.float32([-1, 1, 2]), [7, 9, 6])[None, :, None] * np.ones((1, 22, 8), np.float32)
+    quilt = Quilt({"noise": sign}, (7, 9, 6))
+    for row in quilt._sought[0]:
+        assert np.ptp(sign[0, row : row + PIECE, 0]) == 0
+    assert set(np.unique(sign[0, quilt._sought[0], 0])) == {-1, 1, 2}
+    assert len(Quilt({"noise": sign})._sought[0]) > len(quilt._sought[0]) == (2 + 4 + 1) * 3

@@ -267,6 +267,17 @@ def test_a_quilted_style_brings_its_tables_and_makes_what_the_generator_makes(qu
     assert again.model == pack.model and again.hash == pack.hash
 
 
+def test_tables_read_off_two_exemplars_are_two_parts(quilted: Path) -> None:
+    pictures = request(quilted).style_pictures * 2
+    list(train(replace(request(quilted, **QUILTED), style_pictures=pictures, out=str(quilted / "two"))))
+    pack = style_pack.load(quilted / "two")
+    coarse, grain = (pack.model.inputs[name].strokes for name in ("noise", "grain"))
+    assert coarse is not None and coarse.parts == (17, 17) and coarse.rows == 34
+    assert grain is not None and grain.parts == ()
+    session = Session(pack, "cpu")
+    assert session.quilt is not None and session.quilt.parts == (17, 17)
+
+
 def test_quilted_noise_is_told_before_it_is_drawn_freely(quilted: Path) -> None:
     kind = FromTexture(_quilted_config(steps=8, warm_up=0.5), request(quilted))
     trainer = kind.trainer(CPU, 0.0)
