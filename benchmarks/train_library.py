@@ -102,7 +102,7 @@ TEXTURE_STEPS = 900
 TEXTURE_STYLES = (
     TextureStyle("Fieldstone", "fieldstone", 512),
     TextureStyle("Terrazzo", "terrazzo", 512),
-    TextureStyle("Night Sky", "starry_night.jpg", 296, "after Vincent van Gogh, The Starry Night, 1889"),
+    TextureStyle("Night Sky", "starry_night.jpg", 518, "after Vincent van Gogh, The Starry Night, 1889"),
 )
 
 

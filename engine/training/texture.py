@@ -49,6 +49,9 @@ LONGEST, SHORTEST = 0.5, 12.0
 EDGE = 32
 """Pixels along the border of a crop where what is drawn of its noise is not compared with it: what the generator draws
 goes on over its borders, and the crop does not."""
+BESIDE = 4
+"""Coarse cells that are read of what lies beside an exemplar, and thrown away: the encoder sees about as far, and
+where nothing is shown it would read an edge, which came back as bright lines."""
 UNSURE = 0.1
 """Deviation of what is added to noise that was read: so that what is stored as bytes, or lies between two pieces, is
 drawn as well."""
@@ -186,13 +189,21 @@ class TextureSamples:
             for exemplar, wraps in zip(self.exemplars, self.wraps, strict=True)
         ]
 
-    def whole_cells(self) -> list[Tensor]:
-        """The exemplars as multiples of the coarse grid; those that wrap with a piece more."""
-        around = [
-            _repeated(exemplar.picture, PIECE * COARSE) if wraps else exemplar.picture
-            for exemplar, wraps in zip(self.exemplars, self.wraps, strict=True)
-        ]
-        return [p[:, : p.shape[1] // COARSE * COARSE, : p.shape[2] // COARSE * COARSE] for p in around]
+    def surrounded(self) -> list[Tensor]:
+        """The exemplars cut to the coarse grid, with BESIDE cells of what lies around them to each side: of those that
+        wrap themselves, a piece more of them included; of others what their border shows, mirrored."""
+        beside = BESIDE * COARSE
+        pictures = []
+        for exemplar, wraps in zip(self.exemplars, self.wraps, strict=True):
+            more = PIECE * COARSE - 1 if wraps else 0
+            sides = [(size + more) // COARSE * COARSE for size in exemplar.picture.shape[1:]]
+            rows, columns = (torch.arange(-beside, side + beside) for side in sides)
+            if wraps:
+                rows, columns = rows % exemplar.picture.shape[1], columns % exemplar.picture.shape[2]
+            else:
+                rows, columns = _mirrored(rows, sides[0]), _mirrored(columns, sides[1])
+            pictures.append(exemplar.picture[:, rows[:, None], columns])
+        return pictures
 
     @cached_property
     def _free(self) -> list[Tensor]:
@@ -204,6 +215,11 @@ def _repeated(picture: Tensor, more: int) -> Tensor:
     """(3, H + more - 1, W + more - 1): every window of `more` pixels begins somewhere on the picture."""
     rows, columns = (torch.arange(size + more - 1) % size for size in picture.shape[1:])
     return picture[:, rows[:, None], columns]
+
+
+def _mirrored(places: Tensor, size: int) -> Tensor:
+    """Rows or columns of a picture that goes on as in a mirror"""
+    return (size - 1) - ((places % (2 * size - 2)) - (size - 1)).abs()
 
 
 # ---------------------------------------------------------------- noise
@@ -331,14 +347,19 @@ class TextureTrainer(Trainer):
         are not. What it reads of exemplars that tile goes on over their borders by a piece."""
         if not self.config.generator.quilted:
             return None
-        encoder = self.averages["encoder"]
-        codes = [encoder(picture[None].to(self.device)) for picture in self.samples.whole_cells()]
+        codes = [self._read(picture) for picture in self.samples.surrounded()]
         narrowest = min(coarse.shape[3] for coarse, _ in codes)
         return Tables(
             torch.cat([coarse[0, :, :, :narrowest] for coarse, _ in codes], 1),
             torch.cat([grain[0, :, :, : narrowest * (COARSE // STRIDE)] for _, grain in codes], 1),
             tuple(coarse.shape[2] for coarse, _ in codes) if len(codes) > 1 else (),
         )
+
+    def _read(self, surrounded: Tensor) -> list[Tensor]:
+        """What the encoder reads off an exemplar, without what lies around it"""
+        edges = BESIDE, BESIDE * COARSE // STRIDE
+        codes = zip(self.averages["encoder"](surrounded[None].to(self.device)), edges, strict=True)
+        return [code[:, :, edge:-edge, edge:-edge] for code, edge in codes]
 
     def _seeds(self) -> Tensor:
         config, tables = self.config, self.tables()

@@ -30,6 +30,7 @@ from engine.training.networks import (
 )
 from engine.training.teacher import Exemplar
 from engine.training.texture import (
+    BESIDE,
     FromTexture,
     TextureSamples,
     TextureTrainer,
@@ -405,3 +406,18 @@ def test_grey_alpha_and_sixteen_bits_are_pictures_too(folder: Path) -> None:
     events = train(replace(request(folder), style_pictures=(str(folder / "grey.png"),)))
     assert isinstance(next(events), TrainStep | Preview)
     events.close()  # type: ignore[attr-defined]
+
+
+def test_what_lies_around_an_exemplar_goes_on_over_its_borders(quilted: Path) -> None:
+    """Of one that tiles it is the exemplar itself, of another its mirror image."""
+    kind = FromTexture(_quilted_config(), request(quilted))
+    exemplar, beside = kind.exemplars[0].picture, BESIDE * COARSE
+    (tiled,) = TextureSamples(kind.config, kind.exemplars, [True], CPU).surrounded()
+    height = exemplar.shape[1]
+    assert torch.equal(tiled[:, beside : beside + height, beside : beside + height], exemplar[:, :, :height])
+    assert torch.equal(tiled[:, :beside, beside], exemplar[:, -beside:, 0])
+    (other,) = TextureSamples(kind.config, kind.exemplars, [False], CPU).surrounded()
+    side = height // COARSE * COARSE
+    assert other.shape[1] == side + 2 * beside
+    assert torch.equal(other[:, :beside, beside], exemplar[:, 1 : beside + 1, 0].flip(1))
+    assert torch.equal(other[:, -beside:, beside], exemplar[:, side - beside - 1 : side - 1, 0].flip(1))
