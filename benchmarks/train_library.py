@@ -50,8 +50,8 @@ class LibraryStyle:
 
 LINES = {"teacher": {"tone": 4.0, "luminance": 3.0, "chroma": 2.0}, "coarse_pixels": 8}
 """How lines and dots are looked at, at sides where they lie 7 to 9 pixels apart: finer than paint, or a figure would be
-lost in them. With less chroma one grey is printed in any ink that is as dark, and the student takes the mean of all. Their
-tone is held over one of them: over 16 pixels figures vanished."""
+lost in them. With less chroma one grey is printed in any ink that is as dark, and the student takes the mean of all.
+Their tone is held over one of them: over 16 pixels figures vanished."""
 
 LIBRARY = (
     LibraryStyle("Starry Night", "starry_night.jpg", 1024, "after Vincent van Gogh, The Starry Night, 1889"),
