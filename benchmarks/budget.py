@@ -55,7 +55,8 @@ def main() -> int:
         given = given_to(CASES[name].kind, arguments.shared, arguments.work)
         rows.append({"case": name, "threads": threads, **timed(CASES[name], given, arguments)})
         print(json.dumps(rows[-1]), flush=True)
-    print(machine.write("budget" if not threads else f"budget_{threads}_threads", {"rows": rows}))
+        written = machine.write("budget" if not threads else f"budget_{threads}_threads", {"rows": rows})
+    print(written)
     return 0
 
 
@@ -108,7 +109,7 @@ def times(asked: int, taken: float, said: list[tuple[float, dict[str, Any]]]) ->
         "taken": taken,
         "share": taken / asked,
         "style_ready": ready,
-        "rehearsal_began": at[0],
+        "rehearsal_began": at[0] if at else taken,  # none where the time was over before
         "first_step_told": steps[0],
         "last_step_told": steps[-1],
     }

@@ -108,7 +108,7 @@ EFFORT_NAMES = (
 )
 EFFORTS = {
     # A third of the time at most goes to the teacher's pictures (435 s for all), then .31 s on one processor core to
-    # each of the first three quarters of the steps and .54 s to the last: 500, 1,600, 8,600.
+    # each step in the first three quarters of what is left and .54 s in the last: 500, 1,600, 8,600.
     "PICTURES": {
         "QUICK": Effort(
             300,
@@ -318,6 +318,11 @@ def _icon(style: Style) -> int:
     if style.name not in _previews:
         _previews.load(style.name, str(style.preview), "IMAGE")
     return _previews[style.name].icon_id
+
+
+def is_installed(name: str) -> bool:
+    """Is there any style of that name, for pictures or for textures?"""
+    return any(style.name == name for style in _installed())
 
 
 def style_of(name: str) -> Style | None:

@@ -104,7 +104,10 @@ def _jpeg_size(stream: BinaryIO) -> tuple[int, int]:
     """Each segment is a mark and its length; the one that begins a picture says how large that is."""
     stream.seek(2)
     while True:
-        mark, length = _unpacked(">HH", stream)
+        (mark,) = _unpacked(">H", stream)
+        while mark == 0xFFFF:  # a mark may be padded
+            (mark,) = struct.unpack(">H", b"\xff" + stream.read(1))
+        (length,) = _unpacked(">H", stream)
         if 0xFFC0 <= mark <= 0xFFCF and mark not in (0xFFC4, 0xFFC8, 0xFFCC):
             _, height, width = _unpacked(">BHH", stream)
             return width, height

@@ -99,7 +99,7 @@ def style_name(chosen: props.TrainingSettings) -> str:
 def free_place(name: str) -> Path:
     """Where a new style of that name goes. Raises EngineError where something lies there."""
     out = props.user_styles() / bpy.path.clean_name(name.lower())
-    if props.style_of(name) or out.exists():
+    if props.is_installed(name) or out.exists():
         raise EngineError(f"There is a style called {name!r} already.", "Choose another name in the Training panel.")
     workspace = protocol.training_folder(str(out))
     if (workspace / REQUEST).exists() or _begun(workspace):

@@ -529,8 +529,10 @@ def _check_texture(reader: _Fields, model: ModelSpec) -> None:
 
 
 def _check_quilt(reader: _Fields, model: ModelSpec) -> None:
-    """Tables show the same exemplar, each on its own grid, and hold at least one piece."""
+    """Either all noises have a table or none. They show the same exemplar, each on its own grid, a piece at least."""
     coarse = model.inputs["noise"]
+    if len({item.strokes is None for item in model.inputs.values()}) > 1:
+        raise reader.wrong("inputs", "either all noises of a texture are quilted, or none")
     for item in model.inputs.values():
         table, first = item.strokes, coarse.strokes
         if table is None:

@@ -132,10 +132,21 @@ def _in_both_precisions(generator: G, examples: Sequence[tuple[Tensor, ...]]) ->
 
 def _quilted(item: ModelInput, file: str, table: Tensor, parts: tuple[int, ...]) -> tuple[ModelInput, bytes]:
     """The input with its table (channels, rows, columns) as bytes in a file of that name."""
-    limit = float(table.abs().max())
-    stored = ((table / limit + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).numpy()
+    limit, stored = in_bytes(table)
     field = StrokeField(file, table.shape[1], table.shape[2], parts)
-    return replace(item, range=(-limit, limit), strokes=field), stored.tobytes()
+    return replace(item, range=(-limit, limit), strokes=field), stored.numpy().tobytes()
+
+
+def in_bytes(table: Tensor) -> tuple[float, Tensor]:
+    """A table as it is stored: 0 and 255 stand for the limit below and above 0."""
+    limit = float(table.abs().max())
+    return limit, ((table / limit + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+def as_stored(table: Tensor) -> Tensor:
+    """What is read of it again."""
+    limit, stored = in_bytes(table)
+    return stored.float() * (2 * limit / 255) - limit
 
 
 def _written(

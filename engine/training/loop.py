@@ -110,7 +110,7 @@ def _lead(config: TrainConfig, request: TrainRequest, started: float) -> Iterato
     finally:
         ranks.agree(ranks.OVER)
     _keep(trainer, folder, started)
-    ended = _end(diagnostics, time.monotonic() - started)
+    ended = _end(diagnostics, finish_file(request.out).exists())
     finish_file(request.out).unlink(missing_ok=True)
     last = diagnostics.look(request.job, time.monotonic() - started)
     yield last
@@ -207,12 +207,11 @@ def _steps(
     foresight = Foresight(trainer.end)
     values: dict[str, float]
     try:
-        while not (asked or diagnostics.exhausted or trainer.finished(time.monotonic() - started)):
+        while not (asked or diagnostics.exhausted or trainer.finished(time.monotonic() - started, foresight.end)):
             elapsed, values = time.monotonic() - started, {}
             _tell(trainer, elapsed)
             terms = yield from _step(request, trainer, elapsed)
             foresight.add(frozenset(terms), time.monotonic() - started - elapsed)
-            trainer.end = foresight.end if config.budget else 0.0
             if time.monotonic() - spoken > 1.0:
                 spoken = time.monotonic()
                 values = {name: float(value) for name, value in terms.items()}
@@ -236,15 +235,15 @@ def _keep(trainer: Trainer, folder: Workspace, started: float) -> None:
     folder.save(trainer)
 
 
-def _end(diagnostics: Diagnostics, elapsed: float) -> str:
-    """Why the run ended, in a sentence; the networks that are kept are in place then."""
+def _end(diagnostics: Diagnostics, asked: bool) -> str:
+    """Why the run ended, in a sentence; the networks that are kept are in place then. asked: to finish."""
     trainer = diagnostics.trainer
     if diagnostics.exhausted:
         why = f"its held-out score had not improved for {trainer.config.patience} diagnoses"
     elif 0 < trainer.config.steps <= trainer.steps_done:
         why = "all were done"
     else:
-        why = "its time was used up" if trainer.finished(elapsed) else "it was asked to finish"
+        why = "it was asked to finish" if asked else "its time was used up"
     why = "; ".join(filter(None, (why, diagnostics.settle())))
     number = f"{trainer.steps_done} of {trainer.config.steps}" if trainer.config.steps else str(trainer.steps_done)
     ended = f"The training ended after {number} steps: {why}."

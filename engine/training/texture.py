@@ -31,7 +31,7 @@ from ..quilting import Quilt
 from ..style_pack import NOISES, PIECE, StylePack
 from . import losses, ranks
 from .config import TextureConfig, TrainConfig
-from .export import export_texture
+from .export import as_stored, export_texture
 from .meters import Probe
 from .networks import COARSE, STRIDE, TextureEncoder, TextureGenerator, TextureGeneratorConfig
 from .pictures import free_windows, style_pictures
@@ -344,14 +344,15 @@ class TextureTrainer(Trainer):
     @torch.no_grad()
     def tables(self) -> Tables | None:
         """What the encoder reads off the exemplars, one below the other, that textures are quilted of; None where they
-        are not. What it reads of exemplars that tile goes on over their borders by a piece."""
+        are not. What it reads of exemplars that tile goes on over their borders by a piece. Rounded as a pack stores
+        it: a step of rounding may make another piece the one that fits."""
         if not self.config.generator.quilted:
             return None
         codes = [self._read(picture) for picture in self.samples.surrounded()]
         narrowest = min(coarse.shape[3] for coarse, _ in codes)
         return Tables(
-            torch.cat([coarse[0, :, :, :narrowest] for coarse, _ in codes], 1),
-            torch.cat([grain[0, :, :, : narrowest * (COARSE // STRIDE)] for _, grain in codes], 1),
+            as_stored(torch.cat([coarse[0, :, :, :narrowest] for coarse, _ in codes], 1)),
+            as_stored(torch.cat([grain[0, :, :, : narrowest * (COARSE // STRIDE)] for _, grain in codes], 1)),
             tuple(coarse.shape[2] for coarse, _ in codes) if len(codes) > 1 else (),
         )
 

@@ -49,7 +49,7 @@ class Trainer(ABC):
         self.seconds = began
         """That the training has taken over all its sessions, when its state was last kept"""
         self.end = 0.0
-        """Seconds of a time budget that what follows the last step is foreseen to take; 0: not foreseen yet"""
+        """Seconds of a time budget that what follows the last step took when it was rehearsed; 0: it was not yet"""
         torch.manual_seed(config.seed)
         self.taught = {name: network.to(device) for name, network in self.networks().items()}
         initialise(self.taught["generator"], config.init)
@@ -229,8 +229,13 @@ class Trainer(ABC):
             share = max(share, (elapsed - self.began) / max(there, 1e-3))
         return min(1.0, share)
 
-    def finished(self, elapsed: float) -> bool:
-        return self.progress(elapsed) >= 1.0 and self.steps_done > 0
+    def finished(self, elapsed: float, end: float | None = None) -> bool:
+        """end: seconds that what follows the last step would take now, where more is known than from its rehearsal. The
+        shares of a run do not change with it: a critic that plays goes on playing when a busy machine gets calmer."""
+        config = self.config
+        if self.steps_done == 0 or 0 < config.steps <= self.steps_done:
+            return self.steps_done > 0
+        return config.budget > 0 and elapsed >= last_call(config.budget, self.end if end is None else end)
 
     def seconds_left(self, elapsed: float) -> float:
         """At the pace of this session's steps: what came before them, or before a pause, tells nothing of it."""
@@ -257,7 +262,7 @@ class Trainer(ABC):
 
     def restore(self, flat: dict[str, Tensor]) -> None:
         self.steps_done = int(flat["steps"])
-        self.began, self.seconds, self.end = flat["clock"].tolist()
+        self.began, self.seconds, self.end = (*flat["clock"].tolist(), 0.0)[:3]  # the last came later
         batch, crop = flat["size"].tolist()
         if (batch, crop) != (self.config.batch, self.config.crop):
             self.adopt(replace(self.config, batch=batch, crop=crop))

@@ -290,6 +290,8 @@ def test_a_header_says_what_the_engine_reads(header: Callable[[Path], Any], rend
     picture = Image.fromarray(np.zeros((37, 61, 3), np.uint8))
     for name, options in {"a.png": {}, "a.jpg": {}, "b.jpeg": {"progressive": True}}.items():
         picture.save(tmp_path / name, **options)
+    start = (tmp_path / "a.jpg").read_bytes()
+    (tmp_path / "padded.jpg").write_bytes(start[:2] + b"\xff\xff" + start[2:])  # a mark may be
     for file in (*tmp_path.iterdir(), rendered / "walk_0008.exr"):
         reader, found = open_picture(file), header(file)
         assert found.size == (reader.width, reader.height), file.name
@@ -333,7 +335,7 @@ def test_a_material_is_trained_and_new_texture_makes_it(addon: Any, chosen: Any)
     said = draw(addon, "ImageTrainingPanel")
     assert "Train Old Stone" in said and not {"content", "shot", "guides", "folder"} & set(said.split())
     assert bpy.ops.pentimento.train(settings=json.dumps(MATERIAL)) == {"FINISHED"}
-    assert [style.name for style in addon.props.texture_styles()] == ["Old Stone"]
+    assert "Old Stone" in [style.name for style in addon.props.texture_styles()]
     assert addon.props.style_of("Old Stone") is None, "it paints no pictures"
     assert addon.training.unfinished() == () and running(addon) is None
     assert {"patches"} <= set(addon.training.view.losses)

@@ -241,8 +241,9 @@ def test_an_unfinished_training_is_never_overwritten(
         bpy.ops.pentimento.discard_training(name="Other")
     assert bpy.ops.pentimento.discard_training(name="Long Waves") == {"FINISHED"}
     assert not list((tmp_path / "mine").iterdir())
-    chosen.name = "Starry Night"
-    refused("a style called 'Starry Night' already")
+    for name in ("Starry Night", "Fieldstone"):  # one for pictures, one for textures
+        chosen.name = name
+        refused(f"a style called {name!r} already")
 
 
 def test_painting_goes_on_while_a_style_is_trained(addon: Any, chosen: Any, packs: Path) -> None:

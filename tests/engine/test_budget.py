@@ -126,14 +126,23 @@ def test_with_both_whichever_is_first_ends_the_run() -> None:
     assert trainer.finished(10.0)
 
 
-def test_a_longer_end_leaves_less_and_ends_the_run_earlier() -> None:
+def test_a_longer_end_ends_the_run_earlier_and_changes_no_share() -> None:
     trainer = trainer_of(from_json({**QUICK, "steps": 0, "budget": 100.0}))
     trainer.step(0.0)
     trainer.end = 4.0
-    before = trainer.progress(45.0)
-    trainer.end = 40.0
-    assert trainer.progress(45.0) > before
-    assert trainer.finished(57.1) and not trainer.finished(56.9)
+    assert trainer.progress(45.0) == pytest.approx(45.0 / last_call(100.0, 4.0))
+    assert trainer.finished(57.1, end=40.0) and not trainer.finished(56.9, end=40.0)
+    assert not trainer.finished(57.1)
+
+
+def test_a_critic_that_plays_plays_on_when_the_machine_gets_calmer(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = SlowMachine(monkeypatch, step=1.5, export=8.0, pair=15.0)
+    machine.load = lambda passed: 2.5 if 150.0 < passed < 230.0 else 1.0
+    events = list(train(request(pictures, budget=300.0, warm_up=0.6)))
+    told = ["critic" in event.losses for event in events if isinstance(event, TrainStep)]
+    assert told == sorted(told) and {*told} == {False, True}
 
 
 def test_the_end_that_was_foreseen_is_kept() -> None:
@@ -190,8 +199,13 @@ def test_a_texture_is_there_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert 0.95 * 200.0 <= done(list(train(asked)))["seconds"] <= 200.0
 
 
-def test_sessions_keep_to_one_budget_and_rehearse_once(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("busy", [1.0, 2.5])
+def test_sessions_keep_to_one_budget_and_rehearse_once(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch, busy: float
+) -> None:
+    """How busy the machine was before the pause tells nothing of what comes after it."""
     machine = SlowMachine(monkeypatch, step=2.0, export=8.0, pair=5.0)
+    machine.load = lambda passed: busy if 60.0 < passed < 1000.0 else 1.0
     asked = request(pictures, budget=200.0)
     training = train(asked)
     for event in training:

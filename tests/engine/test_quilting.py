@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from engine import quilting
 from engine.picture import Floats
-from engine.quilting import OVERLAP, Axis, Quilt
+from engine.quilting import OVERLAP, Axis, Quilt, _covering
 from engine.style_pack import PIECE
 
 Period = tuple[int, int] | None
@@ -63,10 +64,11 @@ def test_seeds_differ_and_every_place_of_the_table_is_used() -> None:
 def test_fitted_pieces_are_in_step_with_their_neighbours() -> None:
     """In a checked pattern no cell is as its neighbour; where pieces meet out of step, two are."""
     rows, columns = np.indices((24, 24))
-    quilt = Quilt({"noise": ((rows + columns) % 2).astype(np.float32)[None]})
-    fitted = broken(quilt.laid("noise", 7, 0, 0, 160, 160, (160, 160)))
-    quilt._fitted = lambda rows, columns, chosen, *_: chosen[rows, columns]  # type: ignore[method-assign]
-    assert fitted < 0.6 * broken(quilt.laid("noise", 7, 0, 0, 160, 160, (160, 160)))
+    table = ((rows + columns) % 2).astype(np.float32)[None]
+    fitted, loose = Quilt({"noise": table}), Quilt({"noise": table})
+    loose._fitted = lambda rows, columns, chosen, *_: chosen[rows, columns]  # type: ignore[method-assign]
+    seams = [broken(quilt.laid("noise", 7, 0, 0, 160, 160, (160, 160))) for quilt in (fitted, loose)]
+    assert seams[0] < 0.6 * seams[1]
 
 
 def broken(laid: Floats) -> int:
@@ -110,6 +112,21 @@ def test_a_large_table_is_sought_at_evenly_chosen_places() -> None:
     assert len(quilt._pieces) <= 4096
     assert quilt._sought[0].max() >= 190 and set(np.unique(quilt._sought[1] // 60)) == {0, 1, 2, 3, 4}
     assert quilt.laid("noise", 0, 0, 0, 32, 32, (32, 32)).shape == (1, 32, 32)
+
+
+@pytest.mark.parametrize("period", [None, *range(1, 40)])
+def test_no_cell_is_without_a_piece_and_none_is_asked_in_vain(period: int | None) -> None:
+    found = _covering(np.arange(-50, 50), 4, Axis(period))
+    weights = np.stack([weight for _, _, weight in found])
+    assert np.allclose(np.square(weights).sum(0), 1, atol=1e-6)
+    if period is None or (period > 4 and period % 4 == 0):  # elsewhere pieces lie unevenly
+        assert (weights > 0).any(1).all()
+
+
+def test_many_pieces_are_fitted_in_portions(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = random_quilt().laid("noise", 3, 0, 0, 60, 70, None)
+    monkeypatch.setattr(quilting, "AT_ONCE", 7)
+    assert np.array_equal(random_quilt().laid("noise", 3, 0, 0, 60, 70, None), whole)
 
 
 def test_no_piece_is_taken_across_two_parts() -> None:

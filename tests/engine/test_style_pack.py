@@ -168,6 +168,17 @@ def test_only_strokes_can_be_turned_and_in_cells_of_forms(folder: Path) -> None:
     assert style_pack._CELL == forms.CELL
 
 
+def test_all_noises_of_a_texture_are_quilted_or_none(folder: Path) -> None:
+    pack = tiny_styles.pattern(folder / "a", waves=())
+    model = json.loads((pack / MANIFEST).read_text())["model"]
+    table = {"file": "noise.bytes", "rows": 8, "columns": 8}
+    model["inputs"]["noise"] |= {"distribution": "quilted", "strokes": table}
+    (pack / "noise.bytes").write_bytes(bytes(2 * 8 * 8))
+    files = json.loads((pack / MANIFEST).read_text())["files"]
+    edit(pack, model=model, files={**files, "noise.bytes": hashlib.sha256(bytes(2 * 8 * 8)).hexdigest()})
+    refused(pack, "either all noises of a texture are quilted, or none")
+
+
 def test_only_noise_has_strokes(folder: Path) -> None:
     pack = tiny_styles.strokes(folder / "a")
     model = json.loads((pack / MANIFEST).read_text())["model"]

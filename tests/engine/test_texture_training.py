@@ -252,11 +252,12 @@ def test_a_quilted_style_brings_its_tables_and_makes_what_the_generator_makes(qu
     assert coarse.strokes is not None and (coarse.strokes.rows, coarse.strokes.columns) == (12 + 5, 12 + 5)
     assert grain.strokes is not None and (grain.strokes.rows, grain.strokes.columns) == (68, 68)
     session = Session(pack, "cpu")
-    assert is_exact(session)
+    assert is_exact(session) and session.quilt is not None
     made = texture(session, 160, 128, Paint(9, 1.0, True)).read(0, 0, 160, 128)
     trainer = FromTexture(_quilted_config(), request(quilted)).trainer(CPU, 0.0)
     trainer.restore(torch_state(quilted))
-    assert session.quilt is not None
+    tables = trainer.tables()
+    assert tables is not None and np.allclose(session.quilt.tables["grain"], tables.grain, atol=1e-6)
     cells = [
         session.quilt.laid(name, 9, 0, 0, 10 * times, 8 * times, (10 * times, 8 * times))
         for name, times in (("noise", 1), ("grain", 4))
