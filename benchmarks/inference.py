@@ -135,7 +135,8 @@ def _our_style(name: str, folder: Path) -> Path:
     """The style to measure: the one asked for, else the first that ships, else random weights in the same network."""
     if name:
         return style_pack.find(name).source
-    shipped = [style for style in style_pack.installed() if style.kind == "pentimento" and not style.problem]
+    own = [style for style in style_pack.installed() if style.kind == "pentimento" and not style.problem]
+    shipped = [style for style in own if style.makes == "pictures"]
     return Path(shipped[0].folder) if shipped else _random_style(folder / "random")
 
 

@@ -52,6 +52,8 @@ SAMPLES = ENGINE / "samples"
 OVERLAYS = ("Scale", "Removal")
 MAX_STYLES = 6
 """Painting the first frame in each of more styles would cost more time than it tells."""
+FIRST = "Starry Night"
+"""The style that paints the whole animation, where it is there: the one whose strokes are plainest to see"""
 CELL, COLUMNS = 380, 4
 """Width of a picture on the contact sheet, in pixels, and pictures in a row."""
 PATIENCE = 900.0
@@ -387,14 +389,16 @@ class _Clock:
 
 
 def _styles(more: Path | None) -> list[StyleInfo]:
-    """The styles to show: those that ship, then those in `more`. The user's own are not in the private profile."""
+    """The styles to show: those that ship, then those in `more`. The user's own are not in the private profile, and a
+    texture has no frame to paint."""
     places = [ENGINE / "styles", *([more.resolve()] if more else [])]
-    found = style_pack.installed([more] if more else [])
+    found = [style for style in style_pack.installed([more] if more else []) if style.makes == "pictures"]
     styles = [style for style in found if not style.problem and Path(style.folder).parent in places]
     if not styles:
         raise EngineError(
             "No style ships with this copy.", "Train one (pentimento train) and put it into engine/styles."
         )
+    styles.sort(key=lambda style: style.name != FIRST)
     return styles[:MAX_STYLES]
 
 

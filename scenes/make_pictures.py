@@ -30,7 +30,7 @@ def main() -> None:
     arguments = _arguments()
     shipped = REPO / "engine" / "styles"
     folder = arguments.styles or shipped
-    infos = style_pack.installed([folder])
+    infos = [style for style in style_pack.installed([folder]) if style.makes == "pictures"]
     styles = [style for style in infos if Path(style.folder).parent == folder.resolve() and not style.problem]
     with tempfile.TemporaryDirectory() as scratch:
         picture = render(Path(scratch) / "render.png")

@@ -24,9 +24,10 @@ HAVE_BPY = importlib.util.find_spec("bpy") is not None
 
 @pytest.fixture
 def styles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Two tiny styles instead of those that ship: the demo is tested, not the styles."""
+    """Two tiny styles instead of those that ship, and a texture, which has no frame to paint: the demo is tested, not
+    the styles."""
     monkeypatch.setattr(demo.style_pack, "installed", only_in := _installed_in(tmp_path / "styles"))
-    assert len(only_in([tmp_path / "styles"])) == 2
+    assert len(only_in([tmp_path / "styles"])) == 3
     return tmp_path / "styles"
 
 
@@ -34,6 +35,7 @@ def _installed_in(folder: Path) -> Any:
     folder.mkdir()
     tiny_styles.blur(folder / "blur")
     tiny_styles.brush(folder / "brush")
+    tiny_styles.pattern(folder / "pattern")
     installed = demo.style_pack.installed
     return lambda folders: [info for info in installed(folders) if Path(info.folder).parent == folder]
 
