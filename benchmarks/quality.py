@@ -1,6 +1,6 @@
 """Do the shipped styles have the painting's hand? Ours beside a plain colour transfer and the patch teacher.
 
-    python -m benchmarks.quality --shared FOLDER [--styles FOLDER] [--blind FOLDER] [--sheets FOLDER]
+    python -m benchmarks.quality --shared FOLDER [--styles FOLDER] [--only NAME ...] [--blind FOLDER] [--sheets FOLDER]
 
 For every painted style that ships and eight pictures never trained on: the bidirectional patch distance of each
 (METHODS: eyes are the judge, this number ranks right), the share of the way from colour transfer (0) to teacher (1),
@@ -13,6 +13,7 @@ import argparse
 import json
 import random
 import statistics
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from engine.training.metrics import colour_transfer, patch_distance, way_closed
 from engine.training.teacher import Exemplar, Guide, TeacherConfig, paint, resize
 
 from . import machine
-from .train_library import LIBRARY, LibraryStyle, held_out
+from .train_library import LIBRARY, LibraryStyle, held_out, picture_of
 
 INPUTS = (
     "renders/0083_city.jpg",
@@ -50,13 +51,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shared", type=Path, required=True)
     parser.add_argument("--styles", type=Path, default=Path(__file__).parent.parent / "engine" / "styles")
+    parser.add_argument("--only", nargs="*", default=[], metavar="NAME", help="no result file is written then")
     parser.add_argument("--blind", type=Path)
     parser.add_argument("--sheets", type=Path)
     arguments = parser.parse_args()
     contents = {name: square(arguments.shared / "content" / name) for name in INPUTS}
     curve = [load_picture(p, 128) for p in sorted((arguments.shared / "content").rglob("*.jpg")) if not held_out(p)]
     rows: list[dict[str, Any]] = []
-    for style in [style for style in LIBRARY if (arguments.styles / style_pack.slug(style.name)).exists()]:
+    shipped = [style for style in LIBRARY if (arguments.styles / style_pack.slug(style.name)).exists()]
+    for style in [style for style in shipped if not arguments.only or style.name in arguments.only]:
         compared = compare(style, arguments, contents, curve)
         rows += [numbers for numbers, _ in compared]
         if arguments.sheets:
@@ -65,7 +68,8 @@ def main() -> int:
             _blind(style, [pictures for _, pictures in compared], arguments.blind)
     summary = summarise(rows)
     print(json.dumps(summary, indent=2))
-    print(machine.write("quality", {"summary": summary, "rows": rows}))
+    if not arguments.only:
+        print(machine.write("quality", {"summary": summary, "rows": rows}))
     return int(not summary["passed"])
 
 
@@ -76,7 +80,8 @@ def compare(
     pack = style_pack.load(arguments.styles / style_pack.slug(style.name))
     config = from_json(pack.recipe["training"])
     assert isinstance(config, PicturesConfig)
-    painting = load_picture(arguments.shared / "styles" / style.picture, style.side)
+    with tempfile.TemporaryDirectory() as scratch:
+        painting = load_picture(picture_of(style, arguments.shared, Path(scratch)), style.side)
     hand, session = [Exemplar(painting)], Session(pack, "cpu")
     guide = Guide(curve, hand, config.teacher)
     results = []

@@ -150,13 +150,22 @@ def picture_request(style: LibraryStyle, content: Path, arguments: argparse.Name
     config = {
         "name": style.name,
         "author": style.author,
-        "licence": "CC0-1.0" if ours else "CC0-1.0 (the painting is in the public domain)",
+        "licence": licence(ours),
         "style_side": style.side,
         **style.settings,
         **changes(arguments),
     }
-    picture = str(drawn(style.picture, arguments.work) if ours else arguments.shared / "styles" / style.picture)
+    picture = str(picture_of(style, arguments.shared, arguments.work))
     return TrainRequest(style.name, (picture,), str(content), str(arguments.work / slug(style.name)), config)
+
+
+def picture_of(style: LibraryStyle, shared: Path, work: Path) -> Path:
+    """The painting, or the exemplar of our own, drawn into `work`."""
+    return drawn(style.picture, work) if style.picture in EXEMPLARS else shared / "styles" / style.picture
+
+
+def licence(ours: bool) -> str:
+    return "CC0-1.0" if ours else "CC0-1.0 (the painting is in the public domain)"
 
 
 def drawn(name: str, work: Path) -> Path:
@@ -191,7 +200,7 @@ def texture_request(style: TextureStyle, arguments: argparse.Namespace) -> Train
         "kind": "texture",
         "name": style.name,
         "author": style.author,
-        "licence": "CC0-1.0" if ours else "CC0-1.0 (the painting is in the public domain)",
+        "licence": licence(ours),
         "style_side": style.side,
         "steps": TEXTURE_STEPS,
         **changes(arguments),

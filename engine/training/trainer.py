@@ -233,8 +233,10 @@ class Trainer(ABC):
         """end: seconds that what follows the last step would take now, where more is known than from its rehearsal. The
         shares of a run do not change with it: a critic that plays goes on playing when a busy machine gets calmer."""
         config = self.config
-        if self.steps_done == 0 or 0 < config.steps <= self.steps_done:
-            return self.steps_done > 0
+        if self.steps_done == 0:
+            return False
+        if 0 < config.steps <= self.steps_done:
+            return True
         return config.budget > 0 and elapsed >= last_call(config.budget, self.end if end is None else end)
 
     def seconds_left(self, elapsed: float) -> float:
