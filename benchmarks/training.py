@@ -2,9 +2,11 @@
 
     python -m benchmarks.training --shared FOLDER --work FOLDER [--minutes 60] [--device auto|cpu|cuda] [--sheet FILE]
 
-One after the other, each for `--minutes`, the teacher's pairs included. Ten times on the way, with the clock stopped,
-both paint the eight held-out pictures: way closed between colour transfer and teacher (medians; see benchmarks.quality)
-and structure kept. Writes steps a second, the two curves, and when each reached half of what ours gained in the end.
+Each for `--minutes`, the teacher's pairs included: on a graphics card one after the other, on a processor side by side
+with one thread each and the thread's own seconds for a clock, so that both have the same machine at the same hour. Ten
+times on the way, with the clock stopped, both paint the eight held-out pictures: patch distance, way closed between
+colour transfer and teacher (see benchmarks.quality), sliced Wasserstein distance and structure kept, all medians.
+Writes steps a second, the two curves, and when each reached half of what ours gained in the end.
 """
 
 from __future__ import annotations
@@ -15,7 +17,9 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, cast
 
@@ -28,7 +32,7 @@ from engine.training.data import Pair, load_picture, make_pair, to_bytes
 from engine.training.export import stylized
 from engine.training.foresight import SPARE_SECONDS
 from engine.training.loop import choose_device
-from engine.training.metrics import colour_transfer, structure_kept, way_closed
+from engine.training.metrics import colour_transfer, sliced_wasserstein_distance, structure_kept, way_closed
 from engine.training.networks import Encoder, Generator
 from engine.training.pictures import PAIRS_SHARE, PictureSamples, PicturesTrainer
 from engine.training.strokes import strokes_of
@@ -40,6 +44,7 @@ from .quality import INPUTS, distance, square
 from .train_library import LIBRARY, practice_content
 
 STYLE = LIBRARY[0]
+OURS, PEER = RUNS = ("pentimento", "FastCUT")
 LOOKS = 10
 Painter = Callable[[Tensor], Tensor]
 
@@ -52,25 +57,32 @@ def main() -> int:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--sheet", type=Path)
     arguments = parser.parse_args()
-    device = choose_device(arguments.device)
-    contents = sorted(practice_content(arguments.shared / "content", arguments.work / "content").iterdir())
-    painting = load_picture(arguments.shared / "styles" / STYLE.picture, STYLE.side)
-    judge = Judge(painting, [square(arguments.shared / "content" / name) for name in INPUTS], contents)
-    seconds = 60 * arguments.minutes
-    clocks = Clock(), Clock()
-    runs = {
-        "pentimento": (ours(contents, painting, device, seconds, clocks[0]), clocks[0]),
-        "FastCUT": (fastcut(contents, painting, device, clocks[1]), clocks[1]),
-    }
-    curves = {name: curve(name, run, judge, seconds, clock) for name, (run, clock) in runs.items()}
-    gain = curves["pentimento"][-1]["way_closed"] / 2
-    rows = {name: summary(points, gain) for name, points in curves.items()}
+    at_once = 1 if choose_device(arguments.device).type == "cuda" else len(RUNS)
+    with ProcessPoolExecutor(at_once, get_context("spawn")) as processes:
+        runs = dict(zip(RUNS, processes.map(trained, RUNS, [arguments] * len(RUNS)), strict=True))
+    curves = {name: points for name, (points, _) in runs.items()}
+    rows = {name: summary(points, curves[OURS][-1]["way_closed"] / 2) for name, points in curves.items()}
     print(json.dumps(rows, indent=2))
     print(machine.write("training", {"minutes": arguments.minutes, "rows": rows, "curves": curves}))
     if arguments.sheet:
-        cells = [[Cell(_pixels(p), name) for p in judge.last[name]] for name in judge.last]
+        pictures = {name: made for _, shown in runs.values() for name, made in shown.items()}
+        cells = [[Cell(p, name) for p in made] for name, made in pictures.items()]
         save_jpeg(contact_sheet(cells, STYLE.name, Look(width=256, height=256)), arguments.sheet)
     return 0
+
+
+def trained(name: str, arguments: argparse.Namespace) -> tuple[list[dict[str, float]], dict[str, list[Any]]]:
+    """One of RUNS in a process of its own: its curve, and the held-out pictures with what was last made of them."""
+    device = choose_device(arguments.device)
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+    contents = sorted(practice_content(arguments.shared / "content", arguments.work / "content").iterdir())
+    painting = load_picture(arguments.shared / "styles" / STYLE.picture, STYLE.side)
+    judge = Judge(painting, [square(arguments.shared / "content" / file) for file in INPUTS], contents)
+    seconds, clock = 60 * arguments.minutes, Clock(device)
+    run = ours(contents, painting, clock, seconds) if name == OURS else fastcut(contents, painting, clock)
+    points = curve(name, run, judge, seconds, clock)
+    return points, {shown: [_pixels(p) for p in pictures] for shown, pictures in judge.last.items()}
 
 
 class Judge:
@@ -90,21 +102,32 @@ class Judge:
         distances = [distance(picture, self.painting) for picture in made]
         closed = [way_closed(*three) for three in zip(distances, self.plain, self.taught, strict=True)]
         kept = [structure_kept(picture, content) for picture, content in zip(made, self.inputs, strict=True)]
-        return {"way_closed": round(statistics.median(closed), 3), "structure": round(statistics.median(kept), 3)}
+        moved = [sliced_wasserstein_distance(picture, self.painting) for picture in made]
+        numbers = {"distance": distances, "way_closed": closed, "sliced_wasserstein": moved, "structure": kept}
+        return {number: round(statistics.median(values), 4) for number, values in numbers.items()}
 
 
 @dataclass
 class Clock:
     """Seconds and steps of a training. It stands still while the judge looks."""
 
+    device: torch.device
     seconds: float = 0.0
     steps: int = 0
 
+    def now(self) -> float:
+        """On a processor the seconds this process computed; on a graphics card, once all is computed, those passed."""
+        if self.device.type == "cpu":
+            return time.process_time()
+        torch.cuda.synchronize()
+        return time.monotonic()
 
-def ours(contents: list[Path], painting: Tensor, device: torch.device, limit: float, clock: Clock) -> Iterator[Painter]:
+
+def ours(contents: list[Path], painting: Tensor, clock: Clock, limit: float) -> Iterator[Painter]:
     """The defaults, teacher's pairs included, with as many steps as there is time for. Yields after every step."""
     # Without an end to foresee nothing is kept back but what is spare.
     config = PicturesConfig(name=STYLE.name, style_side=STYLE.side, budget=limit + SPARE_SECONDS, steps=0)
+    device = clock.device
     style = [Exemplar(painting.to(device))]
     guide = Guide([load_picture(p, 128).to(device) for p in contents], style, config.teacher)
     pairs: list[Pair] = []
@@ -123,8 +146,8 @@ def _by_ours(trainer: PicturesTrainer, style: list[Exemplar], content: Tensor) -
     return stylized(cast(Generator, generator), content, strokes_of(cast(Encoder, encoder), style))
 
 
-def fastcut(contents: list[Path], painting: Tensor, device: torch.device, clock: Clock) -> Iterator[Painter]:
-    peer = FastCut([load_picture(p, 2 * CROP) for p in contents], [painting], device, seed=0)
+def fastcut(contents: list[Path], painting: Tensor, clock: Clock) -> Iterator[Painter]:
+    peer = FastCut([load_picture(p, 2 * CROP) for p in contents], [painting], clock.device, seed=0)
     while True:
         peer.step()
         clock.steps += 1
@@ -135,11 +158,9 @@ def curve(name: str, run: Iterator[Painter], judge: Judge, limit: float, clock: 
     """LOOKS points on the way: seconds, steps, and what the judge saw."""
     points: list[dict[str, float]] = []
     while len(points) < LOOKS:
-        started = time.monotonic()
+        started = clock.now()
         painter = next(run)
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        clock.seconds += time.monotonic() - started
+        clock.seconds += clock.now() - started
         if clock.seconds >= limit * (len(points) + 1) / LOOKS:
             points.append({"seconds": round(clock.seconds, 1), "steps": clock.steps, **judge.look(painter, name)})
             print(name, json.dumps(points[-1]), flush=True)

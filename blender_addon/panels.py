@@ -221,7 +221,7 @@ class TexturePanel:
         layout.enabled = jobs.current() is None
         chosen = props.texture_settings(context)
         column = layout.column()
-        for name in ("style", "width", "height", "seed"):
+        for name in ("style", *(["variant"] if props.has_variants(chosen) else []), "width", "height", "seed"):
             column.prop(chosen, name)
         layout.operator("pentimento.new_texture", icon="TEXTURE")
 

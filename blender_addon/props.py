@@ -181,6 +181,8 @@ class Style:
     licence: str = ""
     makes_textures: bool = False
     """Of noise alone: it paints no picture."""
+    variants: int = 0
+    """Exemplars of a texture of which it can be made alone"""
 
     @property
     def preview(self) -> Path:
@@ -250,7 +252,9 @@ def _style(pack: Path) -> Style | None:
         data = json.loads((pack / "style.json").read_text(encoding="utf-8"))
         inputs = data.get("model", {}).get("inputs", {})
         author, licence = str(data.get("author", "")), str(data.get("licence", ""))
-        return Style(str(data["name"]), pack, author, licence, bool(inputs) and "image" not in inputs)
+        makes_textures = bool(inputs) and "image" not in inputs
+        variants = len((inputs["noise"].get("strokes") or {}).get("parts", ())) if makes_textures else 0
+        return Style(str(data["name"]), pack, author, licence, makes_textures, variants)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
@@ -455,6 +459,11 @@ class TextureSettings(bpy.types.PropertyGroup):
     )
     width: bpy.props.IntProperty(name="Width", description="In pixels", default=1024, min=16, max=16384)
     height: bpy.props.IntProperty(name="Height", description="In pixels", default=1024, min=16, max=16384)
+    variant: bpy.props.IntProperty(
+        name="Variant",
+        description="Like one of the pictures the style was made from; 0: like all of them, mixed",
+        min=0,
+    )
     seed: bpy.props.IntProperty(name="Seed", description="Another seed, another piece of the material", min=0)
 
 
@@ -578,6 +587,10 @@ def chosen_texture_style(chosen: TextureSettings) -> Style:
     return found[_get_texture_style(chosen)]
 
 
+def has_variants(chosen: TextureSettings) -> bool:
+    return bool(texture_styles()[_get_texture_style(chosen)].variants)
+
+
 def chosen_palette(chosen: PentimentoSettings) -> Style | None:
     """The style whose colours the others take; None where they keep their own."""
     if chosen.palette_name and not style_of(chosen.palette_name):
@@ -655,6 +668,7 @@ def texture_request(chosen: TextureSettings, device: str) -> protocol.TextureReq
     return protocol.TextureRequest(
         *(new_job(), str(style.folder), chosen.width, chosen.height, ""),
         seeds=(chosen.seed,),
+        variant=chosen.variant if style.variants else 0,
         deliver="pixels",
         device=device,
     )

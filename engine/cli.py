@@ -95,6 +95,7 @@ def _texture(arguments: argparse.Namespace) -> int:
         tuple(dict.fromkeys(arguments.seed)),
         not arguments.endless,
         arguments.diversity,
+        arguments.variant,
         arguments.depth,
         arguments.tile,
         device=arguments.device,
@@ -431,6 +432,7 @@ def style_facts(pack: StylePack) -> protocol.Json:
         "receptive_field": None if radius is None else 2 * radius + 1,
         "receptive_radius": radius,
         "makes": "textures, of noise" if model.makes_textures else "pictures, of pictures",
+        "variants": model.variants,
         "fixed_size": list(model.fixed_size) if model.fixed_size else None,
         "inputs": {name: item.channels for name, item in model.inputs.items()},
         "half_precision": bool(model.half),
@@ -451,6 +453,7 @@ def _facts_text(facts: protocol.Json) -> str:
         "GMAC at 1920x1080": f"{facts['gmac_1920x1080']:.1f}",
         "Receptive field": f"{field} x {field} pixels" if field else "the whole picture (tiles can differ)",
         "Makes": facts["makes"],
+        "Variants": facts["variants"] or "none",
         "Size": f"fixed, {size[1]} x {size[0]}" if size else "any",
         "Inputs": ", ".join(f"{name} ({count} channels)" for name, count in facts["inputs"].items()),
         "Half precision": "on CUDA" if facts["half_precision"] else "none",
@@ -461,7 +464,8 @@ def _facts_text(facts: protocol.Json) -> str:
 
 
 def _style_line(style: protocol.StyleInfo) -> str:
-    about = ", ".join(part for part in ("texture" * (style.makes == "textures"), style.author, style.licence) if part)
+    kind = "texture" * (style.makes == "textures") + f" in {style.variants} variants" * bool(style.variants)
+    about = ", ".join(part for part in (kind, style.author, style.licence) if part)
     return f"{style.name:24}{style.problem or about}"
 
 
@@ -572,6 +576,7 @@ def _add_texture(commands: Any) -> None:
         about,
         "--style Bricks --size 2048 --out textures",
         "--style Bricks --size 2048x1024 --seed 0 1 2 --depth 16 --out textures",
+        "--style Bricks --variant 2 --out textures",
     )
     parser.add_argument(
         "--style", required=True, metavar="NAME", help="an installed texture style, or the path of a style pack"
@@ -588,6 +593,13 @@ def _add_texture(commands: Any) -> None:
         help="a texture for each; the same seed gives the same texture (default 0)",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
+    parser.add_argument(
+        "--variant",
+        type=_whole(0, 4096),
+        default=0,
+        metavar="N",
+        help="of a style from several exemplars: like the Nth of them alone; 0 = of all, mixed (default)",
+    )
     parser.add_argument("--depth", type=int, choices=(8, 16), default=8, help="bits of each value (default 8)")
     parser.add_argument("--endless", action="store_true", help="cut from an endless plane instead of tileable")
     parser.add_argument(

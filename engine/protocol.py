@@ -184,6 +184,8 @@ class TextureRequest:
     nearest one that is, and resampled. Without, it is cut from an endless plane, at any size as it is."""
     diversity: float = 1.0
     """Strength of the noise: below 1 calmer and more alike, 1 as trained (0 .. 1.5)."""
+    variant: int = 0
+    """Of a style from several exemplars the one that this texture is made like; 0: like all of them, mixed."""
     depth: int = 8
     """Bits of each value: 8 | 16"""
     tile: int = 0
@@ -464,6 +466,8 @@ class StyleInfo:
     """Why the pack cannot be used; empty when it can."""
     makes: str = "pictures"
     """pictures: of pictures | textures: of noise alone"""
+    variants: int = 0
+    """Exemplars of a texture of which it can be made alone; 0 where there are no several."""
 
 
 @dataclass(frozen=True)

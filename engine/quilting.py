@@ -126,6 +126,13 @@ class Quilt:
                 result += table[:, row + place[:, None], column + beside] * (weight[:, None] * share)
         return result
 
+    def part(self, number: int) -> Quilt:
+        """A quilt of one of the parts alone, counted from 1."""
+        end = sum(self.parts[:number])
+        begin, rows = end - self.parts[number - 1], self.tables["noise"].shape[1]
+        times = {name: table.shape[1] // rows for name, table in self.tables.items()}
+        return Quilt({name: table[:, begin * times[name] : end * times[name]] for name, table in self.tables.items()})
+
     # ------------------------------------------------------------ which piece lies where
 
     def _places(self, seed: int, axes: list[Axis], corner: list[int], shape: list[int]) -> tuple[Numbers, Numbers]:

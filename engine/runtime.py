@@ -84,7 +84,7 @@ class Session:
             60 + 4 * TENSORS_ALIVE * onnx_growth.measure(onnx_graph.inspect(data), scales(pack.model)).elements
         )
         tables = {name: _fields(pack, item) for name, item in self.spec.inputs.items() if item.strokes}
-        self.quilt = _quilt(self.spec, tables)
+        self.quilts = _quilts(self.spec, tables)
         self.strokes, self.turned = tables.get("noise"), _turned(pack)
         self._tensors = {key: item.tensor or key for key, item in self.spec.inputs.items()}
 
@@ -135,10 +135,13 @@ class Session:
         return item.channels if item else 0
 
 
-def _quilt(spec: ModelSpec, tables: Mapping[str, Floats]) -> Quilt | None:
-    """What the noise of a texture style is laid of, where it is quilted."""
+def _quilts(spec: ModelSpec, tables: Mapping[str, Floats]) -> tuple[Quilt, ...]:
+    """What the noise of a texture style is laid of, where it is quilted: by variants, of all of them first."""
     coarse = spec.inputs["noise"].strokes if spec.makes_textures else None
-    return Quilt(tables, coarse.parts) if coarse else None
+    if coarse is None:
+        return ()
+    whole = Quilt(tables, coarse.parts)
+    return whole, *(whole.part(number + 1) for number in range(spec.variants))
 
 
 def _fields(pack: StylePack, item: ModelInput) -> Floats:
@@ -355,6 +358,8 @@ class Paint:
     """Strength of the noise: 0 paints without, 1 as the style was trained"""
     follow: float = 1.0
     """How far strokes follow the forms of the picture: 0 as the painter laid them .. 1"""
+    variant: int = 0
+    """Of a texture: see TextureRequest"""
 
 
 def painted(
@@ -532,8 +537,8 @@ class Texture(_Windows):
         item, seed = self.session.spec.inputs[name], self.paint.seed
         top, left, height, width = (value // item.scale for value in window)
         period = (self.height // item.scale, self.width // item.scale) if self.paint.wrap else None
-        if self.session.quilt is not None:
-            made = self.session.quilt.laid(name, seed, top, left, height, width, period)
+        if self.session.quilts:
+            made = self.session.quilts[self.paint.variant].laid(name, seed, top, left, height, width, period)
             return made[None] * np.float32(self.paint.diversity)
         random = noise.uniform if item.distribution == "uniform" else noise.normal
         first = NOISES.index(name) * MAX_CHANNELS

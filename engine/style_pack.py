@@ -139,6 +139,12 @@ class ModelSpec:
         return "image" not in self.inputs
 
     @property
+    def variants(self) -> int:
+        """Exemplars of a texture of which it can be made alone; 0 where there are no several."""
+        coarse = self.inputs["noise"].strokes if self.makes_textures else None
+        return len(coarse.parts) if coarse else 0
+
+    @property
     def local(self) -> bool:
         """True when tiling is exact."""
         return self.receptive_radius is not None and self.fixed_size is None
@@ -265,7 +271,8 @@ def _info(folder: Path) -> StyleInfo:
     except EngineError as error:
         return StyleInfo(_title(folder), str(folder), "", "", "", "pentimento", problem=str(error))
     makes = "textures" if pack.model.makes_textures else "pictures"
-    return StyleInfo(pack.name, str(folder), pack.preview, pack.author, pack.licence, pack.kind, makes=makes)
+    about = (pack.name, str(folder), pack.preview, pack.author, pack.licence, pack.kind)
+    return StyleInfo(*about, makes=makes, variants=pack.model.variants)
 
 
 def _suggestion(name: str, names: list[str]) -> str:

@@ -43,6 +43,7 @@ def texture(request: TextureRequest) -> Iterator[Event]:
     yield Progress(request.job, 0.0, "Opening the style")
     notes: list[str] = []
     session = open_style(request, notes)
+    _check_variant(request, session)
     for number, seed in enumerate(request.seeds):
         yield from _made(request, session, number, seed, notes)
     yield Done(request.job, {"done": len(request.seeds), "device": session.device})
@@ -82,11 +83,21 @@ def _check(request: TextureRequest) -> None:
         raise EngineError(f"Results cannot be delivered as {request.deliver!r}.", "Ask for files or pixels.")
 
 
+def _check_variant(request: TextureRequest, session: Session) -> None:
+    variants, name = session.spec.variants, session.pack.name
+    if not 0 <= request.variant <= variants:
+        advice = f"Choose one from 1 to {variants}, or 0 for all of them." if variants else "Leave the variant out."
+        has = f"has {variants} variants" if variants else "was made from one exemplar"
+        raise EngineError(f"The style {name!r} {has}: there is no variant {request.variant}.", advice)
+
+
 def _made(request: TextureRequest, session: Session, number: int, seed: int, notes: list[str]) -> Iterator[Event]:
     """One texture on its way to its file."""
-    name = f"{style_pack.slug(session.pack.name)}_{request.width}x{request.height}_seed_{seed}"
+    variant = f"_variant_{request.variant}" if request.variant else ""
+    name = f"{style_pack.slug(session.pack.name)}_{request.width}x{request.height}{variant}_seed_{seed}"
     sheet = Sheet(request.height, request.width, DEPTHS[request.depth])
-    canvas = plane(session, request.height, request.width, Paint(seed, 1.0, request.tileable, request.diversity))
+    paint = Paint(seed, wrap=request.tileable, diversity=request.diversity, variant=request.variant)
+    canvas = plane(session, request.height, request.width, paint)
     recipe = _recipe(request, session, seed)
     windows = list(tiles(sheet.height, sheet.width, request.tile, session.bytes_per_pixel))
     seconds = {"inference": 0.0, "write": 0.0}
@@ -133,6 +144,7 @@ def _recipe(request: TextureRequest, session: Session, seed: int) -> Json:
             "size": [request.width, request.height],
             "tileable": request.tileable,
             "diversity": request.diversity,
+            "variant": request.variant,
             "depth": request.depth,
         },
         "device": session.device,

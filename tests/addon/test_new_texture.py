@@ -50,6 +50,22 @@ def test_the_image_is_what_the_engine_makes(addon: Any, texture: Any, tmp_path: 
     assert np.array_equal(np.rint(shown * 255).astype(np.uint8), whole(open_picture(Path(path))))
 
 
+def test_a_variant_can_be_chosen_where_there_are_such(addon: Any, texture: Any, tmp_path: Path) -> None:
+    tiny_styles.patchwork(tmp_path / "patchwork")
+    addon.props.refresh_styles()
+    assert "variant" not in draw(addon, "ImageTexturePanel").split()
+    texture.style, texture.variant = "Patchwork", 2
+    assert "variant" in draw(addon, "ImageTexturePanel").split()
+    bpy.ops.pentimento.new_texture()
+    assert json.loads(bpy.data.images["Patchwork 7"][addon.scene_io.RECIPE])["settings"]["variant"] == 2
+    texture.style = "Pattern"  # the number stays, and means nothing here
+    bpy.ops.pentimento.new_texture()
+    assert json.loads(bpy.data.images["Pattern 7"][addon.scene_io.RECIPE])["settings"]["variant"] == 0
+    texture.style, texture.variant = "Patchwork", 3
+    with pytest.raises(RuntimeError, match="there is no variant 3"):
+        bpy.ops.pentimento.new_texture()
+
+
 def test_nothing_is_overwritten(texture: Any) -> None:
     for _ in range(2):
         bpy.ops.pentimento.new_texture()

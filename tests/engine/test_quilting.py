@@ -137,3 +137,7 @@ def test_no_piece_is_taken_across_two_parts() -> None:
         assert np.ptp(sign[0, row : row + PIECE, 0]) == 0
     assert set(np.unique(sign[0, quilt._sought[0], 0])) == {-1, 1, 2}
     assert len(Quilt({"noise": sign})._sought[0]) > len(quilt._sought[0]) == (2 + 4 + 1) * 3
+    parts = [quilt.part(number).laid("noise", 5, 0, 0, 30, 30, (30, 30)) for number in (1, 2, 3)]
+    # Where pieces overlap the squares of their weights add up to 1, so what they show is as strong or stronger.
+    assert [np.sign(part).mean() for part in parts] == [-1, 1, 1]
+    assert [float(np.abs(part).min()) for part in parts] == pytest.approx([1, 1, 2])

@@ -119,6 +119,14 @@ def test_an_endless_one_is_cut_from_one_plane_at_any_size(session: Session) -> N
     assert np.array_equal(large[:, :77, :91], small)
 
 
+def test_a_variant_is_made_of_its_exemplar_alone(tmp_path: Path) -> None:
+    """The coarse noise of one exemplar is below zero everywhere, that of the other above."""
+    mixed = Session(style_pack.load(tiny_styles.patchwork(tmp_path / "patchwork")), "cpu")
+    assert mixed.spec.variants == 2 and is_exact(mixed)
+    noises = [Texture(mixed, 320, 320, Paint(3, variant=n))._noise("noise", (0, 0, 320, 320)) for n in (0, 1, 2)]
+    assert noises[1].max() < 0 < noises[2].min() and noises[0].min() < 0 < noises[0].max()
+
+
 def test_a_seed_is_a_texture(session: Session) -> None:
     one, again, other = (whole_of(session, 96, 96, Paint(seed, 1.0, True)) for seed in (1, 1, 2))
     assert np.array_equal(one, again)
@@ -177,9 +185,22 @@ def test_a_file_for_each_seed_with_its_recipe(pattern: Path, tmp_path: Path) -> 
         assert picture.size == (150, 90) and picture.mode == "RGB"
         recipe = json.loads(picture.text["pentimento"])  # type: ignore[attr-defined]
     assert recipe == made[0].recipe
-    assert recipe["settings"] == {"seed": 5, "size": [150, 90], "tileable": True, "diversity": 1.0, "depth": 8}
+    settings = {"seed": 5, "size": [150, 90], "tileable": True, "diversity": 1.0, "variant": 0, "depth": 8}
+    assert recipe["settings"] == settings
     assert recipe["texture"]["hash"] == style_pack.load(pattern).hash
     assert str(tmp_path) not in json.dumps(recipe)
+
+
+def test_a_variant_has_files_and_recipes_of_its_own(tmp_path: Path) -> None:
+    pack = tiny_styles.patchwork(tmp_path / "patchwork")
+    made = [results(request(pack, tmp_path / "out", variant=variant))[0] for variant in (0, 1, 2)]
+    names = ["patchwork_150x90_seed_5.png", "patchwork_150x90_variant_1_seed_5.png"]
+    assert [Path(event.path).name for event in made[:2]] == names
+    assert [event.recipe["settings"]["variant"] for event in made] == [0, 1, 2]
+    assert len({Path(event.path).read_bytes() for event in made}) == 3
+    with pytest.raises(EngineError, match="has 2 variants: there is no variant 3") as caught:
+        results(request(pack, tmp_path / "out", variant=3))
+    assert "from 1 to 2" in caught.value.fix
 
 
 def test_the_file_does_not_depend_on_tiles_and_nothing_is_overwritten(pattern: Path, tmp_path: Path) -> None:
@@ -240,6 +261,7 @@ result = peak(4096, 2048, "/b") - small
         ({"diversity": 2.0}, "diversity is 2"),
         ({"tile": 4}, "too small"),
         ({"deliver": "mail"}, "mail"),
+        ({"variant": 1}, "made from one exemplar: there is no variant 1"),
         ({"style": "Nowhere"}, "no style named 'Nowhere'"),
     ],
 )
@@ -277,6 +299,14 @@ def test_the_command(pattern: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "textures, of noise" in out and "noise (4 channels), grain (1 channels)" in out
     assert cli.main(["styles", "--folder", str(tmp_path)]) == 0
     assert "texture" in capsys.readouterr().out
+
+
+def test_variants_are_listed_and_chosen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pack = tiny_styles.patchwork(tmp_path / "patchwork")
+    assert cli.main(["styles", "--folder", str(tmp_path)]) == 0
+    assert "texture in 2 variants" in capsys.readouterr().out
+    assert cli.main(["texture", "--style", str(pack), "--variant", "2", "--size", "64", "--out", str(tmp_path)]) == 0
+    assert (tmp_path / "patchwork_64x64_variant_2_seed_0.png").exists()
 
 
 @pytest.mark.parametrize("size", ["64x", "axb", "-5", "64x64x64"])

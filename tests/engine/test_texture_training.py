@@ -252,14 +252,15 @@ def test_a_quilted_style_brings_its_tables_and_makes_what_the_generator_makes(qu
     assert coarse.strokes is not None and (coarse.strokes.rows, coarse.strokes.columns) == (12 + 5, 12 + 5)
     assert grain.strokes is not None and (grain.strokes.rows, grain.strokes.columns) == (68, 68)
     session = Session(pack, "cpu")
-    assert is_exact(session) and session.quilt is not None
+    (quilted_,) = session.quilts
+    assert is_exact(session)
     made = texture(session, 160, 128, Paint(9, 1.0, True)).read(0, 0, 160, 128)
     trainer = FromTexture(_quilted_config(), request(quilted)).trainer(CPU, 0.0)
     trainer.restore(torch_state(quilted))
     tables = trainer.tables()
-    assert tables is not None and np.allclose(session.quilt.tables["grain"], tables.grain, atol=1e-6)
+    assert tables is not None and np.allclose(quilted_.tables["grain"], tables.grain, atol=1e-6)
     cells = [
-        session.quilt.laid(name, 9, 0, 0, 10 * times, 8 * times, (10 * times, 8 * times))
+        quilted_.laid(name, 9, 0, 0, 10 * times, 8 * times, (10 * times, 8 * times))
         for name, times in (("noise", 1), ("grain", 4))
     ]
     with torch.no_grad():
@@ -276,8 +277,11 @@ def test_tables_read_off_two_exemplars_are_two_parts(quilted: Path) -> None:
     coarse, grain = (pack.model.inputs[name].strokes for name in ("noise", "grain"))
     assert coarse is not None and coarse.parts == (17, 17) and coarse.rows == 34
     assert grain is not None and grain.parts == ()
-    session = Session(pack, "cpu")
-    assert session.quilt is not None and session.quilt.parts == (17, 17)
+    both, first, second = Session(pack, "cpu").quilts
+    assert both.parts == (17, 17) and pack.model.variants == 2
+    for name, times in (("noise", 1), ("grain", 4)):
+        assert np.array_equal(first.tables[name], both.tables[name][:, : 17 * times])
+        assert np.array_equal(second.tables[name], both.tables[name][:, 17 * times :])
 
 
 def test_quilted_noise_is_told_before_it_is_drawn_freely(quilted: Path) -> None:

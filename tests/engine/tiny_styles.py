@@ -8,6 +8,7 @@ Each maker writes a verified pack into `folder` and returns its path:
     following(folder)           the same, with strokes that follow forms
     guided(folder)              told normal and position beside the picture
     pattern(folder)             a texture: coarse noise with a wave, grain, no picture
+    patchwork(folder)           the same, its noise quilted of what was read off a dark and a bright exemplar
     flat(folder, name, colour)  one colour everywhere: where that ends up shows what becomes of a painted colour
     blur(folder)                a fixed linear 5x5 average: known answers for overlays
     spotlight(folder)           divides by the brightest pixel of the frame: statistics, declared (radius None)
@@ -130,7 +131,36 @@ def guided(folder: Path, name: str = "Guided") -> Path:
 
 def pattern(folder: Path, name: str = "Pattern", waves: Sequence[tuple[float, float]] = ((1 / 24, 0.0),)) -> Path:
     """Noise on the grid of 8, drawn up in two steps, grain on the grid of 2."""
-    channels, net = 2 + 2 * len(waves), _Net(7)
+    inputs = {
+        "noise": ModelInput(2 + 2 * len(waves), scale=8, waves=tuple(waves)),
+        "grain": ModelInput(1, scale=2, distribution="uniform"),
+    }
+    return _texture(folder, name, inputs)
+
+
+def patchwork(folder: Path, name: str = "Patchwork") -> Path:
+    """The coarse table has 6 rows of low numbers and 9 of high ones, none of them between."""
+    parts, columns, random = (6, 9), 8, np.random.default_rng(3)
+    rows = [
+        random.integers(low, low + 90, (2, count, columns), np.uint8)
+        for low, count in zip((0, 165), parts, strict=True)
+    ]
+    coarse, grain = StrokeField("noise.bytes", 15, columns, parts), StrokeField("grain.bytes", 60, 4 * columns)
+    inputs = {
+        "noise": ModelInput(2, scale=8, range=(-2.0, 2.0), strokes=coarse, distribution="quilted"),
+        "grain": ModelInput(1, scale=2, range=(-1.0, 1.0), strokes=grain, distribution="quilted"),
+    }
+    files = {
+        coarse.file: np.concatenate(rows, 1).tobytes(),
+        grain.file: random.integers(0, 256, (1, 60, 4 * columns), np.uint8).tobytes(),
+    }
+    return _texture(folder, name, inputs, files)
+
+
+def _texture(
+    folder: Path, name: str, inputs: Mapping[str, ModelInput], files: Mapping[str, bytes] | None = None
+) -> Path:
+    channels, net = inputs["noise"].channels, _Net(7)
     net.conv("noise", channels, 8, "a")
     net.double("a", "b", "nearest")
     net.conv("b", 8, 8, "c", act="Tanh")
@@ -139,11 +169,8 @@ def pattern(folder: Path, name: str = "Pattern", waves: Sequence[tuple[float, fl
     net.node("Add", ["d", "e"], "f")
     net.double("f", "g", "linear")
     net.conv("g", 8, 3, "stylized", act="Sigmoid")
-    inputs = {
-        "noise": ModelInput(channels, scale=8, waves=tuple(waves)),
-        "grain": ModelInput(1, scale=2, distribution="uniform"),
-    }
-    return _pack(folder, name, net.nodes, net.weights, ModelSpec(inputs, stride=8, receptive_radius=PATTERN_RADIUS))
+    spec = ModelSpec(inputs, stride=8, receptive_radius=PATTERN_RADIUS)
+    return _pack(folder, name, net.nodes, net.weights, spec, files)
 
 
 def spotlight(folder: Path, name: str = "Spotlight", lie: bool = False) -> Path:
