@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from .errors import EngineError
@@ -107,8 +108,15 @@ def inspect(data: memoryview | bytes) -> GraphSummary:
     """Read and judge the model in `data`. Raises EngineError where a style may not look like this."""
     if len(data) > MAX_BYTES:
         raise refused(f"is larger than {MAX_BYTES >> 20} MB")
-    try:
+    with reading():
         return _model(memoryview(data).cast("B"))
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Bytes that are no ONNX file are an EngineError."""
+    try:
+        yield
     except (struct.error, UnicodeDecodeError, _BrokenError) as error:
         raise EngineError(
             f"The file is not a readable ONNX model ({error}).", "Download or export the model again."
@@ -139,7 +147,7 @@ def _varint(data: memoryview, at: int) -> tuple[int, int]:
     raise _BrokenError("a number has more than ten bytes")
 
 
-def _fields(data: memoryview) -> Iterator[tuple[int, int, int | memoryview]]:
+def fields(data: memoryview) -> Iterator[tuple[int, int, int | memoryview]]:
     """(field number, wire type, value) of one message; a value is a number or a window into the data."""
     at = 0
     value: int | memoryview
@@ -167,14 +175,14 @@ def _cut(data: memoryview, at: int, size: int) -> memoryview:
     return data[at : at + size]
 
 
-def _bytes(value: int | memoryview) -> memoryview:
+def part_of(value: int | memoryview) -> memoryview:
     if isinstance(value, int):
         raise _BrokenError("a number where a part should be")
     return value
 
 
-def _text(value: int | memoryview) -> str:
-    data = _bytes(value)
+def text_of(value: int | memoryview) -> str:
+    data = part_of(value)
     if len(data) > 4096:
         raise refused("has a name longer than 4096 characters")
     return bytes(data).decode("utf-8")
@@ -190,7 +198,7 @@ def _numbers(wire: int, value: int | memoryview, limit: int) -> list[int]:
     """A repeated integer field, packed or one by one."""
     if wire == 0:
         return [_number(value)]
-    data, at, result = _bytes(value), 0, []
+    data, at, result = part_of(value), 0, []
     while at < len(data):
         number, at = _varint(data, at)
         result.append(_number(number))
@@ -207,16 +215,16 @@ def _model(data: memoryview) -> GraphSummary:
     opsets: dict[str, int] = {}
     metadata: dict[str, str] = {}
     totals = _Totals()
-    for number, _, value in _fields(data):
+    for number, _, value in fields(data):
         if number == 7:
             if graphs:
                 raise refused("holds two graphs")
-            graphs.append(_graph(_bytes(value), totals, 0))
+            graphs.append(_graph(part_of(value), totals, 0))
         elif number == 8:
-            domain, version = _opset(_bytes(value))
+            domain, version = _opset(part_of(value))
             opsets[domain] = version
         elif number == 14 and len(metadata) < 64:
-            key, text = _pair(_bytes(value))
+            key, text = _pair(part_of(value))
             metadata[key] = text
         elif number in (20, 25):
             raise refused("holds training information or functions of its own")
@@ -250,15 +258,15 @@ def _graph(data: memoryview, totals: _Totals, depth: int) -> _Graph:
     if depth > MAX_DEPTH:
         raise refused(f"nests graphs deeper than {MAX_DEPTH} levels")
     graph = _Graph()
-    for number, _, value in _fields(data):
+    for number, _, value in fields(data):
         if number == 1:
-            _node(_bytes(value), totals, depth)
+            _node(part_of(value), totals, depth)
         elif number == 5:
-            graph.initializers.add(_tensor(_bytes(value), totals))
+            graph.initializers.add(_tensor(part_of(value), totals))
         elif number == 11:
-            graph.inputs.append(_value_info(_bytes(value)))
+            graph.inputs.append(_value_info(part_of(value)))
         elif number == 12:
-            graph.outputs.append(_value_info(_bytes(value)))
+            graph.outputs.append(_value_info(part_of(value)))
         elif number == 15:
             raise refused("holds sparse weights")
     return graph
@@ -270,17 +278,17 @@ def _node(data: memoryview, totals: _Totals, depth: int) -> None:
     operator = domain = ""
     names: dict[int, list[str]] = {1: [], 2: []}
     attributes: list[memoryview] = []
-    for number, _, value in _fields(data):
+    for number, _, value in fields(data):
         if number in names:
-            names[number].append(_text(value))
+            names[number].append(text_of(value))
             if len(names[number]) > MAX_NODES:
                 raise refused("has a node with thousands of connections")
         elif number == 4:
-            operator = _text(value)
+            operator = text_of(value)
         elif number == 5:
-            attributes.append(_bytes(value))
+            attributes.append(part_of(value))
         elif number == 7:
-            domain = _text(value)
+            domain = text_of(value)
     if domain not in ("", "ai.onnx") or operator not in OPERATORS:
         raise refused(f"uses the operator {(domain + '.' if domain else '') + operator!r:.120}")
     if len(attributes) > 64:
@@ -296,17 +304,17 @@ def _attribute(data: memoryview, totals: _Totals, depth: int, constant: str) -> 
     `constant` is the name of the tensor when the attribute is a Constant's value.
     """
     name, numbers = "", []
-    for number, wire, value in _fields(data):
+    for number, wire, value in fields(data):
         if number == 1:
-            name = _text(value)
+            name = text_of(value)
         elif number in (2, 7):
             numbers.extend(_floats(value))
         elif number in (3, 8):
             numbers.extend(_numbers(wire, value, 4096))
         elif number in (6, 11):
-            _graph(_bytes(value), totals, depth + 1)
+            _graph(part_of(value), totals, depth + 1)
         elif number in (5, 10):
-            _tensor(_bytes(value), totals, constant)
+            _tensor(part_of(value), totals, constant)
         elif number in (22, 23):
             raise refused("holds sparse weights")
         if len(numbers) > 4096:
@@ -317,7 +325,7 @@ def _attribute(data: memoryview, totals: _Totals, depth: int, constant: str) -> 
 
 
 def _floats(value: int | memoryview) -> list[float]:
-    data = _bytes(value)
+    data = part_of(value)
     if len(data) % 4 or len(data) > 4 * 4096:
         raise refused("has an attribute with thousands of numbers")
     return list(struct.unpack(f"<{len(data) // 4}f", data))
@@ -332,19 +340,19 @@ def _tensor(data: memoryview, totals: _Totals, constant: str = "") -> str:
     name, dtype = "", 0
     raw: memoryview | None = None
     listed: list[float] = []
-    for number, wire, value in _fields(data):
+    for number, wire, value in fields(data):
         if number == 1:
             dims.extend(_numbers(wire, value, 16))
         elif number == 2:
             dtype = _number(value)
-        elif number == 4 and wire == 2 and len(_bytes(value)) <= 4 * SMALL:
+        elif number == 4 and wire == 2 and len(part_of(value)) <= 4 * SMALL:
             listed.extend(_floats(value))
-        elif number == 7 and (wire == 0 or len(_bytes(value)) <= 10 * SMALL):
+        elif number == 7 and (wire == 0 or len(part_of(value)) <= 10 * SMALL):
             listed.extend(_numbers(wire, value, 10 * SMALL))
         elif number == 8:
-            name = _text(value)
+            name = text_of(value)
         elif number == 9:
-            raw = _bytes(value)
+            raw = part_of(value)
         elif number == 13 or (number == 14 and _number(value) != 0):
             raise refused("keeps weights in another file")
     if len(dims) > 8 or any(dim < 0 for dim in dims):
@@ -370,47 +378,47 @@ def _raw_values(dtype: int, count: int, raw: memoryview) -> tuple[float, ...]:
 
 def _opset(data: memoryview) -> tuple[str, int]:
     domain, version = "", 0
-    for number, _, value in _fields(data):
+    for number, _, value in fields(data):
         if number == 1:
-            domain = _text(value)
+            domain = text_of(value)
         elif number == 2:
             version = _number(value)
     return domain, version
 
 
 def _pair(data: memoryview) -> tuple[str, str]:
-    texts = {number: _text(value) for number, _, value in _fields(data) if number in (1, 2)}
+    texts = {number: text_of(value) for number, _, value in fields(data) if number in (1, 2)}
     return texts.get(1, ""), texts.get(2, "")
 
 
 def _value_info(data: memoryview) -> TensorInfo:
     name, dtype = "", 0
     shape: tuple[int, ...] | None = None
-    for number, _, value in _fields(data):
+    for number, _, value in fields(data):
         if number == 1:
-            name = _text(value)
+            name = text_of(value)
         elif number == 2:
-            dtype, shape = _tensor_type(_bytes(value))
+            dtype, shape = _tensor_type(part_of(value))
     return TensorInfo(name, dtype, shape)
 
 
 def _tensor_type(data: memoryview) -> tuple[int, tuple[int, ...] | None]:
     """TypeProto -> element type and shape. Anything but a tensor gives type 0."""
     dtype, shape = 0, None
-    for number, _, value in _fields(data):
+    for number, _, value in fields(data):
         if number != 1:
             continue
-        for inner, _, item in _fields(_bytes(value)):
+        for inner, _, item in fields(part_of(value)):
             if inner == 1:
                 dtype = _number(item)
             elif inner == 2:
-                shape = tuple(_dim(_bytes(dim)) for n, _, dim in _fields(_bytes(item)) if n == 1)
+                shape = tuple(_dim(part_of(dim)) for n, _, dim in fields(part_of(item)) if n == 1)
     return dtype, shape
 
 
 def _dim(data: memoryview) -> int:
     """A fixed size, or 0 when the dimension has only a name."""
-    for number, _, value in _fields(data):
+    for number, _, value in fields(data):
         if number == 1:
             return max(0, _number(value))
     return 0

@@ -76,7 +76,7 @@ class Session:
         self.spec: ModelSpec = pack.model
         self.note = note or (lambda text: None)
         _check_inputs(pack)
-        data = pack.read(pack.model.file)
+        data = pack.network(pack.model.file)
         self._session, self.device = _open(pack, device, self.note, precision)
         self.precision = "full" if generator_file(self.spec, self.device, precision) == self.spec.file else "half"
         """half | full"""
@@ -230,7 +230,7 @@ def _open(
     if precision not in _PRECISIONS:
         raise EngineError(f"There is no precision {precision!r}.", "Choose auto or full.")
     if device != "cpu" and cuda_listed():
-        session = _cuda_session(pack.read(generator_file(pack.model, "cuda", precision)))
+        session = _cuda_session(pack.network(generator_file(pack.model, "cuda", precision)))
         if session:
             return session, "cuda"
         if device == "auto":
@@ -241,7 +241,7 @@ def _open(
             "Choose device auto or cpu, or enter a Python with onnxruntime-gpu in the preferences.",
         )
     try:
-        data = pack.read(generator_file(pack.model, "cpu", precision))
+        data = pack.network(generator_file(pack.model, "cpu", precision))
         return ort.InferenceSession(data, _options(), providers=["CPUExecutionProvider"]), "cpu"
     except (*_FAIL, MemoryError) as error:
         reason = _reason(error, pack)

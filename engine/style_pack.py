@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from . import onnx_graph, onnx_growth, pack_files
+from . import onnx_graph, onnx_growth, onnx_weights, pack_files
 from .errors import EngineError
 from .protocol import Json, StyleInfo
 from .strict_json import parse_object
@@ -131,7 +131,7 @@ class ModelSpec:
     file: str = GENERATOR
     half: str = ""
     """The same network with weights and arithmetic in half precision (inputs and output stay float32), for graphics
-    cards; empty where the style has none"""
+    cards; empty where the style has none. Weights that `file` has, too, are not stored again: see onnx_weights.py"""
 
     @property
     def makes_textures(self) -> bool:
@@ -192,6 +192,11 @@ class StylePack:
         if hashlib.sha256(data).hexdigest() != self.files[name]:
             raise EngineError(f"{name} of the style {self.name!r} changed while it was being read.", _FIX)
         return data
+
+    def network(self, name: str) -> bytes:
+        """A network of the pack as a whole model: what its file leaves out are the generator's weights."""
+        data = self.read(name)
+        return data if name == self.model.file else onnx_weights.with_weights(data, self.read(self.model.file))
 
 
 # ---------------------------------------------------------------- load, find, list
@@ -715,7 +720,7 @@ def _verify_files(pack: StylePack, names: list[str]) -> None:
         raise EngineError(f"The style {pack.name!r} lacks the file {missing[0]!r}.", _FIX)
     if extra := sorted(present - set(pack.files)):
         raise EngineError(f"The style {pack.name!r} holds a file that is not its own: {extra[0][:100]!r}.", _FIX)
-    graphs: dict[str, onnx_graph.GraphSummary] = {}
+    networks: dict[str, bytes] = {}
     for name, digest in pack.files.items():
         data = pack_files.read(pack.source, pack.root + name)
         if hashlib.sha256(data).hexdigest() != digest:
@@ -723,9 +728,19 @@ def _verify_files(pack: StylePack, names: list[str]) -> None:
         pack_files.check_kind(name, data)
         _verify_strokes(pack, name, data)
         if name.endswith(".onnx"):
-            graphs[name] = onnx_graph.inspect(data)
-            if name in (pack.model.file, pack.model.half):
-                _verify_generator(pack, graphs[name])
+            networks[name] = data
+    _verify_networks(pack, networks)
+
+
+def _verify_networks(pack: StylePack, networks: dict[str, bytes]) -> None:
+    """Each as the whole model that would run."""
+    generator = networks[pack.model.file]
+    graphs = {pack.model.file: onnx_graph.inspect(generator)}
+    for name, data in networks.items():
+        if name != pack.model.file:
+            graphs[name] = onnx_graph.inspect(onnx_weights.with_weights(data, generator))
+        if name in (pack.model.file, pack.model.half):
+            _verify_generator(pack, graphs[name])
     if pack.model.half:
         _verify_half(pack, graphs[pack.model.file], graphs[pack.model.half])
 

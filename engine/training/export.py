@@ -63,7 +63,7 @@ HALF_PICTURES = 4
 HALF_SIDE = 256
 """Half precision is measured on squares of this side at most: its error does not grow with the picture."""
 KEPT_PAIRS = 1
-"""Teacher pairs kept with their match field, as ground truth for provenance: more would not fit into 3 MB."""
+"""Teacher pairs kept with their match field, as ground truth for provenance: more would not fit into 2.5 MB."""
 TRAINING = "training.safetensors"
 
 
@@ -123,10 +123,11 @@ def _in_both_precisions(generator: G, examples: Sequence[tuple[Tensor, ...]]) ->
     files: dict[str, bytes] = {}
     half, error = half_precision(generator, examples)
     if half:
-        files[HALF] = half
         generator = generator.half().float()
-    data = onnx_bytes(generator)
-    files[GENERATOR] = half_storage(data) if half else data
+        files[GENERATOR] = half_storage(onnx_bytes(generator))
+        files[HALF] = without_weights(half, files[GENERATOR])
+    else:
+        files[GENERATOR] = onnx_bytes(generator)
     return generator, files, {"parity": parity(generator, files[GENERATOR]), "half": error}
 
 
@@ -270,6 +271,33 @@ def half_storage(data: bytes) -> bytes:
     return stored
 
 
+def without_weights(data: bytes, beside: bytes) -> bytes:
+    """The ONNX model without the weights that the model `beside` has as well, the same bits under whatever name: see
+    onnx_weights.py, which puts them back."""
+    model = onnx.load_from_string(data)
+    known: dict[tuple[Any, ...], list[str]] = {}
+    for weight in onnx.load_from_string(beside).graph.initializer:
+        known.setdefault(_essence(weight), []).append(weight.name)
+    named: dict[str, str] = {}
+    own = []
+    for weight in model.graph.initializer:
+        alike = known.get(_essence(weight))
+        if alike:
+            named[weight.name] = alike.pop(0)  # one for each: biases may all be zero
+        else:
+            own.append(weight)
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(own)
+    for node in model.graph.node:
+        node.input[:] = [named.get(name, name) for name in node.input]
+    left: bytes = model.SerializeToString()
+    return left
+
+
+def _essence(weight: onnx.TensorProto) -> tuple[Any, ...]:
+    return weight.data_type, tuple(weight.dims), numpy_helper.to_array(weight).tobytes()
+
+
 class HalfPrecision(nn.Module):
     """A generator with weights and arithmetic in half precision; inputs and output stay float32."""
 
@@ -331,17 +359,16 @@ class _HalfResults(TorchFunctionMode):
 
 
 def kept_for_explanations(networks: Mapping[str, nn.Module], critic: nn.Module, pairs: Sequence[Pair]) -> bytes:
-    """Networks as fp16 (not the generator: its weights are in its ONNX file, by the same names), the critic in 8 bits
-    (see in_8_bits); a content with the teacher's match field and the tiles it tells of (see Pair).
+    """Networks in 8 bits (see in_8_bits; not the generator: its weights are in its ONNX file, by the same names); a
+    content with the teacher's match field and the tiles it tells of (see Pair).
 
     Content and match field as bytes of pictures without loss: WebP, and PNG of 16 bits, its three planes below each
-    other. With the default critic 1.5 MB.
+    other. With the default critic .7 MB.
     """
     kept: dict[str, Tensor] = {}
-    for name, module in networks.items():
-        kept |= {f"{name}/{key}": value.detach().cpu().half() for key, value in module.state_dict().items()}
-    for key, value in critic.state_dict().items():
-        kept |= {f"critic/{key}{part}": stored for part, stored in in_8_bits(value.detach().cpu()).items()}
+    for name, module in {**networks, "critic": critic}.items():
+        for key, value in module.state_dict().items():
+            kept |= {f"{name}/{key}{part}": stored for part, stored in in_8_bits(value.detach().cpu()).items()}
     for index, pair in enumerate(pairs[:KEPT_PAIRS]):
         kept[f"content_webp/{index}"], kept[f"match_field_png/{index}"] = pair.packed
         kept[f"tiles/{index}"] = pair.tiles
@@ -349,7 +376,7 @@ def kept_for_explanations(networks: Mapping[str, nn.Module], critic: nn.Module, 
 
 
 def in_8_bits(weight: Tensor) -> dict[str, Tensor]:
-    """What is stored of a critic's weight, by what is appended to its name: of a convolution int8 and the float32 step
+    """What is stored of a weight, by what is appended to its name: of a convolution int8 and the float32 step
     of each output channel (`.step`, to be multiplied with), of all else fp16.
 
     On Starry Night's critic logits moved by 1 to 4 % of their deviation: too little for a map of where it does not look

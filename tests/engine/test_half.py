@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine import onnx_graph, onnx_growth, style_pack
+from engine import onnx_graph, onnx_growth, onnx_weights, style_pack
 from engine.canvas import ArrayCanvas
 from engine.errors import EngineError
 from engine.runtime import Paint, Session, generator_file, painted
@@ -27,6 +27,7 @@ from engine.training.export import (
     model_spec,
     onnx_bytes,
     parity,
+    without_weights,
 )
 from engine.training.networks import STRIDE, Generator, GeneratorConfig
 
@@ -56,8 +57,12 @@ def pack(folder: Path, network: Generator, half: bytes) -> Path:
 
 @pytest.fixture
 def halved(tmp_path: Path) -> Path:
-    network = generator()
-    return pack(tmp_path / "tiny", network, onnx_bytes(HalfPrecision(network)))
+    """As an export writes it."""
+    network = generator().half().float()
+    stored = half_storage(onnx_bytes(network))
+    half = without_weights(onnx_bytes(HalfPrecision(network)), stored)
+    spec = model_spec(network, ModelInput(TINY.noise, scale=4), HALF)
+    return write_pack(tmp_path / "tiny", new_pack("Tiny", spec), {GENERATOR: stored, HALF: half}).source
 
 
 def test_weights_stored_in_half_precision_change_nothing_else() -> None:
@@ -91,6 +96,17 @@ def test_rounded_results_are_those_of_torchs_own_half_arithmetic() -> None:
     with torch.no_grad():
         ours, theirs = network(picture[None], noise), HalfPrecision(network)(picture[None], noise)
     assert largest == pytest.approx(float((ours.clamp(0, 1) - theirs.clamp(0, 1)).abs().max()), rel=0.5)
+
+
+def test_weights_that_are_alike_are_found_one_by_one() -> None:
+    network = generator()
+    with torch.no_grad():
+        for name, weight in network.named_parameters():
+            weight.mul_(not name.endswith("bias"))
+    data = onnx_bytes(network)
+    assert onnx_graph.inspect(onnx_weights.with_weights(without_weights(data, data), data)) == onnx_graph.inspect(data)
+    other = onnx_bytes(generator(1))
+    assert without_weights(other, half_storage(data)) == onnx.load_from_string(other).SerializeToString()
 
 
 def test_a_network_too_coarse_for_half_precision_goes_without() -> None:
@@ -193,9 +209,45 @@ def test_half_inputs_are_refused(tmp_path: Path) -> None:
 
 def test_the_file_runs_in_onnxruntime(halved: Path) -> None:
     found: StylePack = style_pack.load(halved)
-    assert onnx_graph.inspect(found.read(HALF)).parameters == onnx_graph.inspect(found.read(GENERATOR)).parameters
-    session = onnxruntime.InferenceSession(found.read(HALF), providers=["CPUExecutionProvider"])
-    (result,) = session.run(
-        None, {"image": np.zeros((1, 3, 36, 20), np.float32), "noise": np.zeros((1, 2, 9, 5), np.float32)}
-    )
+    whole = found.network(HALF)
+    assert onnx_graph.inspect(whole).parameters == onnx_graph.inspect(found.read(GENERATOR)).parameters
+    (result,) = run(whole)
     assert result.shape == (1, 3, 36, 20) and result.dtype == np.float32
+    assert np.array_equal(result, run(onnx_bytes(HalfPrecision(generator().half().float())))[0])
+
+
+def run(model: bytes) -> list[np.ndarray]:
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    image = np.random.default_rng(0).random((1, 3, 36, 20), np.float32)
+    made: list[np.ndarray] = session.run(None, {"image": image, "noise": np.ones((1, 2, 9, 5), np.float32)})
+    return made
+
+
+# ---------------------------------------------------------------- weights that are kept once
+
+
+def test_a_file_without_weights_is_a_few_kilobytes_and_whole_again_with_them(halved: Path) -> None:
+    found = style_pack.load(halved)
+    bare, whole = found.read(HALF), found.network(HALF)
+    assert not onnx.load_from_string(bare).graph.initializer and len(bare) < 8000 < len(whole)
+    onnx.checker.check_model(whole)
+    assert onnx_weights.with_weights(whole, found.read(GENERATOR)) == whole
+    merged = onnx.load_from_string(whole)
+    kept, original = merged.graph.initializer, onnx.load_from_string(found.read(GENERATOR)).graph.initializer
+    assert {weight.name: weight for weight in kept} == {weight.name: weight for weight in original}
+    del merged.graph.initializer[:]
+    assert merged == onnx.load_from_string(bare)  # nothing else is added or lost
+
+
+def test_a_weight_that_nobody_has_is_refused(halved: Path) -> None:
+    found = style_pack.load(halved)
+    model = onnx.load_from_string(found.read(HALF))
+    model.graph.node[-1].input[0] = "nowhere"
+    with pytest.raises(EngineError, match="lacks the weight 'nowhere'"):
+        onnx_weights.with_weights(model.SerializeToString(), found.read(GENERATOR))
+
+
+@pytest.mark.parametrize("broken", [b"", b"no model", b"\x3a\x7f\x00", b"\x3a\x00\x3a\x00"])
+def test_bytes_that_are_no_model_are_refused(halved: Path, broken: bytes) -> None:
+    with pytest.raises(EngineError):
+        onnx_weights.with_weights(broken, style_pack.load(halved).read(GENERATOR))
