@@ -137,8 +137,9 @@ def table(rows: list[dict[str, Any]], known: dict[str, float], steps: int, given
     lines = [
         "# Adversarial objectives",
         "",
-        f"{STYLE.name}, {steps} steps, seeds {seeds}, each objective with what was published for it",
-        f"{f'and {json.dumps(given)} for all' if given else 'and nothing else'}.",
+        f"{STYLE.name}, {steps} steps, seeds {seeds}. Each objective with the optimiser, critic steps, clip, penalty",
+        f"and R1 published for it (hinge with ours){f'; for all of them {json.dumps(given)}' if given else ''}.",
+        "The default is hinge. Why, when others score better: benchmarks/README.md, for the eye decided.",
         f"Measured by `benchmarks.objectives` on {here['graphics'] or here['processor']}, {here['date']}.",
         "",
         "Score: bidirectional patch distance to the painting, mean of eight pictures never trained on; less is closer.",

@@ -77,6 +77,10 @@ class TrainConfig:
     critic_width: int = 20
     """With 32 the strokes of Wheat Field came out no better, and a pack weighed .6 MB more."""
     critic_scales: int = 3
+    rotate: float = 0.0
+    """Chance that what the critic sees stands on its head, and again that its sides are swapped: eight ways to look at
+    one piece of the style, where a small picture has few pieces. Off, for strokes lie as a hand laid them; a critic
+    that memorises is treated with it (diagnostics.py)."""
     preview_every: int = 250
     """Steps between preview pictures and checkpoints."""
     diagnose_every: int = 100
@@ -308,7 +312,9 @@ def _problems(config: TrainConfig) -> dict[str, bool]:
         "learning_rate and critic_learning_rate must be above 0": rates <= 0,
         "beta1 and beta2 must be at least 0 and below 1": not all(0 <= b < 1 for b in (config.beta1, config.beta2)),
         "clip, penalty and r1 must not be negative": min(config.clip, config.penalty, config.r1) < 0,
-        "decay and warm_up must be between 0 and 1": not all(0 <= s <= 1 for s in (config.decay, config.warm_up)),
+        "decay, warm_up and rotate must be between 0 and 1": not all(
+            0 <= share <= 1 for share in (config.decay, config.warm_up, config.rotate)
+        ),
         **_problems_of_the_crop(config),
         "steps and batch must be at least 1": min(config.steps or bool(config.budget), config.batch) < 1,
         f"generator.guides must be different ones of {', '.join(GUIDES)}": not _known_guides(config.generator.guides),

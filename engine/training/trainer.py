@@ -35,7 +35,7 @@ class Care:
     critic_rate: float = 1.0
     """Another one on the critic's alone"""
     turn: float = 0.0
-    """Chance of what the critic sees to be turned: see augment"""
+    """Chance of what the critic sees to be turned, where it is larger than the config's `rotate`"""
     diagnoses: int = 0
     """How many there have been"""
 
@@ -179,23 +179,27 @@ class Trainer(ABC):
         # would learn what the critic never sees, their borders.
         with standing_still(self.critic):
             window = random_.get_state()
-            verdicts = self.run("critic", augment(painted, random_, turn=self.care.turn))
+            verdicts = self.run("critic", self._augmented(painted, random_))
             random_.set_state(window)
             with torch.no_grad():
-                wanted_verdicts = self.run("critic", augment(wanted, random_, turn=self.care.turn))
+                wanted_verdicts = self.run("critic", self._augmented(wanted, random_))
         return {
             "critic": loss,
             "adversarial": self.objective.generator_loss(verdicts),
             "features": match(verdicts, wanted_verdicts),
         }
 
+    def _augmented(self, pictures: Tensor, random_: torch.Generator) -> Tensor:
+        """What the critic sees of them"""
+        return augment(pictures, random_, turn=max(self.config.rotate, self.care.turn))
+
     def _teach_critic(self, real: Tensor, fake: Tensor, random_: torch.Generator) -> Tensor:
         """One step of the critic. Both sides are augmented alike, or it would learn the augmentation (Zhao et al.,
         "Differentiable Augmentation", 2020). Returns the objective's loss, without penalties."""
         config = self.config
         penalised = bool(config.r1) and self.steps_done % config.r1_every == 0
-        real = augment(real, random_, turn=self.care.turn).requires_grad_(penalised)
-        fake = augment(fake, random_, turn=self.care.turn)
+        real = self._augmented(real, random_).requires_grad_(penalised)
+        fake = self._augmented(fake, random_)
         # What a penalty is the gradient of is computed in full: in bfloat16 its square would be noise.
         real_verdicts = self.critic(real) if penalised else self.run("critic", real)
         fake_verdicts = self.run("critic", fake)

@@ -61,9 +61,10 @@ def test_it_is_torchs_gradient_at_any_size(shape: str) -> None:
         for name, ours in zip(told, gradients, strict=True):
             wanted = fed[config.inputs.index(name)].grad
             assert wanted is not None and ours.shape == tuple(wanted.shape)
-            # A unit that both see at nearly 0 may be rising for one and falling for the other: a few values differ.
-            off = np.quantile(np.abs(ours - wanted.numpy()), 0.999)
-            assert off <= 1e-4 * float(wanted.abs().max())
+            # Where a unit is all but 0, one may see it rising and the other falling, and what it sees counts otherwise:
+            # the few values around it differ, and by little.
+            off = np.abs(ours - wanted.numpy()) / float(wanted.abs().max())
+            assert np.quantile(off, 0.95) <= 1e-5 and off.max() <= 0.02
 
 
 def test_nothing_outside_the_receptive_field_counts_at_all() -> None:

@@ -267,6 +267,18 @@ def test_no_step_waits_for_what_it_computes(settings: dict) -> None:
     assert len(waits.places) == 2
 
 
+def test_what_the_critic_sees_is_turned_from_the_first_step_where_asked() -> None:
+    """At a chance of 1 it stands on its head and its sides are swapped; what diagnosis asks for is no less."""
+    pictures = torch.rand(2, 3, 64, 64)
+    plain, turned = (trainer_of(from_json({**QUICK, "rotate": rotate})) for rotate in (0.0, 1.0))
+    seen, other = (t._augmented(pictures, torch.Generator().manual_seed(4)) for t in (plain, turned))
+    assert torch.equal(other, seen.flip(2).transpose(2, 3))
+    plain.care = replace(plain.care, turn=1.0)
+    assert torch.equal(plain._augmented(pictures, torch.Generator().manual_seed(4)), other)
+    with pytest.raises(EngineError, match="rotate"):
+        from_json({**QUICK, "rotate": 1.5})
+
+
 def test_learning_rates_fall_to_a_twentieth_in_either_part_of_a_run() -> None:
     trainer = trainer_of(from_json({**QUICK, "steps": 200, "warm_up": 0.5}))
 
