@@ -267,15 +267,23 @@ class Mixed:
 
     def read(self, top: int, left: int, height: int, width: int) -> Floats:
         window = (top, left, height, width)
-        cover, rest = self._coverage(window)
+        weights, untouched = self.weights(window)
         total = np.zeros((3, height, width), np.float32)
-        if all(part.matte for part in self.parts) and rest.any():
-            total += self.source.read(*window) * rest
-        for part, share, canvas in zip(self.parts, self.shares, self.canvases, strict=True):
-            weight = share * (cover[part.matte.name] if part.matte else rest)
+        if untouched.any():
+            total += self.source.read(*window) * untouched
+        for weight, canvas in zip(weights, self.canvases, strict=True):
             if weight.any():  # elsewhere the style need not run, and adding its zeros would change no bit
                 total += np.clip(canvas.read(*window), 0, 1) * weight
         return total
+
+    def weights(self, window: tuple[int, int, int, int]) -> tuple[list[Floats], Floats]:
+        """How much each part, and the picture itself, counts in each pixel (h, w); together 1."""
+        cover, rest = self._coverage(window)
+        weights = [
+            share * (cover[part.matte.name] if part.matte else rest)
+            for part, share in zip(self.parts, self.shares, strict=True)
+        ]
+        return weights, rest if all(part.matte for part in self.parts) else np.zeros_like(rest)
 
     def _coverage(self, window: tuple[int, int, int, int]) -> tuple[dict[str, Floats], Floats]:
         """How much of each pixel (h, w) each matte has, and what is left over; together 1."""

@@ -67,11 +67,17 @@ def measure(graph: GraphSummary, scales: Mapping[str, int] | None = None) -> Gro
 
 
 def _of_weights(graph: GraphSummary) -> dict[str, tuple[int, ...]]:
-    """Also of those that are stored in half precision and cast before their use."""
+    """Also of those that are cast, transposed or turned over before their use: stored in half precision, or gone
+    through backwards."""
     shapes = dict(graph.shapes)
     for node in graph.nodes:
-        if node.operator == "Cast" and node.inputs[:1] and node.inputs[0] in shapes:
-            shapes |= dict.fromkeys(node.outputs, shapes[node.inputs[0]])
+        weight = shapes.get(node.inputs[0], ()) if node.inputs else ()
+        if node.operator == "Transpose" and len(order := node.numbers.get("perm", ())) == len(weight):
+            weight = tuple(weight[int(axis)] for axis in order if 0 <= axis < len(weight))
+        elif node.operator not in ("Cast", "Slice"):
+            continue
+        if weight:
+            shapes |= dict.fromkeys(node.outputs, weight)
     return shapes
 
 

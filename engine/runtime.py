@@ -19,18 +19,18 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
 import onnxruntime as ort
 
 from . import forms, guides, machine, noise, onnx_graph, onnx_growth
-from .canvas import ArrayCanvas, Canvas, beyond_border
+from .canvas import ArrayCanvas, Canvas, beyond_border, border_indices
 from .errors import EngineError
 from .picture import Array, Floats
 from .quilting import Quilt
 from .resample import Resampled
-from .style_pack import MAX_CHANNELS, NOISES, ModelInput, ModelSpec, StylePack, scales
+from .style_pack import EXPLAIN, GRADIENT, MAX_CHANNELS, NOISES, REGION, ModelInput, ModelSpec, StylePack, scales
 
 MIN_WINDOW = 64
 """Smallest edge of a window the model runs on, in pixels."""
@@ -91,11 +91,39 @@ class Session:
     def run(self, image: Floats, noise_map: Floats | None = None, told: Mapping[str, Floats] | None = None) -> Floats:
         """(N, 3, h, w) display-referred 0..1, noise (N, C, h/scale, w/scale) when the style takes it, and what its
         guides tell, (N, C, h, w) by their names -> (N, 3, h, w) display-referred, not clamped."""
+        return self._result(self._feeds(image, noise_map, told or {}), image.shape)
+
+    def _feeds(self, image: Floats, noise_map: Floats | None, told: Mapping[str, Floats]) -> dict[str, Floats]:
         feeds = {self._tensors["image"]: to_model(image, self.spec.inputs["image"])}
-        feeds |= {self._tensors[name]: np.ascontiguousarray(values) for name, values in (told or {}).items()}
-        if noise_map is not None:
-            feeds[self._tensors["noise"]] = noise_map
-        return self._result(feeds, image.shape)
+        feeds |= {self._tensors[name]: np.ascontiguousarray(values) for name, values in told.items()}
+        return feeds if noise_map is None else {**feeds, self._tensors["noise"]: noise_map}
+
+    def gradient(self, image: Floats, noise_map: Floats | None, told: Mapping[str, Floats], region: Floats) -> Floats:
+        """Of sum(region * result) by the picture, both (N, 3, h, w) and the rest as for `run`; the result is not
+        clamped. Raises EngineError for a style that does not bring its gradients."""
+        feeds = {**self._feeds(image, noise_map, told), REGION: np.ascontiguousarray(region)}
+        try:
+            found: Floats = self._reverse.run([GRADIENT + "image"], feeds)[0]
+        except (*_FAIL, MemoryError) as error:
+            raise _reason(error, self.pack) from error
+        return found
+
+    @cached_property
+    def _reverse(self) -> ort.InferenceSession:
+        """The style's network gone through backwards"""
+        if not self.pack.explains:
+            raise EngineError(
+                f"The style {self.pack.name!r} does not bring its gradients: "
+                + (
+                    "it was made by another program."
+                    if self.pack.kind != "pentimento"
+                    else "it is of an older version."
+                ),
+                "Choose overlays that only look at results (Removal, Scale), or a style trained with Pentimento.",
+            )
+        data = self.pack.network(EXPLAIN)
+        session = _cuda_session(data) if self.device == "cuda" else None
+        return session or ort.InferenceSession(data, _options(), providers=["CPUExecutionProvider"])
 
     def make(self, noises: Mapping[str, Floats]) -> Floats:
         """Of a texture style: noise maps (N, C, h/scale, w/scale) by their names -> (N, 3, h, w) display-referred, not
@@ -474,6 +502,23 @@ class Local(_Windows):
         image = self.source.read(y, x, tall, wide)
         result = self.session.run(image[None], self.noise(y, x, tall, wide), _at(self.told, (y, x, tall, wide)))[0]
         return result[:, top - y : top - y + height, left - x : left - x + width]
+
+    def pulled(self, weights: Floats, top: int, left: int, onto: Floats) -> None:
+        """Adds to `onto` (3, H, W) the gradient of sum(weights * result) by the source, where the weights (3, h, w) lie
+        from (top, left) on and are 0 elsewhere. What was seen beyond the border is of the pixels mirrored there."""
+        _, height, width = weights.shape
+        (y, tall), (x, wide) = self.span(top, height, 0), self.span(left, width, 1)
+        region = np.zeros((1, 3, tall, wide), np.float32)
+        region[0, :, top - y : top - y + height, left - x : left - x + width] = weights
+        window = (y, x, tall, wide)
+        image = self.source.read(*window)[None]
+        gradient = self.session.gradient(image, self.noise(*window), _at(self.told, window), region)[0]
+        rows, columns = (
+            border_indices(start, count, size, self.paint.wrap)
+            for start, count, size in ((y, tall, self.height), (x, wide, self.width))
+        )
+        places = (slice(None), rows[:, None], columns[None, :])
+        np.add.at(onto, places, gradient)  # type: ignore[arg-type]  # its stub forgot slices
 
     def span(self, start: int, count: int, axis: int) -> tuple[int, int]:
         """The window of the model (start, size) that gives result pixels start .. start + count along an axis.

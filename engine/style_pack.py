@@ -30,6 +30,10 @@ SCHEMA = 1
 MANIFEST = "style.json"
 GENERATOR = "generator.onnx"
 HALF = "generator_fp16.onnx"
+EXPLAIN = "explain.onnx"
+REGION, GRADIENT = "region", "gradient_"
+"""Of EXPLAIN, a graph of gradients: its input beside those of the generator, the weight of every value of the result in
+the sum that is explained; and how its outputs begin, followed by the name of the input they belong to."""
 PREVIEW = "preview.png"
 KINDS = ("pentimento", "third-party")
 NOISES = ("noise", "grain")
@@ -168,6 +172,11 @@ class StylePack:
     """File name -> sha256 in hexadecimal"""
     root: str = field(default="", repr=False)
     """Inside a .zip: the folder that holds style.json, with its slash"""
+
+    @property
+    def explains(self) -> bool:
+        """It brings its gradients. Styles of other programs do not."""
+        return EXPLAIN in self.files
 
     @property
     def hash(self) -> str:
@@ -741,6 +750,8 @@ def _verify_networks(pack: StylePack, networks: dict[str, bytes]) -> None:
             graphs[name] = onnx_graph.inspect(onnx_weights.with_weights(data, generator))
         if name in (pack.model.file, pack.model.half):
             _verify_generator(pack, graphs[name])
+        elif name == EXPLAIN:
+            _verify_explain(pack, graphs[name])
     if pack.model.half:
         _verify_half(pack, graphs[pack.model.file], graphs[pack.model.half])
 
@@ -770,6 +781,16 @@ def _verify_generator(pack: StylePack, graph: onnx_graph.GraphSummary) -> None:
     if pack.model.output not in outputs:
         raise EngineError(f"The model of {pack.name!r} has no output {pack.model.output!r}.", _FIX)
     _verify_shape(pack, outputs[pack.model.output], 3, pack.model.layout)
+
+
+def _verify_explain(pack: StylePack, graph: onnx_graph.GraphSummary) -> None:
+    """The graph of gradients takes what the generator takes and REGION, gives a gradient of the picture, and stays
+    within bounds."""
+    onnx_growth.measure(graph, scales(pack.model))
+    wanted = {item.tensor or key for key, item in pack.model.inputs.items()} | {REGION}
+    made = {tensor.name for tensor in graph.outputs}
+    if {tensor.name for tensor in graph.inputs} != wanted or GRADIENT + "image" not in made:
+        raise EngineError(f"{EXPLAIN} of {pack.name!r} does not explain its generator.", _FIX)
 
 
 def _verify_half(pack: StylePack, full: onnx_graph.GraphSummary, half: onnx_graph.GraphSummary) -> None:

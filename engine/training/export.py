@@ -27,8 +27,10 @@ from ..guides import GUIDES
 from ..protocol import Json
 from ..runtime import Session, is_exact
 from ..style_pack import (
+    EXPLAIN,
     GENERATOR,
     HALF,
+    NOISES,
     PREVIEW,
     ModelInput,
     ModelSpec,
@@ -39,6 +41,7 @@ from ..style_pack import (
 )
 from .config import to_json
 from .data import Pair, to_bytes, to_float
+from .gradient_graph import with_gradient
 from .networks import (
     COARSE,
     STRIDE,
@@ -94,6 +97,7 @@ def export(
     examples = [fed(generator, content[:, :HALF_SIDE, :HALF_SIDE].cpu(), strokes) for content in contents]
     generator, made, facts = _in_both_precisions(generator, examples)
     files |= made
+    files[EXPLAIN] = explain_bytes(generator.config, files[GENERATOR])
     files[PREVIEW] = png(stylized(generator, sample, strokes))
     spec = model_spec(generator, noise, HALF if HALF in files else "")
     return _written(out, trainer, spec, files, {"held_out": held_out or {}, **facts})
@@ -247,6 +251,12 @@ def parity(generator: Generator | TextureGenerator, data: bytes) -> float:
             "Train again with torch 2.13.0, the version exports are tested with.",
         )
     return worst
+
+
+def explain_bytes(config: GeneratorConfig, generator: bytes) -> bytes:
+    """The graph of gradients by the picture and the guides, for a generator's ONNX file, whose weights it takes."""
+    told = [name for name in config.inputs if name != NOISES[0]]
+    return without_weights(with_gradient(generator, told), generator)
 
 
 def _named(config: GeneratorConfig, inputs: Sequence[Tensor]) -> dict[str, Any]:

@@ -16,11 +16,8 @@ import onnx
 from onnx import helper, numpy_helper
 
 from ..errors import EngineError
+from ..style_pack import GRADIENT, REGION
 
-REGION = "region"
-"""Input: the weight of every value of the result in the sum that is explained, as large as the result"""
-GRADIENT = "gradient_"
-"""Outputs: this and the name of the input that they belong to"""
 _PASSED = ("Cast", "Constant")
 """Only ever make constants here"""
 

@@ -13,8 +13,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from engine import onnx_graph
 from engine.errors import EngineError
+from engine.style_pack import GRADIENT, REGION
 from engine.training.export import half_storage, onnx_bytes
-from engine.training.gradient_graph import GRADIENT, REGION, with_gradient
+from engine.training.gradient_graph import with_gradient
 from engine.training.networks import Generator, GeneratorConfig, receptive_radius
 
 SHAPES = {

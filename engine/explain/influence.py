@@ -1,0 +1,199 @@
+"""Attribution.Influence: what could change this spot?
+
+The gradient of the region's luminance by every pixel of the picture: how much lighter the region gets, summed over its
+pixels, for every bit by which this pixel gets lighter. Negative: it gets darker. A local style sees no further than its
+receptive field, so only windows around the region are gone through backwards, and beyond them the answer is exactly 0:
+no part of it goes through the whole frame. As for Removal, strokes go on to follow the forms they followed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+
+import numpy as np
+
+from ..canvas import ArrayCanvas, Canvas
+from ..errors import EngineError
+from ..mixing import Mixed
+from ..picture import Floats
+from ..protocol import Certificate, Check
+from ..runtime import Local, tiles
+from . import certificate
+from .overlay import Overlay
+from .removal import LUMINANCE, Grid, Look
+
+DISPLAY = (-1.0, 1.0)
+"""A region that follows the pixel as a copy would"""
+STEP = 0.02
+"""By how much the certificate's interventions move pixels: a gradient tells of small changes"""
+CERTIFIED = 32
+"""Edge of the part of the region that is certified, in its middle: 256 runs of the window around it take seconds"""
+CERTIFICATE_TILES = 12
+BYTES_PER_PIXEL = 1600
+"""Working memory: all that a network computed is kept until it is gone through backwards"""
+
+
+def influence(look: Look, before: Floats, region: np.ndarray, seed: int = 0) -> Generator[float, None, Overlay]:
+    """Yields the fraction done; returns the overlay.
+
+    before: planes (3, H, W) 0..1 in the size the style sees, so look.paint.stroke is 1. region: (H, W) bool.
+    Raises EngineError for a style without gradients, and for strokes in the colours of another style.
+    """
+    gradient = gradient_of(look, before, light_of(region))
+    yield 0.1
+    answer = gradient.sum(axis=0)
+    checks: tuple[Check, ...] = ()
+    for step in _certify(look, before, _middle(region), seed):
+        if isinstance(step, tuple):
+            checks = step
+        else:
+            yield 0.1 + 0.9 * step
+    reach = look.reach(*region.shape)
+    sentence = _sentence(np.sqrt(np.square(gradient).sum(axis=0)), region, reach or 0)
+    return Overlay("Attribution.Influence", ("direct",), answer[..., None], sentence, DISPLAY, Certificate(checks))
+
+
+def light_of(region: np.ndarray) -> Floats:
+    """(3, H, W): the weights of the result's values in the luminance of a region (H, W), summed over its pixels."""
+    return LUMINANCE[:, None, None] * region.astype(np.float32)
+
+
+def gradient_of(look: Look, before: Floats, weights: Floats) -> Floats:
+    """The gradient (3, H, W) of sum(weights * look.result(before)) by the picture, both (3, H, W)."""
+    if look.mix.palette:
+        raise EngineError(
+            "What is painted in the colours of another style has no gradient.", "Take the palette off, or ask Removal."
+        )
+    source = ArrayCanvas(before, look.paint.wrap)
+    strength = np.float32(look.strength)
+    onto = (1 - strength) * weights
+    canvas = look.mix.painted(source, look.paint)
+    for window in _windows(weights):
+        top, left, height, width = window
+        asked = strength * weights[:, top : top + height, left : left + width]
+        for share, painted in _painted(canvas, window, onto, asked):
+            _pull(painted, share * asked, window, onto)
+    return onto
+
+
+def _painted(
+    canvas: Canvas, window: tuple[int, int, int, int], onto: Floats, asked: Floats
+) -> Iterator[tuple[Floats | float, Canvas]]:
+    """What each style of a mix paints, and how much it counts in each pixel of a window; what stays as it is is added
+    to `onto` at once."""
+    if not isinstance(canvas, Mixed):
+        yield 1.0, canvas
+        return
+    top, left, height, width = window
+    weights, untouched = canvas.weights(window)
+    onto[:, top : top + height, left : left + width] += untouched * asked
+    for weight, part in zip(weights, canvas.canvases, strict=True):
+        if weight.any():
+            yield weight, part
+
+
+def _pull(canvas: Canvas, weights: Floats, window: tuple[int, int, int, int], onto: Floats) -> None:
+    """Through one style. Where its answer is clamped nothing changes it."""
+    if not isinstance(canvas, Local):
+        raise EngineError(
+            "A style that looks at the whole frame, or at a resized picture, has no gradient here.",
+            "Ask Removal, or choose a style trained with Pentimento at stroke size 1.",
+        )
+    answer = canvas.read(*window)
+    canvas.pulled(weights * ((answer >= 0) & (answer <= 1)), window[0], window[1], onto)
+
+
+def _windows(weights: Floats) -> list[tuple[int, int, int, int]]:
+    """Windows (top, left, height, width) over all that is not 0, each no larger than memory allows."""
+    box = _box(weights.any(axis=0))
+    if box is None:
+        return []
+    top, left, height, width = box
+    return [(top + y, left + x, tall, wide) for y, x, tall, wide in tiles(height, width, 0, BYTES_PER_PIXEL)]
+
+
+def _box(region: np.ndarray) -> tuple[int, int, int, int] | None:
+    """Around all of a region (H, W); None where it is empty."""
+    rows, columns = np.flatnonzero(region.any(axis=1)), np.flatnonzero(region.any(axis=0))
+    if not len(rows):
+        return None
+    top, left = int(rows[0]), int(columns[0])
+    return top, left, int(rows[-1]) + 1 - top, int(columns[-1]) + 1 - left
+
+
+# ---------------------------------------------------------------- certificate and sentence
+
+
+def _middle(region: np.ndarray) -> np.ndarray:
+    """Of a larger region the part within CERTIFIED pixels around its middlemost pixel"""
+    places = np.argwhere(region)
+    if not len(places):
+        return region
+    row, column = places[np.abs(places - places.mean(axis=0)).sum(axis=1).argmin()]
+    part = np.zeros_like(region)
+    window = tuple(slice(max(0, at - CERTIFIED // 2), at + CERTIFIED // 2) for at in (row, column))
+    part[window] = region[window]
+    return part
+
+
+def _certify(look: Look, before: Floats, region: np.ndarray, seed: int) -> Iterator[float | tuple[Check, ...]]:
+    """B3 on this very picture: parts of what the region sees are made a little lighter or darker, and what becomes of
+    the region is what the gradient foretold."""
+    box, reach = _box(region), look.reach(*region.shape)
+    if box is None or reach is None:
+        yield (certificate.unmeasured(),)
+        return
+    top, left = (max(0, start - reach) for start in box[:2])
+    bottom, right = (min(size, box[i] + box[i + 2] + reach) for i, size in enumerate(region.shape))
+    seen = np.s_[:, top:bottom, left:right]
+    grid = Grid.over(bottom - top, right - left, CERTIFICATE_TILES)
+    step = np.where(before[seen] > 0.5, -STEP, STEP).astype(np.float32)  # never out of 0..1
+    asked = light_of(region)
+    effects = grid.sums((gradient_of(look, before, asked)[seen] * step).sum(axis=0))
+
+    def light(picture: Floats) -> float:
+        followed = ArrayCanvas(before, look.paint.wrap)
+        canvas = look.mix.painted(ArrayCanvas(picture, look.paint.wrap), look.paint, followed)
+        inside = np.s_[:, box[0] : box[0] + box[2], box[1] : box[1] + box[3]]
+        kept = (1 - look.strength) * picture[inside]
+        result = kept + look.strength * np.clip(canvas.read(*box), 0, 1)
+        return float((asked[inside].astype(np.float64) * result).sum())
+
+    still = light(before)
+
+    def happened(moved: np.ndarray) -> float:
+        picture = before.copy()
+        picture[seen] += step * grid.painted(moved)
+        return light(picture) - still
+
+    yield from certificate.interventions(effects, happened, _controls(before[seen], grid, seed), seed)
+
+
+def _controls(before: Floats, grid: Grid, seed: int) -> dict[str, np.ndarray]:
+    """What could be said without asking the model."""
+    light = np.tensordot(LUMINANCE, before, axes=1)
+    down, across = np.gradient(light) if min(light.shape) > 1 else (np.zeros_like(light),) * 2
+    rows, columns = (np.abs(np.arange(size) - (size - 1) / 2) for size in light.shape)
+    return {
+        "edges": grid.sums(np.hypot(down, across)),
+        "distance": grid.sums(-np.hypot(rows[:, None], columns)),
+        "lightness": grid.sums(np.where(light > 0.5, -1.0, 1.0)),
+        "random": np.random.default_rng([seed, 1]).standard_normal(grid.rows * grid.columns),
+    }
+
+
+def _sentence(strength: np.ndarray, region: np.ndarray, reach: int) -> str:
+    """strength: length of the gradient in each pixel."""
+    whole = float(strength.sum(dtype=np.float64))
+    if whole <= 1e-6 * max(1, int(region.sum())):
+        return "Nothing in the picture changes this area: its colours are at their limit."
+    top, left, height, width = _box(region) or (0, 0, *region.shape)
+    down, across = (
+        np.maximum(np.maximum(start - places, places - (start + size - 1)), 0)
+        for start, size, places in ((top, height, np.arange(len(region))), (left, width, np.arange(region.shape[1])))
+    )
+    away = np.ceil(np.hypot(down[:, None], across)).astype(int)
+    within = np.cumsum(np.bincount(away.ravel(), strength.ravel().astype(np.float64))) / whole
+    near = int(np.argmax(within >= 0.5))
+    beside = "in the area itself" if near == 0 else f"within {near} pixels of it"
+    return f"Half of what can change this area lies {beside}. Nothing further than {reach} pixels away counts at all."
