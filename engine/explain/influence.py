@@ -166,20 +166,18 @@ def _certify(look: Look, before: Floats, region: np.ndarray, seed: int) -> Itera
         picture[seen] += step * grid.painted(moved)
         return light(picture) - still
 
-    yield from certificate.interventions(effects, happened, _controls(before[seen], grid, seed), seed)
+    yield from certificate.interventions(effects, happened, _controls(before[seen], step, grid, seed), seed)
 
 
-def _controls(before: Floats, grid: Grid, seed: int) -> dict[str, np.ndarray]:
-    """What could be said without asking the model."""
+def _controls(before: Floats, step: Floats, grid: Grid, seed: int) -> dict[str, np.ndarray]:
+    """What maps that never ask the model would foretell of the same steps."""
     light = np.tensordot(LUMINANCE, before, axes=1)
     down, across = np.gradient(light) if min(light.shape) > 1 else (np.zeros_like(light),) * 2
     rows, columns = (np.abs(np.arange(size) - (size - 1) / 2) for size in light.shape)
-    return {
-        "edges": grid.sums(np.hypot(down, across)),
-        "distance": grid.sums(-np.hypot(rows[:, None], columns)),
-        "lightness": grid.sums(np.where(light > 0.5, -1.0, 1.0)),
-        "random": np.random.default_rng([seed, 1]).standard_normal(grid.rows * grid.columns),
-    }
+    away = np.hypot(rows[:, None], columns)
+    maps = {"edges": np.hypot(down, across), "nearness": away.max() - away, "all pixels alike": np.ones_like(away)}
+    foretold = {name: grid.sums((plane * step).sum(axis=0)) for name, plane in maps.items()}
+    return {**foretold, "random": np.random.default_rng([seed, 1]).standard_normal(grid.rows * grid.columns)}
 
 
 def _sentence(strength: np.ndarray, region: np.ndarray, reach: int) -> str:

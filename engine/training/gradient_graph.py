@@ -112,9 +112,9 @@ class _Reverse:
     def convolution(self, node: onnx.NodeProto, told: dict[str, Any]) -> None:
         picture, weight = node.input[0], node.input[1]
         outputs, inputs, *kernel = self._shapes[weight]
-        group, dilations, pads = told.get("group", 1), told["dilations"], told["pads"]
+        group, dilations, pads = told.get("group", 1), told.get("dilations", [1, 1]), told.get("pads", [0] * 4)
         gradient = self.gradient(node.output[0])
-        if set(told["strides"]) != {1}:
+        if set(told.get("strides", [1])) != {1}:
             # Its transpose by definition. Sizes are multiples of the stride, so nothing is left over.
             names = ("group", "dilations", "pads", "strides", "kernel_shape")
             kept = {name: told[name] for name in names if name in told}

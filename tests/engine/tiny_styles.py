@@ -13,6 +13,7 @@ Each maker writes a verified pack into `folder` and returns its path:
     blur(folder)                a fixed linear 5x5 average: known answers for overlays
     spotlight(folder)           divides by the brightest pixel of the frame: statistics, declared (radius None)
     spotlight(folder, lie=True) the same, but style.json claims a receptive radius of 8
+    explained(pack)             any of them made of convolutions and sums, with its gradients
     bgr_255(path)               not a pack: a third-party ONNX file, BGR, 0..255, fixed size, instance norm
 """
 
@@ -28,12 +29,14 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from engine.style_pack import (
+    EXPLAIN,
     GENERATOR,
     PREVIEW,
     ModelInput,
     ModelSpec,
     StrokeField,
     TurnedStrokes,
+    load,
     new_pack,
     write_pack,
 )
@@ -48,6 +51,17 @@ PATTERN_RADIUS = 26
 def identity(folder: Path, name: str = "Identity") -> Path:
     nodes = [helper.make_node("Identity", ["image"], ["stylized"])]
     return _pack(folder, name, nodes, [], ModelSpec({"image": ModelInput(3)}, receptive_radius=0))
+
+
+def explained(pack: Path) -> Path:
+    """The same with its gradients: see training.gradient_graph for what it may be made of."""
+    from engine.training.gradient_graph import with_gradient  # needs torch's neighbours, which Blender's Python lacks
+
+    found = load(pack)
+    files = {name: found.read(name) for name in found.files}
+    told = [name for name in found.model.inputs if name != "noise"]
+    write_pack(pack, found, {**files, EXPLAIN: with_gradient(files[GENERATOR], told)}, replace_old=True)
+    return pack
 
 
 def flat(folder: Path, name: str, colour: Sequence[float]) -> Path:
