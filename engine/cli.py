@@ -82,6 +82,16 @@ def _stylize(arguments: argparse.Namespace) -> int:
     return _follow(stylize(request), arguments)
 
 
+def _explain(arguments: argparse.Namespace) -> int:
+    from .explanation import explain
+
+    (source,) = _sources([arguments.picture])
+    region = protocol.Region(arguments.at, arguments.box, arguments.object)
+    return _follow(
+        explain(protocol.ExplainRequest(JOB, source, _settings(arguments), str(arguments.out), region)), arguments
+    )
+
+
 def _texture(arguments: argparse.Namespace) -> int:
     from .texture import texture
 
@@ -217,7 +227,7 @@ def _settings(arguments: argparse.Namespace) -> protocol.StylizeSettings:
         stroke=arguments.stroke,
         diversity=arguments.diversity,
         follow=arguments.follow,
-        tile=arguments.tile,
+        tile=getattr(arguments, "tile", 0),
         tileable=arguments.tileable,
         overlays=tuple(dict.fromkeys(arguments.overlay)),
         device=arguments.device,
@@ -379,6 +389,12 @@ def _lines(event: protocol.Event) -> Iterator[str]:
         for layer in event.layers:
             if layer.sentence:
                 yield f"  {layer.name}: {layer.sentence}{_doubt(layer)}"
+    elif isinstance(event, protocol.Answered):
+        yield f"{event.overlay}: {event.sentence} ({event.seconds:.1f} s; being checked)"
+    elif isinstance(event, protocol.Explained):
+        yield f"{_shown(event.source)}: {_shown(event.path)} ({event.seconds:.1f} s)"
+        for layer in event.layers:
+            yield f"  {layer.name}: {_trust(layer)}"
     elif isinstance(event, protocol.TextureMade):
         yield f"Seed {event.seed}: {_shown(event.path)} ({sum(event.seconds.values()):.1f} s)"
     elif isinstance(event, protocol.Preview):
@@ -389,6 +405,12 @@ def _lines(event: protocol.Event) -> Iterator[str]:
         yield "Cancelled."
     elif isinstance(event, protocol.Done):
         yield from event.report.get("say", ())
+
+
+def _trust(layer: protocol.Layer) -> str:
+    assert layer.certificate is not None  # overlays have one
+    failed = [check.name for check in layer.certificate.checks if not check.passed]
+    return f"indicative only ({', '.join(failed)})" if failed else "faithful, as measured on this picture"
 
 
 def _doubt(layer: protocol.Layer) -> str:
@@ -484,7 +506,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"pentimento {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for add in (
-        *(_add_demo, _add_styles, _add_stylize, _add_texture, _add_train),
+        *(_add_demo, _add_styles, _add_stylize, _add_explain, _add_texture, _add_train),
         *(_add_evaluate, _add_import, _add_export, _add_info),
     ):
         add(commands)
@@ -528,6 +550,20 @@ def _add_stylize(commands: Any) -> None:
         "photo.jpg --style Wave --palette Mosaic --diversity .5 --out painted",
     )
     parser.add_argument("pictures", nargs="+", type=Path, metavar="IN", help="picture files")
+    _add_look(parser)
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
+    parser.add_argument(
+        "--tile", type=_whole(0, 16384), default=0, metavar="PX", help="edge of a tile; 0 = by memory (same result)"
+    )
+    parser.add_argument(
+        "--overlay", nargs="+", action="extend", default=[], metavar="NAME", help="explaining layers: Scale, Removal"
+    )
+    _add_device(parser)
+    _add_precision(parser)
+
+
+def _add_look(parser: argparse.ArgumentParser) -> None:
+    """How a result is made."""
     parser.add_argument(
         "--style",
         required=True,
@@ -538,7 +574,6 @@ def _add_stylize(commands: Any) -> None:
         "paints, an object or material in the render's Cryptomatte, or a greyscale picture",
     )
     parser.add_argument("--palette", default="", metavar="NAME", help="paint in the colours of this style")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
     parser.add_argument(
         "--strength", type=_number(0, 1), default=1.0, metavar="F", help="0 the picture .. 1 the style (default 1)"
     )
@@ -556,15 +591,37 @@ def _add_stylize(commands: Any) -> None:
     parser.add_argument(
         "--stroke", type=_number(0.25, 4), default=1.0, metavar="F", help="stroke size 0.25 .. 4 (default 1)"
     )
-    parser.add_argument(
-        "--tile", type=_whole(0, 16384), default=0, metavar="PX", help="edge of a tile; 0 = by memory (same result)"
-    )
     parser.add_argument("--tileable", action="store_true", help="the picture wraps around, and so will the result")
-    parser.add_argument(
-        "--overlay", nargs="+", action="extend", default=[], metavar="NAME", help="explaining layers: Scale, Removal"
+
+
+def _add_explain(commands: Any) -> None:
+    about = "Ask why a part of a result looks as it does: overlays, each with its measured faithfulness."
+    parser = _command(
+        commands,
+        "explain",
+        _explain,
+        about,
+        "render.png --style 'Starry Night' --at 480,270 --overlay Influence --out why",
+        "frame_0001.exr --style Wave --object Vase --overlay Removal Scale --out why",
+        "photo.jpg --style Wave --box 100,80,220,160 --overlay Influence Removal --out why --json",
     )
+    parser.add_argument("picture", type=Path, metavar="IN", help="the picture file that is stylized")
+    _add_look(parser)
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--at", type=_places(2), metavar="X,Y", help="a pixel, from the top left")
+    where.add_argument("--box", type=_places(4), metavar="X0,Y0,X1,Y1", help="from its first pixel to behind its last")
+    where.add_argument(
+        "--object", default="", metavar="NAME", help="in the render's Cryptomatte, or a greyscale picture; else: all"
+    )
+    parser.add_argument("--overlay", nargs="+", action="extend", required=True, metavar="NAME", help=_EXPLAINING)
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the overlays")
     _add_device(parser)
     _add_precision(parser)
+
+
+_EXPLAINING = (
+    "Influence (what could change this), Removal (what if a part were gone), Scale (what was changed, how large)"
+)
 
 
 def _add_texture(commands: Any) -> None:
@@ -861,6 +918,15 @@ def _size(text: str) -> tuple[int, int]:
     if not found:
         raise argparse.ArgumentTypeError(f"{text!r} is no size: write 2048x1024, or 2048 for a square")
     return int(found[1]), int(found[2] or found[1])
+
+
+def _places(count: int) -> Callable[[str], tuple[int, ...]]:
+    def parse(text: str) -> tuple[int, ...]:
+        if not re.fullmatch(rf"-?\d{{1,6}}(,-?\d{{1,6}}){{{count - 1}}}", text):
+            raise argparse.ArgumentTypeError(f"{text!r} is not {count} numbers with commas between them")
+        return tuple(int(number) for number in text.split(","))
+
+    return parse
 
 
 def _range(text: str) -> tuple[float, float]:

@@ -93,6 +93,16 @@ def made(request: TextureRequest, name: str, sheet: Sheet, recipe: Json) -> Iter
             yield _Png(placed, stack, folder / name, sheet, recipe, TEXTURE)
 
 
+def explained(folder: str, source: PictureSource, overlays: Sequence[Overlay], recipe: Json) -> tuple[Layer, ...]:
+    """Overlays alone: one EXR with their raw floats, certificates and the recipe, and a PNG of each to look at."""
+    with _Placed() as placed:
+        path = unique_path(_folder(folder) / f"{_stem(source)}_explained.exr")
+        write_exr(path, [_exr_layer(overlay, "") for overlay in overlays], _header(recipe, overlays))
+        placed.add(path)
+        _write_looks(placed, path, overlays)
+        return tuple(_overlay_layer(overlay, path=str(path)) for overlay in overlays)
+
+
 def _folder(path: str) -> Path:
     folder = Path(path)
     with writing(folder):
@@ -338,4 +348,4 @@ def _meaning(overlay: Overlay) -> Json:
     }
 
 
-__all__ = ["LAYERS", "RECIPE", "STYLIZED", "Output", "opened"]
+__all__ = ["LAYERS", "RECIPE", "STYLIZED", "Output", "explained", "opened"]

@@ -168,6 +168,33 @@ class StylizeRequest:
 
 
 @dataclass(frozen=True)
+class Region:
+    """The part of a result that is asked about; all of it where nothing is said. In pixels of the picture, x from the
+    left and y from the top."""
+
+    at: tuple[int, int] | None = None
+    """One pixel: x, y"""
+    box: tuple[int, int, int, int] | None = None
+    """x and y of the first pixel, and of the first one beyond the box"""
+    object: str = ""
+    """An object or material in the render's Cryptomatte, or the path of a greyscale picture"""
+
+
+@dataclass(frozen=True)
+class ExplainRequest:
+    """Why does this part of a result look as it does?"""
+
+    job: str
+    source: PictureSource
+    settings: StylizeSettings
+    """How the result is made; `overlays` names what is asked: Influence, Removal, Scale."""
+    folder: str
+    region: Region = Region()
+    view: ViewTable | None = None
+    """See StylizeRequest"""
+
+
+@dataclass(frozen=True)
 class TextureRequest:
     """Make textures out of a texture style's noise, one for each seed."""
 
@@ -317,6 +344,7 @@ class CancelRequest:
 
 Request = (
     StylizeRequest
+    | ExplainRequest
     | TextureRequest
     | TrainRequest
     | EvaluateRequest
@@ -366,6 +394,29 @@ class Stylized:
     """The file with the result (deliver=files), else empty."""
     seconds: dict[str, float]
     """read, inference, overlays, write"""
+    recipe: Json
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What an overlay says is known. How far it may be trusted is still being measured."""
+
+    job: str
+    overlay: str
+    sentence: str
+    seconds: float
+    """Since the request"""
+
+
+@dataclass(frozen=True)
+class Explained:
+    """The overlays that were asked for, each with its certificate, in one file."""
+
+    job: str
+    source: str
+    layers: tuple[Layer, ...]
+    path: str
+    seconds: float
     recipe: Json
 
 
@@ -514,6 +565,8 @@ Event = (
     | Heartbeat
     | Progress
     | Stylized
+    | Answered
+    | Explained
     | TextureMade
     | SourceFailed
     | TrainStep

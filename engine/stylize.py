@@ -6,7 +6,7 @@ A picture is painted in tiles and leaves in bands of rows, so a big one is never
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 from . import machine, outputs
 from .canvas import ROWS, Canvas, PictureCanvas, alpha_of, by_rows, is_plain
 from .errors import EngineError
-from .explain.overlay import Overlay
+from .explain.overlay import OF_A_RESULT, Overlay
 from .files import open_source, open_view, shown
 from .mixing import Mix, Styles, check_styles, open_styles
 from .picture import Array, Floats, PictureReader, from_display, has_alpha, result_channels, split, to_display
@@ -34,7 +34,6 @@ from .resample import Resampled
 from .runtime import Paint, tiles
 from .view import View
 
-OVERLAYS = ("Scale", "Removal")
 OVERLAY_PIXELS = 16_000_000
 """Overlays of larger pictures are computed on the picture reduced to this: they hold several floats per pixel."""
 
@@ -68,9 +67,16 @@ def _no_memory(source: PictureSource) -> EngineError:
 
 def _check(request: StylizeRequest) -> None:
     """Checks that cost nothing come first."""
-    settings = request.settings
     if not request.sources:
         raise EngineError("There is no picture to stylize.", "Choose at least one picture.")
+    check_settings(request.settings)
+    check_overlays(request.settings, OF_A_RESULT)
+    if request.deliver not in ("files", "pixels"):
+        raise EngineError(f"Results cannot be delivered as {request.deliver!r}.", "Ask for files or pixels.")
+
+
+def check_settings(settings: StylizeSettings) -> None:
+    """All but the overlays"""
     check_styles(settings.styles)
     if not 0 <= settings.diversity <= 1.5:
         raise EngineError(f"The diversity is {settings.diversity:g}.", "Choose a diversity from 0 to 1.5.")
@@ -84,11 +90,12 @@ def _check(request: StylizeRequest) -> None:
         raise EngineError(f"The seed is {settings.seed}.", "Choose a seed from 0 to 2147483647.")
     if settings.tile and settings.tile < 16:
         raise EngineError(f"Tiles of {settings.tile} pixels are too small.", "Choose 16 or more, or 0 for automatic.")
+
+
+def check_overlays(settings: StylizeSettings, known: Sequence[str]) -> None:
     for name in settings.overlays:
-        if name not in OVERLAYS:
-            raise EngineError(f"There is no overlay {name!r}.", "Choose among: " + ", ".join(OVERLAYS) + ".")
-    if request.deliver not in ("files", "pixels"):
-        raise EngineError(f"Results cannot be delivered as {request.deliver!r}.", "Ask for files or pixels.")
+        if name not in known:
+            raise EngineError(f"There is no overlay {name!r} here.", "Choose among: " + ", ".join(known) + ".")
 
 
 @dataclass
@@ -214,7 +221,7 @@ class _Work:
         started = time.perf_counter()
         if seen is None:
             yield self._progress(0.5, "Reducing the picture for the overlays")
-            before = self._reduced(reader)
+            before = reduced(reader, overlay_size(reader), self.settings.tileable)
             after = look.result(before)
         else:
             before, after = seen.before, seen.after
@@ -227,33 +234,20 @@ class _Work:
     def _overlay(
         self, name: str, look: Any, before: Floats, after: Floats, index: int
     ) -> Generator[Event, None, Overlay]:
-        from .explain.removal import removal
-        from .explain.scale import scale
+        from .explain.families import overlay
 
         count = len(self.settings.overlays)
         base, share = 0.5 + 0.48 * index / count, 0.48 / count
         yield self._progress(base, f"Explaining {self.source.name}: {name}")
-        if name == "Scale":
-            return scale(before, after, self.settings.tileable, self.settings.stroke)
-        work = removal(look, before, after)
+        work = overlay(name, look, before, after)
         while True:
             try:
-                fraction = next(work)
+                step = next(work)
             except StopIteration as finished:
-                overlay: Overlay = finished.value
-                return overlay
-            yield self._progress(base + share * fraction, f"Explaining {self.source.name}: {name}")
-
-    def _reduced(self, reader: PictureReader) -> Floats:
-        """The picture at OVERLAY_PIXELS at most, planes (3, h, w) 0..1."""
-        height, width = overlay_size(reader)
-        canvas: Canvas = PictureCanvas(reader, self.settings.tileable)
-        small = Resampled(canvas, height, width)
-        planes = np.empty((3, height, width), np.float32)
-        for row in range(0, height, ROWS):
-            count = min(ROWS, height - row)
-            planes[:, row : row + count] = np.clip(small.read(row, 0, count, width), 0, 1)
-        return planes
+                found: Overlay = finished.value
+                return found
+            if isinstance(step, float):
+                yield self._progress(base + share * step, f"Explaining {self.source.name}: {name}")
 
     def _recipe(self, reader: PictureReader, mix: Mix) -> Json:
         """Everything needed to make the result again; no clock, no host, no absolute path, and no tile size: the
@@ -337,6 +331,17 @@ def _mixed(inside: Floats, style: Floats, strength: float) -> Floats:
 
 def _too_large(reader: PictureReader) -> bool:
     return reader.height * reader.width > OVERLAY_PIXELS
+
+
+def reduced(reader: PictureReader, size: tuple[int, int], wrap: bool) -> Floats:
+    """The picture at a size (height, width), as a model sees it: planes (3, height, width) 0..1."""
+    canvas: Canvas = PictureCanvas(reader, wrap)
+    small = canvas if size == (reader.height, reader.width) else Resampled(canvas, *size)
+    planes = np.empty((3, *size), np.float32)
+    for row in range(0, size[0], ROWS):
+        count = min(ROWS, size[0] - row)
+        planes[:, row : row + count] = np.clip(small.read(row, 0, count, size[1]), 0, 1)
+    return planes
 
 
 def overlay_size(reader: PictureReader) -> tuple[int, int]:

@@ -33,6 +33,7 @@ from .protocol import (
     Done,
     EvaluateRequest,
     Event,
+    ExplainRequest,
     Failed,
     Heartbeat,
     ImportStyleRequest,
@@ -48,6 +49,7 @@ from .protocol import (
 
 JOBS: dict[type, tuple[str, str]] = {
     StylizeRequest: (".stylize", "stylize"),
+    ExplainRequest: (".explanation", "explain"),
     TextureRequest: (".texture", "texture"),
     TrainRequest: (".training.loop", "train"),
     EvaluateRequest: (".evaluate", "evaluate"),

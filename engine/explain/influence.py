@@ -9,6 +9,7 @@ no part of it goes through the whole frame. As for Removal, strokes go on to fol
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -33,24 +34,27 @@ BYTES_PER_PIXEL = 1600
 """Working memory: all that a network computed is kept until it is gone through backwards"""
 
 
-def influence(look: Look, before: Floats, region: np.ndarray, seed: int = 0) -> Generator[float, None, Overlay]:
-    """Yields the fraction done; returns the overlay.
+def influence(
+    look: Look, before: Floats, region: np.ndarray, seed: int = 0
+) -> Generator[float | Overlay, None, Overlay]:
+    """Yields the fraction done, and the overlay once before it is certified; returns it with its certificate.
 
     before: planes (3, H, W) 0..1 in the size the style sees, so look.paint.stroke is 1. region: (H, W) bool.
     Raises EngineError for a style without gradients, and for strokes in the colours of another style.
     """
     gradient = gradient_of(look, before, light_of(region))
-    yield 0.1
-    answer = gradient.sum(axis=0)
+    strength = np.sqrt(np.square(gradient).sum(axis=0))
+    sentence = _sentence(strength, region, look.reach(*region.shape) or 0)
+    pixels = gradient.sum(axis=0)[..., None]
+    answer = Overlay("Attribution.Influence", ("direct",), pixels, sentence, DISPLAY, Certificate(()))
+    yield answer
     checks: tuple[Check, ...] = ()
     for step in _certify(look, before, _middle(region), seed):
         if isinstance(step, tuple):
             checks = step
         else:
             yield 0.1 + 0.9 * step
-    reach = look.reach(*region.shape)
-    sentence = _sentence(np.sqrt(np.square(gradient).sum(axis=0)), region, reach or 0)
-    return Overlay("Attribution.Influence", ("direct",), answer[..., None], sentence, DISPLAY, Certificate(checks))
+    return replace(answer, certificate=Certificate(checks))
 
 
 def light_of(region: np.ndarray) -> Floats:

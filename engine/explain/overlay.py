@@ -7,6 +7,11 @@ from dataclasses import dataclass
 from ..picture import Floats
 from ..protocol import Certificate
 
+OF_A_RESULT = ("Scale", "Removal")
+"""The overlays that say something of a whole result"""
+OF_A_REGION = ("Influence", "Removal", "Scale")
+"""Those that can be asked about a part of it"""
+
 
 @dataclass(frozen=True, eq=False)
 class Overlay:

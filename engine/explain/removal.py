@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -81,8 +81,8 @@ def mixed(before: Floats, style: Floats, strength: float) -> Floats:
 
 def removal(
     look: Look, before: Floats, after: Floats, region: np.ndarray | None = None, seed: int = 0
-) -> Generator[float, None, Overlay]:
-    """Yields the fraction done; returns the overlay.
+) -> Generator[float | Overlay, None, Overlay]:
+    """Yields the fraction done, and the overlay once before it is certified; returns it with its certificate.
 
     before, after: the picture and its result, planes (3, H, W) 0..1. region: (H, W) bool, where the result is looked
     at; None: everywhere.
@@ -91,16 +91,12 @@ def removal(
     along = TILES_ALONG_WHOLE_FRAME if look.reach(height, width) is None else TILES_ALONG
     grid = Grid.over(height, width, along)
     effects = yield from _scaled(_effects(look, grid, before, after, region), 0.0, 0.6)
-    checks = yield from _scaled(_certify(look, before, region, seed), 0.6, 1.0)
     area = float(region.sum()) if region is not None else float(before[0].size)
-    return Overlay(
-        "Attribution.Removal",
-        ("luminance",),
-        grid.painted(effects / grid.areas())[..., None],
-        _sentence(grid, effects / max(1.0, area)),
-        DISPLAY,
-        Certificate(checks),
-    )
+    pixels, sentence = grid.painted(effects / grid.areas())[..., None], _sentence(grid, effects / max(1.0, area))
+    answer = Overlay("Attribution.Removal", ("luminance",), pixels, sentence, DISPLAY, Certificate(()))
+    yield answer
+    checks = yield from _scaled(_certify(look, before, region, seed), 0.6, 1.0)
+    return replace(answer, certificate=Certificate(checks))
 
 
 def _scaled(work: Generator[float, None, T], low: float, high: float) -> Generator[float, None, T]:

@@ -26,10 +26,12 @@ DISPLAY = (0.0, 0.5)
 _ROWS = 256
 
 
-def scale(before: Floats, after: Floats, wrap: bool = False, stroke: float = 1.0) -> Overlay:
+def scale(
+    before: Floats, after: Floats, wrap: bool = False, stroke: float = 1.0, region: np.ndarray | None = None
+) -> Overlay:
     """before, after: display-referred planes (3, H, W) in 0..1. wrap: the picture is tileable.
 
-    stroke: the stroke size it was painted with; the bands follow it.
+    stroke: the stroke size it was painted with; the bands follow it. region: (H, W) bool, what the sentence speaks of.
     """
     change = after - before
     larger = round(math.log2(stroke))
@@ -46,7 +48,7 @@ def scale(before: Floats, after: Floats, wrap: bool = False, stroke: float = 1.0
         "Attribution.Scale",
         CHANNELS,
         pixels,
-        _sentence(pixels, length),
+        _sentence(pixels, length) if region is None else _sentence(pixels[region], length[region]),
         DISPLAY,
         Certificate((completeness(pixels, length),)),
     )

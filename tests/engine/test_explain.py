@@ -39,7 +39,8 @@ def explained(look: Look, before: Floats, region: np.ndarray | None = None) -> O
     fractions = []
     while True:
         try:
-            fractions.append(next(work))
+            step = next(work)
+            fractions += [step] if isinstance(step, float) else []
         except StopIteration as done:
             assert fractions == sorted(fractions) and fractions[-1] <= 1
             overlay: Overlay = done.value
