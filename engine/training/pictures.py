@@ -118,18 +118,28 @@ class FromPictures:
         }
 
     def _look_through(self, job: str) -> Generator[Event, None, list[Tensor]]:
-        """Keeps the contents that can be used, says which cannot, and returns those kept in small."""
+        """Keeps the contents that can be used, says which cannot, and returns in small those to practise on.
+
+        Which of them are held out is settled before, by name alone: a broken one moves none of the others.
+        """
+        spared = yield from self._usable(job, self.held_out_contents, MOST_SPARED)
+        shuffled = random.Random(self.config.seed).sample(self.contents, len(self.contents))
+        small = yield from self._usable(job, shuffled, max(CONTENTS, self.config.pairs))
+        self.contents, self.held_out_contents = sorted(small), list(spared)
+        _refuse_too_few(self.contents)
+        return [small[path] for path in self.contents]
+
+    def _usable(self, job: str, paths: list[Path], most: int) -> Generator[Event, None, dict[Path, Tensor]]:
+        """The first of `paths` that can be used, in small, `most` of them; those before that cannot are named."""
         small: dict[Path, Tensor] = {}
-        for path in random.Random(self.config.seed).sample(self.contents, len(self.contents)):
-            if len(small) == max(CONTENTS, self.config.pairs):
+        for path in paths:
+            if len(small) == most:
                 break
             try:
                 small[path] = load_content(path, self.config.size, 128)
             except EngineError as problem:
                 yield SourceFailed(job, shown(path), problem.message, problem.fix)
-        self.contents = sorted(small)
-        _refuse_too_few(self.contents)
-        return [small[path] for path in self.contents]
+        return small
 
     def _painted_pairs(self, folder: Workspace, style: list[Exemplar], guide: Guide, started: float) -> Iterator[Pair]:
         """From the disk where they lie, else painted now. Ends early when a budget's share has no room for one more."""
