@@ -232,8 +232,9 @@ def _config(arguments: argparse.Namespace) -> protocol.Json:
     shares = [share for _, share, _ in arguments.style_picture]
     weights = {"weights": shares} if set(shares) - {1.0} else {}
     config = {**weights, **{name: value for name, value in named.items() if value is not None}, **dict(arguments.set)}
-    if arguments.guide:
-        config["generator"] = {**config.get("generator", {}), "guides": list(dict.fromkeys(arguments.guide))}
+    generator = config.get("generator", {})
+    if arguments.guide and isinstance(generator, dict):  # all else is refused with the other settings
+        config["generator"] = {**generator, "guides": list(dict.fromkeys(arguments.guide))}
     return config
 
 

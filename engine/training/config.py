@@ -250,7 +250,7 @@ def from_json(changes: dict[str, Any]) -> TrainConfig:
     """The defaults of a kind with `changes`; nested configs are objects. Unknown names and wrong values raise
     EngineError."""
     kind = changes.get("kind", TrainConfig.kind)
-    if kind not in CONFIGS:
+    if not isinstance(kind, str) or kind not in CONFIGS:
         raise EngineError(f"There is no kind of style called {kind!r}.", f"Use one of: {', '.join(CONFIGS)}.")
     name = changes.get("objective")
     published = OBJECTIVES[name].published if isinstance(name, str) and name in OBJECTIVES else {}
@@ -295,7 +295,7 @@ def _problems(config: TrainConfig) -> dict[str, bool]:
     """The cheap checks, before anything is loaded: what might be wrong, and whether it is."""
     penalised = config.r1 > 0 or config.penalty > 0
     rates = min(config.learning_rate, config.critic_learning_rate)
-    counts = min(config.critic_steps, config.critic_scales, config.r1_every, config.diagnose_every)
+    decays = (config.average, config.beta1, config.beta2)
     return {
         f"objective must be one of {', '.join(OBJECTIVES)}": config.objective not in OBJECTIVES,
         "optimiser must be adam or rmsprop": config.optimiser not in ("adam", "rmsprop"),
@@ -304,26 +304,56 @@ def _problems(config: TrainConfig) -> dict[str, bool]:
         "critic_norm batch does not go with r1 or penalty": config.critic_norm == "batch" and penalised,
         "batch norm of the critic needs a batch of at least 2": config.critic_norm == "batch" and config.batch < 2,
         "critic_norm spectral does not go with clip": config.critic_norm == "spectral" and config.clip > 0,
-        "critic_steps, critic_scales, r1_every and diagnose_every must be at least 1": counts < 1,
+        **_least(1, config, "critic_steps", "critic_scales", "critic_width"),
+        **_least(1, config, "r1_every", "diagnose_every", "preview_every"),
+        **_least(0, config, "clip", "penalty", "r1", "budget", "seed", "patience"),
         "learning_rate and critic_learning_rate must be above 0": rates <= 0,
-        "beta1 and beta2 must be at least 0 and below 1": not all(0 <= b < 1 for b in (config.beta1, config.beta2)),
-        "clip, penalty and r1 must not be negative": min(config.clip, config.penalty, config.r1) < 0,
-        "decay and warm_up must be between 0 and 1": not all(0 <= s <= 1 for s in (config.decay, config.warm_up)),
+        "average, beta1 and beta2 must be at least 0 and below 1": not all(0 <= decay < 1 for decay in decays),
+        **_shares(config, "decay", "warm_up"),
         **_problems_of_the_crop(config),
         "steps and batch must be at least 1": min(config.steps or bool(config.budget), config.batch) < 1,
-        f"generator.guides must be different ones of {', '.join(GUIDES)}": not _known_guides(config.generator.guides),
+        **_problems_of_the_generator(config.generator),
         "precision must be auto, full or bfloat16": config.precision not in ("auto", "full", "bfloat16"),
         "device must be auto, cpu or cuda": config.device not in ("auto", "cpu", "cuda"),
-        "budget, seed and patience must not be negative": min(config.budget, config.seed, config.patience) < 0,
     }
 
 
+def _least(least: int, config: Any, *names: str, of: str = "") -> dict[str, bool]:
+    return {f"{of}{name} must be at least {least}": getattr(config, name) < least for name in names}
+
+
+def _shares(config: TrainConfig, *names: str) -> dict[str, bool]:
+    return {f"{name} must be between 0 and 1": not 0 <= getattr(config, name) <= 1 for name in names}
+
+
 def _problems_of_the_crop(config: TrainConfig) -> dict[str, bool]:
-    adversarial = isinstance(config, PicturesConfig) and config.route == "adversarial"
-    return {
+    problems = {
         "crop must be a multiple of 4 and at least 32": config.crop % 4 != 0 or config.crop < 32,
         "crop is too small for that many scales of the critic": _smallest_view(config) < SIGHT,
-        "crop must be at least 72 on the adversarial route": adversarial and config.crop < 72,
+    }
+    if not isinstance(config, PicturesConfig):
+        return problems
+    return problems | {
+        "crop must be at least 72 on the adversarial route": config.route == "adversarial" and config.crop < 72,
+        "coarse_pixels must be from 1 to crop": not 1 <= config.coarse_pixels <= config.crop,
+        "the teacher's last level must lay patches that fit into a crop": not _last_level_fits(config),
+    }
+
+
+def _last_level_fits(config: PicturesConfig) -> bool:
+    """A patch lies there patch / level pixels wide."""
+    teacher = config.teacher
+    return bool(teacher.levels) and teacher.patch <= teacher.levels[-1] * config.crop
+
+
+def _problems_of_the_generator(config: GeneratorConfig) -> dict[str, bool]:
+    own = ("eighth", "quarter") if isinstance(config, TextureGeneratorConfig) else ("noise",)
+    dilated = len(config.dilations) >= config.blocks and all(dilation >= 1 for dilation in config.dilations)
+    return {
+        "generator.kind must be dense or separable": config.kind not in ("dense", "separable"),
+        **_least(1, config, "width", "blocks", "half", "full", *own, of="generator."),
+        "generator.dilations must be at least 1, and one for each block": not dilated,
+        f"generator.guides must be different ones of {', '.join(GUIDES)}": not _known_guides(config.guides),
     }
 
 
@@ -333,9 +363,9 @@ def _problems_of_pictures(config: PicturesConfig) -> dict[str, bool]:
         "size must be at least 64": config.size < 64,
         "crop must not be larger than size": config.crop > config.size,
         "style_side must be at least size": config.style_side < config.size,
-        "pairs must be at least 1": config.pairs < 1,
+        **_least(1, config, "pairs"),
         "route must be teacher or adversarial": config.route not in ("teacher", "adversarial"),
-        "held_out must be between 0 and 1": not 0 <= config.held_out <= 1,
+        **_shares(config, "held_out", "style_share"),
         "weights must be numbers above 0": not _above_zero(config.weights),
     } | _problems_of_the_teacher(config.teacher)
 
@@ -351,7 +381,7 @@ def _problems_of_texture(config: TextureConfig) -> dict[str, bool]:
         "wraps must be auto, yes or no": config.wraps not in ("auto", "yes", "no"),
         "periodic must be from 0 to 8": not 0 <= config.periodic <= 8,
         "patch_scales must be from 1 to 5, and leave 12 pixels of size": not _scales_fit(config),
-        "directions must be at least 1": config.directions < 1,
+        **_least(1, config, "directions"),
         "patches, adversarial or features must be above 0": max(config.patches, config.adversarial) <= 0,
         "generator.distribution must be normal, uniform or quilted": net.distribution not in DISTRIBUTIONS,
         "periodic needs generator.distribution normal or uniform": bool(config.periodic) and net.quilted,
@@ -367,13 +397,17 @@ def _scales_fit(config: TextureConfig) -> bool:
 
 
 def _problems_of_the_teacher(config: TeacherConfig) -> dict[str, bool]:
-    turns = bool(config.turns) and all(type(turn) is int and 0 <= turn < 4 for turn in config.turns)
+    weights = ("luminance", "chroma", "guides", "coherence")
     return {
-        "the teacher's turns must be among 0, 1, 2, 3": not turns,
+        "the teacher's turns must be among 0, 1, 2, 3": not config.turns or not set(config.turns) <= {0, 1, 2, 3},
         "the teacher's scales must be numbers above 0": not config.scales or not _above_zero(config.scales),
-        "the teacher's tiles must be at least 1": config.tiles < 1,
-        "the teacher's tone must not be negative": config.tone < 0,
         "the teacher's stride must be at least 1 and smaller than its patch": not 1 <= config.stride < config.patch,
+        "the teacher's levels must be above 0 and at most 1": not all(0 < level <= 1 for level in config.levels),
+        "the teacher needs a number of rounds for each of its levels": len(config.rounds) != len(config.levels),
+        "the teacher's rounds must be at least 1": any(rounds < 1 for rounds in config.rounds),
+        "the teacher's completeness must be above 0": config.completeness <= 0,
+        **_least(1, config, "keys", "components", "tiles", of="the teacher's "),
+        **_least(0, config, *weights, "spread", "jitter", "tone", "guide_blur", of="the teacher's "),
     }
 
 
@@ -381,8 +415,8 @@ def _above_zero(values: tuple[Any, ...]) -> bool:
     return all(isinstance(value, (int, float)) and 0 < value < math.inf for value in values)
 
 
-def _known_guides(names: tuple[str, ...]) -> bool:
-    return len(set(names)) == len(names) and all(name in GUIDES for name in names)
+def _known_guides(names: tuple[Any, ...]) -> bool:
+    return all(isinstance(name, str) and name in GUIDES for name in names) and len(set(names)) == len(names)
 
 
 def _refuse(problems: dict[str, bool]) -> None:
@@ -411,12 +445,15 @@ def _fitting(name: str, default: Any, value: Any) -> Any:
     if is_dataclass(default) and isinstance(value, dict):
         return _changed(default, value)
     if isinstance(default, tuple) and isinstance(value, (list, tuple)):
-        return tuple(value)
+        return tuple(_fitting(name, default[0], part) for part in value) if default else tuple(value)
     if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if type(value) is not type(default):
-        raise EngineError(
-            f"The training setting {name} cannot be {value!r}.",
-            f"Give it a {type(default).__name__}, like {default!r}.",
-        )
+    if type(value) is not type(default) or (isinstance(value, float) and not math.isfinite(value)):
+        raise EngineError(f"The training setting {name} cannot be {value!r}.", _wanted(default))
     return value
+
+
+def _wanted(default: Any) -> str:
+    if is_dataclass(default):
+        return f"Give it an object with some of: {', '.join(f.name for f in fields(default))}."
+    return f"Give it a {type(default).__name__}, like {default!r}."

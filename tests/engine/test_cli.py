@@ -367,6 +367,14 @@ def test_a_training_from_keyframes_names_them_their_frames_and_its_guides(
     ]
 
 
+def test_guides_for_a_generator_that_is_no_object_are_refused_like_any_wrong_setting(pentimento: Pentimento) -> None:
+    pytest.importorskip("engine.training.loop", reason="training needs torch")
+    command = ("train", "--kind", "keyframes", "--keyframe", "a.png", "--frames", "shot", "--out", "o")
+    code, out, err = pentimento(*command, "--guide", "normal", "--set", "generator=3")
+    assert code == 1 and not out
+    assert err.splitlines()[0] == "The training setting generator cannot be 3." and "width" in err.splitlines()[1]
+
+
 def test_train_without_torch_says_what_to_install(pentimento: Pentimento, monkeypatch: pytest.MonkeyPatch) -> None:
     import engine.training  # here, so that what is put back afterwards is the package others know
 
