@@ -89,10 +89,15 @@ class FromPictures:
                 _ = pair.packed  # now: nothing of it depends on the training, and the end is the shorter
 
     def _progress(self, job: str, elapsed: float) -> Progress:
-        """How far the teacher is: by its pictures, or by its share of the time where that is over sooner."""
+        """How far the training is: by the teacher's pictures, or by the time where that is further or alone counts."""
         done, most, budget = len(self.pairs), self.config.pairs, self.config.budget
-        share = max(PAIRS_SHARE * done / most, min(PAIRS_SHARE, elapsed / budget) if budget else 0.0)
-        return Progress(job, share, f"The teacher paints picture {done}{' of at most ' if budget else '/'}{most}")
+        by_time = min(1.0, elapsed / budget) if budget else 0.0
+        by_pictures = PAIRS_SHARE * done / most if self.config.steps else 0.0
+        return Progress(
+            job,
+            max(by_time, by_pictures),
+            f"The teacher paints picture {done}{' of at most ' if budget else '/'}{most}",
+        )
 
     def trainer(self, device: torch.device, began: float) -> PicturesTrainer:
         samples = PictureSamples(
