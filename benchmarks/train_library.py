@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,7 @@ from typing import Any
 
 import torch
 from PIL import Image
+from torch import Tensor
 
 from engine.contact_sheet import save_png
 from engine.protocol import Done, Progress, StyleReady, TrainRequest, TrainStep, training_folder
@@ -162,6 +164,12 @@ def picture_request(style: LibraryStyle, content: Path, arguments: argparse.Name
 def picture_of(style: LibraryStyle, shared: Path, work: Path) -> Path:
     """The painting, or the exemplar of our own, drawn into `work`."""
     return drawn(style.picture, work) if style.picture in EXEMPLARS else shared / "styles" / style.picture
+
+
+def seen(style: LibraryStyle, shared: Path) -> Tensor:
+    """(3, h, w) 0..1 at the scale of training."""
+    with tempfile.TemporaryDirectory() as scratch:
+        return load_picture(picture_of(style, shared, Path(scratch)), style.side)
 
 
 def licence(ours: bool) -> str:
