@@ -35,6 +35,8 @@ class TrainConfig:
     """Seconds for everything, export included; 0 has no limit. At its end there is a finished style. All that happens
     at a share of a run (warm-up, falling learning rates) then happens at that share of its time: see foresight.py."""
     batch: int = 2
+    """The least with which each picture has a neighbour whose strokes it can be painted with. It was four when crops
+    were 128 wide: about as many pixels to a step."""
     crop: int = 192
     """Edge of training crops: wide enough for the critic to see how strokes follow each other."""
     objective: str = "hinge"
@@ -45,9 +47,13 @@ class TrainConfig:
     learning_rate: float = 6e-4
     """Of generator and encoder"""
     critic_learning_rate: float = 3e-4
+    """Half the generator's. Both were lowered when the critic came to refine strokes that are there already; other
+    ratios were not compared."""
     beta1: float = 0.5
     """Adam's: with the usual .9 a generator overshoots what its critic has moved on from."""
     beta2: float = 0.99
+    """Adam's too: it scales a step by the gradients of some hundred before. The usual .999 looks back a thousand, a
+    third of a run. So from the first recipe on; not compared."""
     decay: float = 1.0
     """Share of the warm-up, and again of what follows it, over which the learning rates fall to a twentieth. Falling
     from the first step gives sharper strokes at the same number of steps than the usual long plateau."""
@@ -77,6 +83,7 @@ class TrainConfig:
     critic_width: int = 20
     """With 32 the strokes of Wheat Field came out no better, and a pack weighed .6 MB more."""
     critic_scales: int = 3
+    """At the third a verdict sees 152 pixels: how strokes follow each other. A crop of 192 has no room for a fourth."""
     preview_every: int = 250
     """Steps between preview pictures and checkpoints."""
     diagnose_every: int = 100
@@ -169,6 +176,7 @@ class KeyframesConfig(TrainConfig):
     critic_width: int = 32
     """With one scale that is little to keep."""
     critic_scales: int = 1
+    """A crop of 64 has no room for a second."""
     warm_up: float = 0.8
     """Share of the run in which it repeats what was painted and nothing else. With a critic before the strokes are
     learned it answers flat surfaces with grain, and unlearns the colours of the rest."""
@@ -218,6 +226,8 @@ class TextureConfig(TrainConfig):
     """Weight of the critic's verdict: it has joints to mend, not a material to teach. Normal and uniform noise, of
     which it has all to teach, were tried with 1, `features` 3, `patches` 8."""
     critic_learning_rate: float = 4e-4
+    """The adversarial route's, from when the critic had all to teach. The generator's alone was lowered since, until
+    the critic no longer undid what it had learned; this one was not tried anew."""
     patches: float = 4.0
     """Weight of the sliced Wasserstein distance between 7x7 patches, to the end: it holds colours and contrast while
     the critic teaches forms."""
@@ -226,7 +236,8 @@ class TextureConfig(TrainConfig):
     directions: int = 32
     """Axes a step looks along. Others each time, so few are enough."""
     critic_scales: int = 2
-    r1_every: int = 8
+    """At the second a verdict sees 76 pixels, more than what repeats in most materials at this scale. A crop of 128 has
+    no room for a third."""
     generator: TextureGeneratorConfig = field(default_factory=TextureGeneratorConfig)
 
 
