@@ -13,7 +13,6 @@ import argparse
 import json
 import random
 import statistics
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,7 @@ from engine.training.metrics import colour_transfer, patch_distance, way_closed
 from engine.training.teacher import Exemplar, Guide, TeacherConfig, paint, resize
 
 from . import machine
-from .train_library import LIBRARY, LibraryStyle, held_out, picture_of
+from .train_library import LIBRARY, LibraryStyle, held_out, seen
 
 INPUTS = (
     "renders/0083_city.jpg",
@@ -80,8 +79,7 @@ def compare(
     pack = style_pack.load(arguments.styles / style_pack.slug(style.name))
     config = from_json(pack.recipe["training"])
     assert isinstance(config, PicturesConfig)
-    with tempfile.TemporaryDirectory() as scratch:
-        painting = load_picture(picture_of(style, arguments.shared, Path(scratch)), style.side)
+    painting = seen(style, arguments.shared)
     hand, session = [Exemplar(painting)], Session(pack, "cpu")
     guide = Guide(curve, hand, config.teacher)
     results = []

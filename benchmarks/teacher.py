@@ -1,5 +1,5 @@
-"""How long the patch teacher takes for one picture of 512 x 512 pixels, after each painting of the library and after
-two of them at once.
+"""How long the patch teacher takes for one picture of 512 x 512 pixels, after each picture of the library (paintings,
+and exemplars of our own) and after two of them at once.
 
     python -m benchmarks.teacher --shared FOLDER [--device auto|cpu|cuda] [--size 512] [--rounds 3]
 
@@ -26,7 +26,7 @@ from engine.training.teacher import Exemplar, Guide, TeacherConfig, paint, resiz
 
 from . import machine
 from .quality import INPUTS
-from .train_library import LIBRARY, LibraryStyle
+from .train_library import LIBRARY, LibraryStyle, seen
 
 BARS = {"cpu": 60.0, "cuda": 2.0}
 """Issue 3: seconds at most for 512 pixels, on two cores and on a data-centre card."""
@@ -53,8 +53,7 @@ def main() -> int:
 
 
 def measured(styles: Sequence[LibraryStyle], content: Tensor, arguments: argparse.Namespace) -> dict[str, Any]:
-    paintings = [load_picture(arguments.shared / "styles" / style.picture, style.side) for style in styles]
-    hand = [Exemplar(painting.to(content.device)) for painting in paintings]
+    hand = [Exemplar(seen(style, arguments.shared).to(content.device)) for style in styles]
     config = TeacherConfig()
     guide = Guide([content], hand, config)
     seconds = []

@@ -242,8 +242,9 @@ def _config(arguments: argparse.Namespace) -> protocol.Json:
     shares = [share for _, share, _ in arguments.style_picture]
     weights = {"weights": shares} if set(shares) - {1.0} else {}
     config = {**weights, **{name: value for name, value in named.items() if value is not None}, **dict(arguments.set)}
-    if arguments.guide:
-        config["generator"] = {**config.get("generator", {}), "guides": list(dict.fromkeys(arguments.guide))}
+    generator = config.get("generator", {})
+    if arguments.guide and isinstance(generator, dict):  # all else is refused with the other settings
+        config["generator"] = {**generator, "guides": list(dict.fromkeys(arguments.guide))}
     return config
 
 
@@ -356,7 +357,9 @@ class _Bar(_Words):
             redirect_stderr=False,
         )
         self._task = self._bars.add_task("Starting", total=1.0)
-        self._began = time.monotonic()
+        self._done = 0.0
+        self._set_out: tuple[float, float] | None = None
+        """When the first step of a training was told, and what was done of it by then"""
         self._bars.start()
         return self
 
@@ -365,21 +368,27 @@ class _Bar(_Words):
 
     def tell(self, event: protocol.Event) -> None:
         if isinstance(event, protocol.Progress):
-            self._bars.update(self._task, completed=event.fraction, description=event.stage)
+            self._show(event.fraction, event.stage)
         elif isinstance(event, protocol.TrainStep):
             losses = " ".join(f"{name} {value:.3g}" for name, value in event.losses.items())
-            self._bars.update(self._task, completed=self._share(event), description=f"{event.step} {losses}")
+            self._show(self._share(event), f"{event.step} {losses}")
         else:
             self._bars.stop()  # the bar goes while lines are written, and comes back below them
             super().tell(event)
             self._bars.start()
 
+    def _show(self, share: float, said: str) -> None:
+        """Never further back than it was: estimates waver."""
+        self._done = max(self._done, share)
+        self._bars.update(self._task, completed=self._done, description=said)
+
     def _share(self, event: protocol.TrainStep) -> float:
-        """How much of the run is done: of the steps, or of the time where that is the limit."""
-        if event.steps:
-            return event.step / event.steps
-        passed = time.monotonic() - self._began
-        return passed / max(passed + event.seconds_left, 1e-9)
+        """How much of a training is done: what was when its steps began, and as much of the rest as of their time. The
+        number of the step tells only where an earlier session ended: a budget may leave most of them undone."""
+        before = protocol.TRAINED * event.step / event.steps if event.steps else 0.0
+        since, before = self._set_out = self._set_out or (time.monotonic(), max(self._done, before))
+        passed = time.monotonic() - since
+        return before + (protocol.TRAINED - before) * passed / max(passed + event.seconds_left, 1e-9)
 
 
 def _lines(event: protocol.Event) -> Iterator[str]:

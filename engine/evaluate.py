@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from statistics import fmean, median
@@ -25,6 +25,7 @@ from .picture import Floats
 from .protocol import Done, EvaluateRequest, Event, Json, Progress
 from .runtime import Paint, Session, painted
 from .training import measure
+from .training.config import PicturesConfig
 from .training.data import find_content
 
 METRICS: dict[str, tuple[str, ...]] = {
@@ -108,7 +109,10 @@ class _Subject(Protocol):
     @property
     def name(self) -> str: ...
     @property
-    def scale(self) -> measure.Scale: ...
+    def training(self) -> PicturesConfig:
+        """How large strokes are in its results, and how its teacher painted"""
+        ...
+
     @property
     def facts(self) -> Json: ...
     @property
@@ -125,7 +129,7 @@ class _Subject(Protocol):
 class _Style:
     name: str
     session: Session
-    scale: measure.Scale
+    training: PicturesConfig
 
     @property
     def facts(self) -> Json:
@@ -146,7 +150,7 @@ class _Pictures:
     name: str
     files: dict[str, Path]
     """Content -> the result made from it"""
-    scale: measure.Scale
+    training: PicturesConfig
     seeded = False
 
     @property
@@ -173,7 +177,7 @@ class _Evaluation:
         if self.features and "is" in request.metrics:
             self.features.need_logits()
         painting = Path(request.style_picture) if "style_picture" in needs else None
-        self.hands = [measure.Hand(painting, subject.scale) if painting else None for subject in self.subjects]
+        self.hands = [measure.Hand(painting, subject.training) if painting else None for subject in self.subjects]
         self.contents = [_Content(path.stem, measure.planes(path, request.size), path) for path in paths]
         self.results: list[list[Floats]] = []
         """Of each subject that is done, one per content"""
@@ -199,7 +203,8 @@ class _Evaluation:
         if self.frames:
             numbers |= yield from self._warp(subject, index)
         self.results.append(results)
-        return {"name": subject.name, **subject.facts, "scale": asdict(subject.scale), "numbers": numbers, "rows": rows}
+        scale = {"style_side": subject.training.style_side, "search": subject.training.teacher.levels[-1]}
+        return {"name": subject.name, **subject.facts, "scale": scale, "numbers": numbers, "rows": rows}
 
     def _planes(self) -> list[Floats]:
         return [content.planes for content in self.contents]
@@ -314,14 +319,14 @@ def _frames(folder: Path) -> list[Path]:
 
 def _subjects(request: EvaluateRequest, wanted: Sequence[Path], everything: Sequence[Path]) -> list[_Subject]:
     """The styles, then the folders. wanted: contents that a folder must have a result for, of `everything` there is."""
-    packs = [style_pack.find(style) for style in request.styles]
-    scales = [measure.scale_of(pack.recipe) for pack in packs]
+    packs = [style_pack.find_for_pictures(style) for style in request.styles]
+    trainings = [measure.training_of(pack.recipe) for pack in packs]
     titles = _titles([*(pack.name for pack in packs), *(Path(p).name for p in request.pictures)], request)
-    usual = scales[0] if scales else measure.Scale()  # pictures do not say: the same as the style beside them
+    usual = trainings[0] if trainings else PicturesConfig()  # pictures do not say: the same as the style beside them
     folders = [_results(Path(folder), wanted, everything) for folder in request.pictures]
     pictures = [_Pictures(title, files, usual) for title, files in zip(titles[len(packs) :], folders, strict=True)]
-    loaded = zip(titles, packs, scales, strict=False)
-    return [*(_Style(title, Session(pack, request.device), scale) for title, pack, scale in loaded), *pictures]
+    loaded = zip(titles, packs, trainings, strict=False)
+    return [*(_Style(title, Session(pack, request.device), training) for title, pack, training in loaded), *pictures]
 
 
 def _titles(names: list[str], request: EvaluateRequest) -> list[str]:

@@ -178,12 +178,7 @@ def open_styles(settings: StylizeSettings, note: Callable[[str], None]) -> Style
     opened: dict[str, Session] = {}
 
     def session(name: str) -> Session:
-        pack = style_pack.find(name)
-        if pack.model.makes_textures:
-            raise EngineError(
-                f"The style {pack.name!r} makes textures out of noise: it takes no picture.",
-                f"Make one with `pentimento texture --style {pack.name!r}`, or choose a style for pictures.",
-            )
+        pack = style_pack.find_for_pictures(name)
         if pack.hash not in opened:
             opened[pack.hash] = Session(pack, settings.device, note, settings.precision)
         return opened[pack.hash]

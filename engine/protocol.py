@@ -374,6 +374,10 @@ class Heartbeat:
     """Said once a second, also while a job computes: silence means a stuck worker."""
 
 
+TRAINED = 0.97
+"""Share of a training that is over after its last step: the export takes the rest"""
+
+
 @dataclass(frozen=True)
 class Progress:
     job: str
@@ -454,6 +458,7 @@ class TrainStep:
     """How many there will be at most; 0 where only time is the limit"""
     losses: dict[str, float]
     seconds_left: float
+    """Until the last step: of them all, or of the time where that is over sooner"""
 
 
 @dataclass(frozen=True)

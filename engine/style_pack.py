@@ -236,6 +236,17 @@ def find(name_or_path: str, folders: Sequence[Path | str] = ()) -> StylePack:
     raise EngineError(f"There is no style named {name_or_path!r}.", _suggestion(name_or_path, [t for _, t in packs]))
 
 
+def find_for_pictures(name_or_path: str) -> StylePack:
+    """A style that paints pictures. Raises EngineError for one that makes textures."""
+    pack = find(name_or_path)
+    if pack.model.makes_textures:
+        raise EngineError(
+            f"The style {pack.name!r} makes textures out of noise: it takes no picture.",
+            f"Make one with `pentimento texture --style {pack.name!r}`, or choose a style for pictures.",
+        )
+    return pack
+
+
 def installed(folders: Sequence[Path | str] = ()) -> list[StyleInfo]:
     """Every style that ships, the user's, and those in `folders`; a broken one says what is wrong with it."""
     return [_info(folder) for folder, _ in _candidates(folders)]

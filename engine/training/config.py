@@ -35,6 +35,8 @@ class TrainConfig:
     """Seconds for everything, export included; 0 has no limit. At its end there is a finished style. All that happens
     at a share of a run (warm-up, falling learning rates) then happens at that share of its time: see foresight.py."""
     batch: int = 2
+    """The least with which each picture has a neighbour whose strokes it can be painted with. It was four when crops
+    were 128 wide: about as many pixels to a step."""
     crop: int = 192
     """Edge of training crops: wide enough for the critic to see how strokes follow each other."""
     objective: str = "hinge"
@@ -45,9 +47,13 @@ class TrainConfig:
     learning_rate: float = 6e-4
     """Of generator and encoder"""
     critic_learning_rate: float = 3e-4
+    """Half the generator's. Both were lowered when the critic came to refine strokes that are there already; other
+    ratios were not compared."""
     beta1: float = 0.5
     """Adam's: with the usual .9 a generator overshoots what its critic has moved on from."""
     beta2: float = 0.99
+    """Adam's too: it scales a step by the gradients of some hundred before. The usual .999 looks back a thousand, a
+    third of a run. So from the first recipe on; not compared."""
     decay: float = 1.0
     """Share of the warm-up, and again of what follows it, over which the learning rates fall to a twentieth. Falling
     from the first step gives sharper strokes at the same number of steps than the usual long plateau."""
@@ -77,6 +83,7 @@ class TrainConfig:
     critic_width: int = 20
     """With 32 the strokes of Wheat Field came out no better, and a pack weighed .6 MB more."""
     critic_scales: int = 3
+    """At the third a verdict sees 152 pixels: how strokes follow each other. A crop of 192 has no room for a fourth."""
     rotate: float = 0.0
     """Chance that what the critic sees stands on its head, and again that its sides are swapped: eight ways to look at
     one piece of the style, where a small picture has few pieces. Off, for strokes lie as a hand laid them; a critic
@@ -173,6 +180,7 @@ class KeyframesConfig(TrainConfig):
     critic_width: int = 32
     """With one scale that is little to keep."""
     critic_scales: int = 1
+    """A crop of 64 has no room for a second."""
     warm_up: float = 0.8
     """Share of the run in which it repeats what was painted and nothing else. With a critic before the strokes are
     learned it answers flat surfaces with grain, and unlearns the colours of the rest."""
@@ -222,6 +230,8 @@ class TextureConfig(TrainConfig):
     """Weight of the critic's verdict: it has joints to mend, not a material to teach. Normal and uniform noise, of
     which it has all to teach, were tried with 1, `features` 3, `patches` 8."""
     critic_learning_rate: float = 4e-4
+    """The adversarial route's, from when the critic had all to teach. The generator's alone was lowered since, until
+    the critic no longer undid what it had learned; this one was not tried anew."""
     patches: float = 4.0
     """Weight of the sliced Wasserstein distance between 7x7 patches, to the end: it holds colours and contrast while
     the critic teaches forms."""
@@ -230,7 +240,8 @@ class TextureConfig(TrainConfig):
     directions: int = 32
     """Axes a step looks along. Others each time, so few are enough."""
     critic_scales: int = 2
-    r1_every: int = 8
+    """At the second a verdict sees 76 pixels, more than what repeats in most materials at this scale. A crop of 128 has
+    no room for a third."""
     generator: TextureGeneratorConfig = field(default_factory=TextureGeneratorConfig)
 
 
@@ -254,7 +265,7 @@ def from_json(changes: dict[str, Any]) -> TrainConfig:
     """The defaults of a kind with `changes`; nested configs are objects. Unknown names and wrong values raise
     EngineError."""
     kind = changes.get("kind", TrainConfig.kind)
-    if kind not in CONFIGS:
+    if not isinstance(kind, str) or kind not in CONFIGS:
         raise EngineError(f"There is no kind of style called {kind!r}.", f"Use one of: {', '.join(CONFIGS)}.")
     name = changes.get("objective")
     published = OBJECTIVES[name].published if isinstance(name, str) and name in OBJECTIVES else {}
@@ -299,7 +310,7 @@ def _problems(config: TrainConfig) -> dict[str, bool]:
     """The cheap checks, before anything is loaded: what might be wrong, and whether it is."""
     penalised = config.r1 > 0 or config.penalty > 0
     rates = min(config.learning_rate, config.critic_learning_rate)
-    counts = min(config.critic_steps, config.critic_scales, config.r1_every, config.diagnose_every)
+    decays = (config.average, config.beta1, config.beta2)
     return {
         f"objective must be one of {', '.join(OBJECTIVES)}": config.objective not in OBJECTIVES,
         "optimiser must be adam or rmsprop": config.optimiser not in ("adam", "rmsprop"),
@@ -308,28 +319,56 @@ def _problems(config: TrainConfig) -> dict[str, bool]:
         "critic_norm batch does not go with r1 or penalty": config.critic_norm == "batch" and penalised,
         "batch norm of the critic needs a batch of at least 2": config.critic_norm == "batch" and config.batch < 2,
         "critic_norm spectral does not go with clip": config.critic_norm == "spectral" and config.clip > 0,
-        "critic_steps, critic_scales, r1_every and diagnose_every must be at least 1": counts < 1,
+        **_least(1, config, "critic_steps", "critic_scales", "critic_width"),
+        **_least(1, config, "r1_every", "diagnose_every", "preview_every"),
+        **_least(0, config, "clip", "penalty", "r1", "budget", "seed", "patience"),
         "learning_rate and critic_learning_rate must be above 0": rates <= 0,
-        "beta1 and beta2 must be at least 0 and below 1": not all(0 <= b < 1 for b in (config.beta1, config.beta2)),
-        "clip, penalty and r1 must not be negative": min(config.clip, config.penalty, config.r1) < 0,
-        "decay, warm_up and rotate must be between 0 and 1": not all(
-            0 <= share <= 1 for share in (config.decay, config.warm_up, config.rotate)
-        ),
+        "average, beta1 and beta2 must be at least 0 and below 1": not all(0 <= decay < 1 for decay in decays),
+        **_shares(config, "decay", "warm_up", "rotate"),
         **_problems_of_the_crop(config),
         "steps and batch must be at least 1": min(config.steps or bool(config.budget), config.batch) < 1,
-        f"generator.guides must be different ones of {', '.join(GUIDES)}": not _known_guides(config.generator.guides),
+        **_problems_of_the_generator(config.generator),
         "precision must be auto, full or bfloat16": config.precision not in ("auto", "full", "bfloat16"),
         "device must be auto, cpu or cuda": config.device not in ("auto", "cpu", "cuda"),
-        "budget, seed and patience must not be negative": min(config.budget, config.seed, config.patience) < 0,
     }
 
 
+def _least(least: int, config: Any, *names: str, of: str = "") -> dict[str, bool]:
+    return {f"{of}{name} must be at least {least}": getattr(config, name) < least for name in names}
+
+
+def _shares(config: TrainConfig, *names: str) -> dict[str, bool]:
+    return {f"{name} must be between 0 and 1": not 0 <= getattr(config, name) <= 1 for name in names}
+
+
 def _problems_of_the_crop(config: TrainConfig) -> dict[str, bool]:
-    adversarial = isinstance(config, PicturesConfig) and config.route == "adversarial"
-    return {
+    problems = {
         "crop must be a multiple of 4 and at least 32": config.crop % 4 != 0 or config.crop < 32,
         "crop is too small for that many scales of the critic": _smallest_view(config) < SIGHT,
-        "crop must be at least 72 on the adversarial route": adversarial and config.crop < 72,
+    }
+    if not isinstance(config, PicturesConfig):
+        return problems
+    return problems | {
+        "crop must be at least 72 on the adversarial route": config.route == "adversarial" and config.crop < 72,
+        "coarse_pixels must be from 1 to crop": not 1 <= config.coarse_pixels <= config.crop,
+        "the teacher's last level must lay patches that fit into a crop": not _last_level_fits(config),
+    }
+
+
+def _last_level_fits(config: PicturesConfig) -> bool:
+    """A patch lies there patch / level pixels wide."""
+    teacher = config.teacher
+    return bool(teacher.levels) and teacher.patch <= teacher.levels[-1] * config.crop
+
+
+def _problems_of_the_generator(config: GeneratorConfig) -> dict[str, bool]:
+    own = ("eighth", "quarter") if isinstance(config, TextureGeneratorConfig) else ("noise",)
+    dilated = len(config.dilations) >= config.blocks and all(dilation >= 1 for dilation in config.dilations)
+    return {
+        "generator.kind must be dense or separable": config.kind not in ("dense", "separable"),
+        **_least(1, config, "width", "blocks", "half", "full", *own, of="generator."),
+        "generator.dilations must be at least 1, and one for each block": not dilated,
+        f"generator.guides must be different ones of {', '.join(GUIDES)}": not _known_guides(config.guides),
     }
 
 
@@ -339,9 +378,9 @@ def _problems_of_pictures(config: PicturesConfig) -> dict[str, bool]:
         "size must be at least 64": config.size < 64,
         "crop must not be larger than size": config.crop > config.size,
         "style_side must be at least size": config.style_side < config.size,
-        "pairs must be at least 1": config.pairs < 1,
+        **_least(1, config, "pairs"),
         "route must be teacher or adversarial": config.route not in ("teacher", "adversarial"),
-        "held_out must be between 0 and 1": not 0 <= config.held_out <= 1,
+        **_shares(config, "held_out", "style_share"),
         "weights must be numbers above 0": not _above_zero(config.weights),
     } | _problems_of_the_teacher(config.teacher)
 
@@ -357,7 +396,7 @@ def _problems_of_texture(config: TextureConfig) -> dict[str, bool]:
         "wraps must be auto, yes or no": config.wraps not in ("auto", "yes", "no"),
         "periodic must be from 0 to 8": not 0 <= config.periodic <= 8,
         "patch_scales must be from 1 to 5, and leave 12 pixels of size": not _scales_fit(config),
-        "directions must be at least 1": config.directions < 1,
+        **_least(1, config, "directions"),
         "patches, adversarial or features must be above 0": max(config.patches, config.adversarial) <= 0,
         "generator.distribution must be normal, uniform or quilted": net.distribution not in DISTRIBUTIONS,
         "periodic needs generator.distribution normal or uniform": bool(config.periodic) and net.quilted,
@@ -373,13 +412,17 @@ def _scales_fit(config: TextureConfig) -> bool:
 
 
 def _problems_of_the_teacher(config: TeacherConfig) -> dict[str, bool]:
-    turns = bool(config.turns) and all(type(turn) is int and 0 <= turn < 4 for turn in config.turns)
+    weights = ("luminance", "chroma", "guides", "coherence")
     return {
-        "the teacher's turns must be among 0, 1, 2, 3": not turns,
+        "the teacher's turns must be among 0, 1, 2, 3": not config.turns or not set(config.turns) <= {0, 1, 2, 3},
         "the teacher's scales must be numbers above 0": not config.scales or not _above_zero(config.scales),
-        "the teacher's tiles must be at least 1": config.tiles < 1,
-        "the teacher's tone must not be negative": config.tone < 0,
         "the teacher's stride must be at least 1 and smaller than its patch": not 1 <= config.stride < config.patch,
+        "the teacher's levels must be above 0 and at most 1": not all(0 < level <= 1 for level in config.levels),
+        "the teacher needs a number of rounds for each of its levels": len(config.rounds) != len(config.levels),
+        "the teacher's rounds must be at least 1": any(rounds < 1 for rounds in config.rounds),
+        "the teacher's completeness must be above 0": config.completeness <= 0,
+        **_least(1, config, "keys", "components", "tiles", of="the teacher's "),
+        **_least(0, config, *weights, "spread", "jitter", "tone", "guide_blur", of="the teacher's "),
     }
 
 
@@ -387,8 +430,8 @@ def _above_zero(values: tuple[Any, ...]) -> bool:
     return all(isinstance(value, (int, float)) and 0 < value < math.inf for value in values)
 
 
-def _known_guides(names: tuple[str, ...]) -> bool:
-    return len(set(names)) == len(names) and all(name in GUIDES for name in names)
+def _known_guides(names: tuple[Any, ...]) -> bool:
+    return all(isinstance(name, str) and name in GUIDES for name in names) and len(set(names)) == len(names)
 
 
 def _refuse(problems: dict[str, bool]) -> None:
@@ -417,12 +460,15 @@ def _fitting(name: str, default: Any, value: Any) -> Any:
     if is_dataclass(default) and isinstance(value, dict):
         return _changed(default, value)
     if isinstance(default, tuple) and isinstance(value, (list, tuple)):
-        return tuple(value)
+        return tuple(_fitting(name, default[0], part) for part in value) if default else tuple(value)
     if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if type(value) is not type(default):
-        raise EngineError(
-            f"The training setting {name} cannot be {value!r}.",
-            f"Give it a {type(default).__name__}, like {default!r}.",
-        )
+    if type(value) is not type(default) or (isinstance(value, float) and not math.isfinite(value)):
+        raise EngineError(f"The training setting {name} cannot be {value!r}.", _wanted(default))
     return value
+
+
+def _wanted(default: Any) -> str:
+    if is_dataclass(default):
+        return f"Give it an object with some of: {', '.join(f.name for f in fields(default))}."
+    return f"Give it a {type(default).__name__}, like {default!r}."

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..errors import EngineError
 from ..protocol import (
+    TRAINED,
     Done,
     Event,
     Preview,
@@ -115,7 +116,7 @@ def _lead(config: TrainConfig, request: TrainRequest, started: float) -> Iterato
     last = diagnostics.look(request.job, time.monotonic() - started)
     yield last
 
-    yield Progress(request.job, 0.97, "Exporting the style and checking it against the training network")
+    yield Progress(request.job, TRAINED, "Exporting the style and checking it against the training network")
     sheet = write_sheet(folder, trainer, [*diagnostics.history, last], ended)
     yield Preview(request.job, str(sheet), "Training sheet")
     pack = kind.export(Path(request.out), trainer)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ import torch
 from ..errors import EngineError
 from ..picture import Floats
 from ..protocol import Json
-from .config import PicturesConfig
+from .config import PicturesConfig, from_json
 from .data import load_picture
 from .metrics import (
     colour_transfer,
@@ -24,7 +23,7 @@ from .metrics import (
     structure_kept,
     way_closed,
 )
-from .teacher import Exemplar, Guide, TeacherConfig, paint, resize
+from .teacher import Exemplar, Guide, paint, resize
 
 if TYPE_CHECKING:
     from .inception import FeatureMetrics
@@ -33,29 +32,15 @@ SMALLEST = 72
 """Shortest side in pixels: at 1/8 scale a window of 9 pixels must still fit."""
 
 
-@dataclass(frozen=True)
-class Scale:
-    """How large strokes are in a style's results."""
-
-    style_side: int = PicturesConfig.style_side
-    """Long side of the painting in pixels when its strokes are as wide as in results"""
-    search: float = TeacherConfig.levels[-1]
-    """Scale of the teacher's search, at which patches are compared"""
-
-
-def scale_of(recipe: Json) -> Scale:
-    """The scale of training in a pack's recipe; the default's where it does not say (packs of other projects)."""
+def training_of(recipe: Json) -> PicturesConfig:
+    """The settings of a style's training, from its pack's recipe; the defaults where it does not say, or says what no
+    training from pictures can be told (packs of other projects, styles from keyframes)."""
     training = recipe.get("training")
-    if not isinstance(training, dict):
-        return Scale()
-    teacher = training.get("teacher")
-    levels = teacher.get("levels") if isinstance(teacher, dict) else None
-    search = levels[-1] if isinstance(levels, (list, tuple)) and levels else None
-    side = training.get("style_side")
-    return Scale(
-        side if isinstance(side, int) and SMALLEST <= side <= 16384 else Scale.style_side,
-        search if isinstance(search, (int, float)) and 0.05 <= search <= 1 else Scale.search,
-    )
+    try:
+        config = from_json(training) if isinstance(training, dict) else None
+    except EngineError:
+        config = None
+    return config if isinstance(config, PicturesConfig) else PicturesConfig()
 
 
 def planes(path: Path, long_side: int = 0) -> Floats:
@@ -75,16 +60,16 @@ def sized(picture: Floats, like: Floats) -> Floats:
 
 
 class Hand:
-    """A painting at the scale of one style's results."""
+    """A painting at the scale of one style's results, and the teacher that painted for it."""
 
-    def __init__(self, style_picture: Path, scale: Scale) -> None:
-        self.painting = torch.from_numpy(planes(style_picture, scale.style_side))
+    def __init__(self, style_picture: Path, training: PicturesConfig) -> None:
+        self.painting = torch.from_numpy(planes(style_picture, training.style_side))
         self.style = [Exemplar(self.painting)]
-        self.scale = scale
+        self.teacher = training.teacher
 
     def patches(self, result: Floats) -> dict[str, float]:
         """Patch distances of (3, H, W): from the result to the painting, back, and their mean."""
-        forth, back = patch_distance(torch.from_numpy(result), self.painting, self.scale.search)
+        forth, back = patch_distance(torch.from_numpy(result), self.painting, self.teacher.levels[-1])
         return {"patch_distance": (forth + back) / 2, "patch_distance_forth": forth, "patch_distance_back": back}
 
     def wasserstein(self, result: Floats) -> float:
@@ -93,7 +78,7 @@ class Hand:
     def way(self, result: Floats, content: Floats, guide: Guide) -> dict[str, float]:
         """How far the result has come from a plain colour transfer to the teacher, with both their patch distances."""
         there = torch.from_numpy(content)
-        taught = paint(there, self.style, guide, TeacherConfig(), torch.Generator().manual_seed(0)).picture
+        taught = paint(there, self.style, guide, self.teacher, torch.Generator().manual_seed(0)).picture
         rivals = [self.patches(picture.numpy()) for picture in (colour_transfer(there, self.painting), taught)]
         plain, teacher = (rival["patch_distance"] for rival in rivals)
         closed = way_closed(self.patches(result)["patch_distance"], plain, teacher)
@@ -102,7 +87,7 @@ class Hand:
     def guide(self, contents: Sequence[Floats]) -> Guide:
         """What the teacher looks for: fitted on all contents, in small."""
         small = [resize(torch.from_numpy(content), (128, 128)) for content in contents]
-        return Guide(small, self.style, TeacherConfig())
+        return Guide(small, self.style, self.teacher)
 
 
 def structure(result: Floats, content: Floats) -> float:

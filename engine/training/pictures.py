@@ -89,10 +89,15 @@ class FromPictures:
                 _ = pair.packed  # now: nothing of it depends on the training, and the end is the shorter
 
     def _progress(self, job: str, elapsed: float) -> Progress:
-        """How far the teacher is: by its pictures, or by its share of the time where that is over sooner."""
+        """How far the training is: by the teacher's pictures, or by the time where that is further or alone counts."""
         done, most, budget = len(self.pairs), self.config.pairs, self.config.budget
-        share = max(PAIRS_SHARE * done / most, min(PAIRS_SHARE, elapsed / budget) if budget else 0.0)
-        return Progress(job, share, f"The teacher paints picture {done}{' of at most ' if budget else '/'}{most}")
+        by_time = min(1.0, elapsed / budget) if budget else 0.0
+        by_pictures = PAIRS_SHARE * done / most if self.config.steps else 0.0
+        return Progress(
+            job,
+            max(by_time, by_pictures),
+            f"The teacher paints picture {done}{' of at most ' if budget else '/'}{most}",
+        )
 
     def trainer(self, device: torch.device, began: float) -> PicturesTrainer:
         samples = PictureSamples(
@@ -118,18 +123,28 @@ class FromPictures:
         }
 
     def _look_through(self, job: str) -> Generator[Event, None, list[Tensor]]:
-        """Keeps the contents that can be used, says which cannot, and returns those kept in small."""
+        """Keeps the contents that can be used, says which cannot, and returns in small those to practise on.
+
+        Which of them are held out is settled before, by name alone: a broken one moves none of the others.
+        """
+        spared = yield from self._usable(job, self.held_out_contents, MOST_SPARED)
+        shuffled = random.Random(self.config.seed).sample(self.contents, len(self.contents))
+        small = yield from self._usable(job, shuffled, max(CONTENTS, self.config.pairs))
+        self.contents, self.held_out_contents = sorted(small), list(spared)
+        _refuse_too_few(self.contents)
+        return [small[path] for path in self.contents]
+
+    def _usable(self, job: str, paths: list[Path], most: int) -> Generator[Event, None, dict[Path, Tensor]]:
+        """The first of `paths` that can be used, in small, `most` of them; those before that cannot are named."""
         small: dict[Path, Tensor] = {}
-        for path in random.Random(self.config.seed).sample(self.contents, len(self.contents)):
-            if len(small) == max(CONTENTS, self.config.pairs):
+        for path in paths:
+            if len(small) == most:
                 break
             try:
                 small[path] = load_content(path, self.config.size, 128)
             except EngineError as problem:
                 yield SourceFailed(job, shown(path), problem.message, problem.fix)
-        self.contents = sorted(small)
-        _refuse_too_few(self.contents)
-        return [small[path] for path in self.contents]
+        return small
 
     def _painted_pairs(self, folder: Workspace, style: list[Exemplar], guide: Guide, started: float) -> Iterator[Pair]:
         """From the disk where they lie, else painted now. Ends early when a budget's share has no room for one more."""

@@ -184,6 +184,16 @@ def test_a_style_from_pictures_is_there_in_time(
     )
 
 
+def test_how_far_a_training_is_goes_by_the_time_where_that_alone_ends_it(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two pairs of 15 seconds are a quarter of two minutes, whatever share the teacher might have taken."""
+    SlowMachine(monkeypatch, step=1.5, export=8.0, pair=15.0)
+    events = train(request(pictures, budget=120.0, pairs=2))
+    told = [e.fraction for e in events if isinstance(e, Progress) and "The teacher paints" in e.stage]
+    assert told == pytest.approx([0.125, 0.25], abs=0.01)
+
+
 def test_a_style_from_keyframes_is_there_in_time(shot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     SlowMachine(monkeypatch, step=1.5, export=3.0).load = busier
     asked = test_keyframes.request(shot, budget=200.0)

@@ -291,13 +291,59 @@ def test_train_sends_only_what_was_given(pentimento: Pentimento, monkeypatch: py
     )
 
 
-def test_the_bar_goes_by_the_time_where_no_number_of_steps_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+Shown = Callable[[float, protocol.Event], float]
+"""What the bar shows of an event, so many seconds after the one before: its share of the whole"""
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> Iterator[Shown]:
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     with cli._Bar() as bar:
-        now[0] += 30.0
-        assert bar._share(protocol.TrainStep("cli", 7, 0, {}, 90.0)) == pytest.approx(0.25)
-        assert bar._share(protocol.TrainStep("cli", 7, 10, {}, 90.0)) == pytest.approx(0.7)
+
+        def show(seconds: float, event: protocol.Event) -> float:
+            now[0] += seconds
+            bar.tell(event)
+            return bar._bars.tasks[0].completed
+
+        yield show
+
+
+def step(number: int, steps: int, left: float) -> protocol.TrainStep:
+    return protocol.TrainStep("cli", number, steps, {}, left)
+
+
+def test_the_bar_goes_by_the_time_where_no_number_of_steps_is_set(shown: Shown) -> None:
+    """A minute and a half, of which the teacher takes half a one; the export is what the last of it is for."""
+    assert shown(30.0, protocol.Progress("cli", 0.33, "The teacher paints")) == pytest.approx(0.33)
+    assert shown(0.0, step(1, 0, 60.0)) == pytest.approx(0.33)
+    assert shown(30.0, step(7, 0, 30.0)) == pytest.approx((0.33 + 0.97) / 2)
+    assert shown(30.0, step(9, 0, 0.0)) == pytest.approx(0.97)
+
+
+def test_the_bar_is_nearly_full_when_a_budget_is_nearly_used_up(shown: Shown) -> None:
+    """However many steps would have been allowed."""
+    shown(0.0, step(1, 100_000, 60.0))
+    assert shown(58.0, step(500, 100_000, 2.0)) == pytest.approx(0.97 * 58 / 60, abs=1e-4)
+
+
+def test_the_bar_never_goes_back(shown: Shown) -> None:
+    told = [
+        *(shown(9.0, protocol.Progress("cli", share, "The teacher paints")) for share in (0.0, 0.2, 0.35)),
+        shown(1.0, protocol.Progress("cli", 0.001, "The export is rehearsed")),
+        *(shown(5.0, step(number, 10, 50.0 - 5 * number)) for number in range(1, 8)),
+        shown(1.0, step(8, 10, 90.0)),  # something else began to compute
+        shown(9.0, step(10, 10, 0.0)),
+        shown(0.0, protocol.Progress("cli", protocol.TRAINED, "Exporting the style")),
+        shown(0.0, protocol.Progress("cli", 1.0, "Done")),
+    ]
+    assert told == sorted(told) and told[2] == 0.35 == told[3] and told[-2:] == [0.97, 1.0]
+
+
+def test_the_bar_of_a_resumed_training_begins_where_the_last_one_ended(shown: Shown) -> None:
+    shown(1.0, protocol.Progress("cli", 0.35, "The teacher paints"))
+    assert shown(1.0, step(1600, 3200, 800.0)) == pytest.approx(0.485)
+    assert shown(400.0, step(2400, 3200, 400.0)) == pytest.approx(0.97 * 0.75)
 
 
 def test_a_symptom_is_told_when_it_is_found_and_not_while_it_lasts(
@@ -365,6 +411,14 @@ def test_a_training_from_keyframes_names_them_their_frames_and_its_guides(
             "cli", (), "", "o", config, frames="shot", keyframes=keyframes, masks=("a_0009_mask.png",)
         )
     ]
+
+
+def test_guides_for_a_generator_that_is_no_object_are_refused_like_any_wrong_setting(pentimento: Pentimento) -> None:
+    pytest.importorskip("engine.training.loop", reason="training needs torch")
+    command = ("train", "--kind", "keyframes", "--keyframe", "a.png", "--frames", "shot", "--out", "o")
+    code, out, err = pentimento(*command, "--guide", "normal", "--set", "generator=3")
+    assert code == 1 and not out
+    assert err.splitlines()[0] == "The training setting generator cannot be 3." and "width" in err.splitlines()[1]
 
 
 def test_train_without_torch_says_what_to_install(pentimento: Pentimento, monkeypatch: pytest.MonkeyPatch) -> None:

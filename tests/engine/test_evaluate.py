@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny_styles
+import torch
 from PIL import Image
 from test_inception import channel_means
 from test_motion import HEIGHT, WIDTH
@@ -22,6 +23,9 @@ from engine import cli, evaluate, protocol
 from engine.errors import EngineError
 from engine.exr import ExrLayer, write_exr
 from engine.protocol import Done, EvaluateRequest, Json, Progress, VotesRequest
+from engine.training.data import load_picture
+from engine.training.metrics import patch_distance
+from engine.training.teacher import Exemplar, Guide, TeacherConfig, paint, resize
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +104,34 @@ def test_the_teacher_is_asked_only_by_name(studio: Path) -> None:
     plain, teacher = row["patch_distance_colour_transfer"], row["patch_distance_teacher"]
     ours = usual["subjects"][0]["numbers"]["patch_distance"]
     assert teacher < plain and row["way_closed"] == pytest.approx((plain - ours) / (plain - teacher))
+
+
+def test_the_teacher_paints_as_it_did_for_the_style(studio: Path, tmp_path: Path) -> None:
+    """With the settings in the recipe: some distance of its own, and the way closed is a share of that."""
+    tiny_styles.identity(tmp_path / "taught", "Taught")
+    manifest = json.loads((tmp_path / "taught" / "style.json").read_text())
+    teacher = {"levels": [0.5], "rounds": [1], "keys": 300, "luminance": 9.0}
+    manifest["recipe"] = {
+        "training": {"size": 64, "crop": 48, "critic_scales": 1, "style_side": 100, "teacher": teacher}
+    }
+    (tmp_path / "taught" / "style.json").write_text(json.dumps(manifest))
+    (subject,) = report(asked(studio, str(tmp_path / "taught"), count=1, metrics=("teacher",)))["subjects"]
+    assert subject["scale"] == {"style_side": 100, "search": 0.5}
+
+    config = TeacherConfig(levels=(0.5,), rounds=(1,), keys=300, luminance=9.0)
+    content, painting = load_picture(studio / "content" / "a.png"), load_picture(studio / "painting.png", 100)
+    guide = Guide([resize(content, (128, 128))], [Exemplar(painting)], config)
+    taught = paint(content, [Exemplar(painting)], guide, config, torch.Generator().manual_seed(0)).picture
+    wanted = sum(patch_distance(taught, painting, 0.5)) / 2
+    assert subject["rows"][0]["patch_distance_teacher"] == pytest.approx(wanted, rel=1e-4)
+
+
+@pytest.mark.parametrize("others", [(), ("brush",)])
+def test_a_style_that_makes_textures_paints_no_content(studio: Path, tmp_path: Path, others: tuple[str, ...]) -> None:
+    tiny_styles.pattern(tmp_path / "pattern")
+    with pytest.raises(EngineError, match="'Pattern' makes textures") as caught:
+        next(evaluate.evaluate(asked(studio, *others, str(tmp_path / "pattern"), metrics=("structure",))))
+    assert "pentimento texture" in caught.value.fix
 
 
 def test_one_odd_picture_does_not_decide_the_way_closed() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -235,6 +236,46 @@ def test_a_training_with_a_broken_content_ends_in_a_style(studio: Path) -> None:
     events: list[Event] = list(train(request(studio)))
     assert [Path(e.source).name for e in events if isinstance(e, SourceFailed)] == ["b.png"]
     assert any(isinstance(e, StyleReady) for e in events)
+
+
+@pytest.mark.parametrize("sort", ["text", "truncated", "tiny"])
+def test_a_broken_content_that_was_to_be_held_out_is_skipped_and_named(studio: Path, sort: str) -> None:
+    eighth = nine_contents(studio)[7]
+    if sort == "tiny":
+        save(waves(0.0, 15, 30), eighth)
+    elif sort == "text":
+        eighth.write_text("no picture")
+    else:
+        damage(eighth)
+    events = list(train(request(studio)))
+    assert [Path(e.source).name for e in events if isinstance(e, SourceFailed)] == ["7.png"]
+    assert isinstance(events[-1], Done)
+    recipe = json.loads((studio / "style" / "style.json").read_text())["recipe"]
+    assert recipe["held_out"]["content"] == []
+    again = list(train(replace(request(studio, steps=3), resume=True)))
+    assert [Path(e.source).name for e in again if isinstance(e, SourceFailed)] == ["7.png"]
+
+
+@pytest.mark.parametrize("broken", [None, 2, 7])
+def test_a_broken_content_moves_no_other_between_practised_and_held_out(studio: Path, broken: int | None) -> None:
+    """So that a resumed run practises on nothing it has measured with, and the other way round."""
+    contents = nine_contents(studio)
+    if broken is not None:
+        damage(contents[broken])
+    training = kind(request(studio, route="adversarial", crop=72, size=72))
+    list(training.prepare("job", Workspace(studio / "style"), torch.device("cpu"), 0.0))
+    left = [path for index, path in enumerate(contents) if index != broken]
+    assert training.held_out_contents == [path for path in left if path.name == "7.png"]
+    assert training.contents == [path for path in left if path.name != "7.png"]
+
+
+def nine_contents(studio: Path) -> list[Path]:
+    """0.png to 8.png instead of what was there; 7.png is the one held out."""
+    shutil.rmtree(studio / "content")
+    paths = [studio / "content" / f"{index}.png" for index in range(9)]
+    for index, path in enumerate(paths):
+        save(waves(float(index)), path)
+    return paths
 
 
 def test_no_content_at_all(studio: Path) -> None:

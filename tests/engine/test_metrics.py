@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from engine.training.config import PicturesConfig
-from engine.training.measure import Scale, diversity, scale_of, seed_variety
+from engine.training.measure import diversity, seed_variety, training_of
 from engine.training.metrics import (
     deviation,
     pairwise_distance,
@@ -17,6 +17,7 @@ from engine.training.metrics import (
     structure_kept,
     way_closed,
 )
+from engine.training.teacher import TeacherConfig
 
 
 def noise(height: int = 96, width: int = 80, seed: int = 0) -> Tensor:
@@ -87,10 +88,12 @@ def test_diversity_is_a_share_of_the_contents_own() -> None:
     assert variety == {"seed_distance": pytest.approx(0.2), "seed_deviation": pytest.approx(0.2 / 2**0.5, rel=1e-5)}
 
 
-def test_the_scale_is_read_from_the_recipe() -> None:
-    trained = {"training": {"style_side": 600, "teacher": {"levels": [0.2, 0.5]}}}
-    assert scale_of(trained) == Scale(600, 0.5)
-    usual = Scale(PicturesConfig().style_side, PicturesConfig().teacher.levels[-1])
-    for odd in ({}, {"training": 1}, {"training": {"style_side": "big", "teacher": {"levels": []}}}):
-        assert scale_of(odd) == usual
-    assert scale_of({"training": {"style_side": 10**9, "teacher": {"levels": [float("nan")]}}}) == usual
+def test_scale_and_teacher_are_read_from_the_recipe() -> None:
+    teacher = {"levels": [0.2, 0.5], "rounds": [2, 1], "tone": 4.0}
+    found = training_of({"training": {"style_side": 600, "teacher": teacher}})
+    assert found == PicturesConfig(style_side=600, teacher=TeacherConfig(levels=(0.2, 0.5), rounds=(2, 1), tone=4.0))
+    for odd in (
+        *(1, {"kind": ["pictures"]}, {"kind": "keyframes"}, {"style_side": "big"}, {"teacher": {"levels": []}}),
+        *({"generator": {"guides": [[]]}}, {"teacher": {"levels": [float("nan")], "rounds": [1]}}),
+    ):
+        assert training_of({"training": odd}) == PicturesConfig() == training_of({})

@@ -378,6 +378,8 @@ def refused(asked: TrainRequest) -> str:
         ({"weights": [1.0, 2.0]}, "1 style pictures, 2 weights"),
         ({"generator": {**NET, "distribution": "levy"}}, "normal, uniform or quilted"),
         ({"generator": {**NET, "noise": 0}}, "from 1 to 48"),
+        ({"generator": {**NET, "eighth": 0}}, "generator.eighth must be at least 1"),
+        ({"generator": {**NET, "quarter": 0}}, "generator.quarter must be at least 1"),
         ({"generator": {**NET, "waves": [[0.1, 0.1]]}}, "set periodic"),
         ({"generator": {**NET, "guides": ["normal"]}}, "need kind keyframes"),
         ({"generator": {**NET, "distribution": "quilted"}}, "at least 128 for quilted"),
