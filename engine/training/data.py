@@ -20,10 +20,15 @@ from torch import Tensor
 from ..atomic import NewFile, shown
 from ..errors import EngineError
 from ..files import open_picture
+from ..guides import GUIDES, planes
+from ..passes import painted_passes
 from ..picture import PictureReader, split, to_display, whole
 from .teacher import Exemplar, Guide, TeacherConfig, Tile, luminance, paint, resize
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".exr"}
+TOLD = ("albedo", "normal")
+"""Guides that the teacher compares by where a content and every style picture have them: what a thing is, and how it
+stands in the light (Fiser et al., "StyLit: Illumination-Guided Example-Based Stylization", 2016)"""
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,8 @@ def load_content(path: Path, size: int, long_side: int) -> Tensor:
 
 
 def load_exemplar(path: Path, long_side: int, weight: float = 1.0, mask: Path | None = None) -> Exemplar:
-    """A style picture of at most `long_side`, without what is transparent in it or dark in its mask.
+    """A style picture of at most `long_side`, without what is transparent in it or dark in its mask. A painted-over
+    render that still has its passes brings what they tell.
 
     Raises EngineError where the mask is not of the picture's shape.
     """
@@ -110,7 +116,15 @@ def load_exemplar(path: Path, long_side: int, weight: float = 1.0, mask: Path | 
         free = torch.minimum(resize(free, size), resize(_bright(mask, picture, path), size))
     # Shrinking mixes colours, so what is taken has nothing of the rest in it.
     taken = resize(free, size)[0] > 0.99
-    return Exemplar(resize(picture, size).clamp(0, 1), weight, None if taken.all() else taken.to(torch.uint8))
+    guides = {name: resize(plane, size) for name, plane in told(path).items()}
+    return Exemplar(resize(picture, size).clamp(0, 1), weight, None if taken.all() else taken.to(torch.uint8), guides)
+
+
+def told(path: Path) -> dict[str, Tensor]:
+    """What the teacher can be told of a render beside its colours, (C, H, W) each, from its passes; else nothing."""
+    passes = painted_passes(path) if path.suffix.lower() == ".exr" else None
+    names = [name for name in TOLD if passes is not None and GUIDES[name].source in passes]
+    return {name: torch.from_numpy(planes(name, passes or {})) for name in names}
 
 
 def _colour(reader: PictureReader, path: Path) -> Tensor:
@@ -182,20 +196,25 @@ def make_pair(
     """
     order = random.Random(seed).sample(range(len(contents)), len(contents))
     choose = random.Random(f"{seed}/{index}")
-    picture = load_picture(contents[order[index % len(order)]])
+    path = contents[order[index % len(order)]]
+    picture, guides = load_picture(path), told(path) if all(e.guides for e in style) else {}
     device = style[0].picture.device
-    crop = random_crop(picture, size, choose).to(device)
-    painting = paint(crop, style, guide, config, torch.Generator(device).manual_seed(choose.getrandbits(31)))
+    together = random_crop(torch.cat([picture, *guides.values()]), size, choose).to(device)
+    crop, *cut = together.split([3, *(len(plane) for plane in guides.values())])
+    random_ = torch.Generator(device).manual_seed(choose.getrandbits(31))
+    painting = paint(crop, style, guide, config, random_, dict(zip(guides, cut, strict=True)))
     tiles = torch.tensor(painting.tiles, dtype=torch.float32)
     return Pair(to_bytes(crop), to_bytes(painting.picture), painting.match_field.cpu(), tiles)
 
 
 def random_crop(picture: Tensor, size: int, choose: random.Random) -> Tensor:
-    """A (3, size, size) crop at a random scale between the whole picture and its full resolution (at most 2x)."""
+    """A (3, size, size) crop at a random scale between the whole picture and its full resolution (at most 2x). Planes
+    below the picture are cut along."""
     short = min(picture.shape[1:])
     target = round(size * min(2.0, max(1.0, short / size)) ** choose.random())
     scale = target / short
-    picture = resize(picture, tuple(max(size, round(s * scale)) for s in picture.shape[1:])).clamp(0, 1)
+    picture = resize(picture, tuple(max(size, round(s * scale)) for s in picture.shape[1:]))
+    picture = torch.cat([picture[:3].clamp(0, 1), picture[3:]])
     top = choose.randint(0, picture.shape[1] - size)
     left = choose.randint(0, picture.shape[2] - size)
     return picture[:, top : top + size, left : left + size]

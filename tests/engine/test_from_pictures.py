@@ -18,10 +18,10 @@ from engine.exr import ExrLayer, write_exr
 from engine.png import create_png
 from engine.protocol import Done, Event, Preview, SourceFailed, StyleReady, TrainRequest
 from engine.training.config import PicturesConfig, from_json
-from engine.training.data import load_exemplar, load_pair
+from engine.training.data import load_exemplar, load_pair, load_picture, make_pair
 from engine.training.loop import train
 from engine.training.pictures import FromPictures, PictureSamples, free_windows
-from engine.training.teacher import Exemplar
+from engine.training.teacher import Exemplar, Guide, TeacherConfig
 from engine.training.workspace import Workspace, space_needed
 
 QUICK: dict[str, Any] = {
@@ -202,6 +202,32 @@ def test_greyscale_16_bit_and_float_pictures_train(studio: Path, sort: str) -> N
     events = list(train(request(studio, "painting.exr" if sort == "exr" else "painting.png")))
     assert isinstance(events[-1], Done)
     assert not any(isinstance(e, SourceFailed) for e in events)
+
+
+def half_and_half(path: Path, left: tuple[float, float, float], right: tuple[float, float, float]) -> None:
+    """A render whose left half faces left and whose right half faces right, in these linear colours"""
+    colour, normal = np.empty((96, 96, 3), np.float32), np.zeros((96, 96, 3), np.float32)
+    colour[:, :48], colour[:, 48:] = left, right
+    normal[:, :48, 0], normal[:, 48:, 0] = -1, 1
+    write_exr(path, [ExrLayer.of("ViewLayer.Combined", colour), ExrLayer.of("ViewLayer.Normal", normal)])
+
+
+def test_a_painted_over_render_is_looked_at_by_its_normals_too(tmp_path: Path) -> None:
+    """A grey content gets the colour of what faces the same way in the painting; without its passes it does not."""
+    half_and_half(tmp_path / "painted.exr", (0.5, 0.05, 0.05), (0.05, 0.05, 0.5))
+    half_and_half(tmp_path / "content.exr", (0.2, 0.2, 0.2), (0.2, 0.2, 0.2))
+    config = TeacherConfig(levels=(0.5, 1.0), rounds=(1, 1), keys=500, guides=5.0)
+    exemplar = load_exemplar(tmp_path / "painted.exr", 96)
+    assert set(exemplar.guides) == {"normal"} and exemplar.guides["normal"].shape == (3, 96, 96)
+    guide = Guide([load_picture(tmp_path / "content.exr")], [exemplar], config)
+    painted = {}
+    for name, style in (("told", exemplar), ("untold", replace(exemplar, guides={}))):
+        pair = make_pair([tmp_path / "content.exr"], [style], guide, config, 96, 0, 0)
+        redder = pair.painted[0].float() - pair.painted[2].float()
+        painted[name] = redder[:, :36].mean(), redder[:, 60:].mean()
+    assert painted["told"][0] > 60 and painted["told"][1] < -60
+    told, untold = (abs(left - right) for left, right in painted.values())
+    assert untold < told / 2
 
 
 # ---------------------------------------------------------------- content
