@@ -16,10 +16,11 @@ from . import machine, outputs
 from .errors import EngineError
 from .explain.families import overlay
 from .explain.overlay import OF_A_REGION, Overlay
+from .explain.players import of_objects, of_passes, shares
 from .explain.removal import Look
 from .files import open_source, open_view, shown
 from .mixing import open_matte, open_styles
-from .passes import painted_passes
+from .passes import Passes, painted_passes
 from .picture import Floats, PictureReader
 from .protocol import Answered, Done, Event, Explained, ExplainRequest, Json, Progress, Region, StylizeSettings
 from .resample import Resampled
@@ -49,12 +50,12 @@ def explain(request: ExplainRequest) -> Iterator[Event]:
     paint = Paint(settings.seed, 1.0, settings.tileable, settings.diversity, settings.follow)
     look = Look(mix, paint, settings.strength)
     before = reduced(reader, size, settings.tileable)
-    asked = [name for name in settings.overlays if name != "Influence"]
-    after = look.result(before) if asked else before
+    after = look.result(before) if {"Removal", "Scale"} & set(settings.overlays) else before
     found: list[Overlay] = []
     for number, name in enumerate(settings.overlays):
         share = number / len(settings.overlays), 1 / len(settings.overlays)
-        found.append((yield from _ask(request, name, look, before, after, region, share, began)))
+        work = _asked(request, name, look, (before, after), region, reader)
+        found += (yield from _ask(request, name, work, share, began)).layers()
         while notes:
             yield Progress(request.job, share[0] + share[1], notes.pop(0))
     recipe = _recipe(request, mix.recipe(), size, styles.first.device)
@@ -63,19 +64,49 @@ def explain(request: ExplainRequest) -> Iterator[Event]:
     yield Done(request.job, {"device": styles.first.device})
 
 
-def _ask(
+def _asked(
     request: ExplainRequest,
     name: str,
     look: Look,
-    before: Floats,
-    after: Floats,
+    pictures: tuple[Floats, Floats],
     region: np.ndarray | None,
+    reader: PictureReader,
+) -> Generator[float | Overlay, None, Overlay]:
+    """The overlay of a name at work on a picture and its result."""
+    before, after = pictures
+    if name not in ("Passes", "Objects"):
+        return overlay(name, look, before, after, region)
+    passes, wrap = _passes(request), request.settings.tileable
+    size = (before.shape[1], before.shape[2])
+    area = np.ones(size, bool) if region is None else region
+    if name == "Passes":
+        return shares(name, of_passes(passes, reader, size, wrap), look, area)
+    reach = look.reach(*size)
+    players = of_objects(passes, before, area, max(size) if reach is None else reach, wrap)
+    return shares(name, players, look, area)
+
+
+def _passes(request: ExplainRequest) -> Passes:
+    source = request.source
+    found = painted_passes(source.path) if source.pixels is None else None
+    if found is None:
+        raise EngineError(
+            f"{shown(source.name)!r} has no passes.",
+            "Ask Influence or Removal, or give the render as OpenEXR MultiLayer.",
+        )
+    return found
+
+
+def _ask(
+    request: ExplainRequest,
+    name: str,
+    work: Generator[float | Overlay, None, Overlay],
     share: tuple[float, float],
     began: float,
 ) -> Generator[Event, None, Overlay]:
     """One overlay. share: where in the whole job it begins, and how much of it it is."""
     yield Progress(request.job, share[0], f"Asking {name}")
-    work, answered = overlay(name, look, before, after, region), False
+    answered = False
     while True:
         try:
             step = next(work)

@@ -248,7 +248,7 @@ class _Png:
 def _write_looks(placed: _Placed, beside: Path, overlays: Sequence[Overlay]) -> None:
     """One display picture per overlay: render_look_scale.png"""
     for overlay in overlays:
-        name = overlay.name.rpartition(".")[2].lower()
+        name = slug(overlay.name.partition(".")[2])
         path = unique_path(beside.with_name(f"{beside.stem}_{name}.png"))
         pixels = picture_of(overlay)
         height, width, channels = pixels.shape

@@ -56,6 +56,9 @@ TERMS: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 """Combined is the sum of these, each colour times the sum of its lights (Cycles; measured to 1e-6 in float files)."""
 
+LIGHTS = ("Diffuse", "Glossy", "Transmission", "Volume", "Emission", "Environment")
+"""What an artist calls each of TERMS"""
+
 CRYPTOMATTES = ("CryptoObject", "CryptoMaterial", "CryptoAsset")
 
 # Alpha above which a pixel counts as opaque. On a transparent film the Env pass still holds the sky that Combined
@@ -288,6 +291,14 @@ def recombine(passes: Passes, replaced: Mapping[str, Array] | None = None) -> Fl
     for colour, lights in TERMS:
         total += _term(passes, colour, lights, use)
     return total
+
+
+def lights(passes: Passes) -> dict[str, Floats]:
+    """What Combined is made of, by LIGHTS: (H, W, 3) float32 scene-linear each; those that the render has and that are
+    not black everywhere. Raises EngineError for a render without light passes."""
+    passes.need("Combined", "DiffCol", "DiffDir", "DiffInd")
+    found = {name: _term(passes, *term, {}) for name, term in zip(LIGHTS, TERMS, strict=True)}
+    return {name: light for name, light in found.items() if light.any()}
 
 
 def replace_pass(passes: Passes, name: str, new: Array) -> Floats:

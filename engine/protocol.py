@@ -187,7 +187,7 @@ class ExplainRequest:
     job: str
     source: PictureSource
     settings: StylizeSettings
-    """How the result is made; `overlays` names what is asked: Influence, Removal, Scale."""
+    """How the result is made; `overlays` names what is asked: Influence, Removal, Scale, Passes, Objects."""
     folder: str
     region: Region = Region()
     view: ViewTable | None = None

@@ -71,6 +71,14 @@ def interventions(
     )
 
 
+def foretold(predicted: Values, happened: Values) -> tuple[Check, ...]:
+    """B3 where every set of players was looked at: what the sum of their shares says, against what each set gives."""
+    return (
+        _at_least("B3", "r, all sets", correlation(predicted, happened), R_FEW),
+        _at_least("B3", "R2, all sets", explained(predicted, happened), R2_FEW),
+    )
+
+
 def unmeasured() -> Check:
     """An honest hole: nothing was removed to see whether the overlay is right."""
     return Check("B3", "coalitions measured", 0.0, float(COALITIONS), False)

@@ -20,7 +20,7 @@ from ..picture import Floats
 from ..protocol import Certificate, Check
 from ..runtime import Local, tiles
 from . import certificate
-from .overlay import Overlay
+from .overlay import Overlay, box_of
 from .removal import LUMINANCE, Grid, Look
 
 DISPLAY = (-1.0, 1.0)
@@ -109,20 +109,11 @@ def _pull(canvas: Canvas, weights: Floats, window: tuple[int, int, int, int], on
 
 def _windows(weights: Floats) -> list[tuple[int, int, int, int]]:
     """Windows (top, left, height, width) over all that is not 0, each no larger than memory allows."""
-    box = _box(weights.any(axis=0))
+    box = box_of(weights.any(axis=0))
     if box is None:
         return []
     top, left, height, width = box
     return [(top + y, left + x, tall, wide) for y, x, tall, wide in tiles(height, width, 0, BYTES_PER_PIXEL)]
-
-
-def _box(region: np.ndarray) -> tuple[int, int, int, int] | None:
-    """Around all of a region (H, W); None where it is empty."""
-    rows, columns = np.flatnonzero(region.any(axis=1)), np.flatnonzero(region.any(axis=0))
-    if not len(rows):
-        return None
-    top, left = int(rows[0]), int(columns[0])
-    return top, left, int(rows[-1]) + 1 - top, int(columns[-1]) + 1 - left
 
 
 # ---------------------------------------------------------------- certificate and sentence
@@ -143,7 +134,7 @@ def _middle(region: np.ndarray) -> np.ndarray:
 def _certify(look: Look, before: Floats, region: np.ndarray, seed: int) -> Iterator[float | tuple[Check, ...]]:
     """B3 on this very picture: parts of what the region sees are made a little lighter or darker, and what becomes of
     the region is what the gradient foretold."""
-    box, reach = _box(region), look.reach(*region.shape)
+    box, reach = box_of(region), look.reach(*region.shape)
     if box is None or reach is None:
         yield (certificate.unmeasured(),)
         return
@@ -155,13 +146,10 @@ def _certify(look: Look, before: Floats, region: np.ndarray, seed: int) -> Itera
     asked = light_of(region)
     effects = grid.sums((gradient_of(look, before, asked)[seen] * step).sum(axis=0))
 
+    inside = region[box[0] : box[0] + box[2], box[1] : box[1] + box[3]]
+
     def light(picture: Floats) -> float:
-        followed = ArrayCanvas(before, look.paint.wrap)
-        canvas = look.mix.painted(ArrayCanvas(picture, look.paint.wrap), look.paint, followed)
-        inside = np.s_[:, box[0] : box[0] + box[2], box[1] : box[1] + box[3]]
-        kept = (1 - look.strength) * picture[inside]
-        result = kept + look.strength * np.clip(canvas.read(*box), 0, 1)
-        return float((asked[inside].astype(np.float64) * result).sum())
+        return float(look.light(picture, box, before)[inside].sum(dtype=np.float64))
 
     still = light(before)
 
@@ -189,7 +177,7 @@ def _sentence(strength: np.ndarray, region: np.ndarray, reach: int) -> str:
     whole = float(strength.sum(dtype=np.float64))
     if whole <= 1e-6 * max(1, int(region.sum())):
         return "Nothing in the picture changes this area: its colours are at their limit."
-    top, left, height, width = _box(region) or (0, 0, *region.shape)
+    top, left, height, width = box_of(region) or (0, 0, *region.shape)
     down, across = (
         np.maximum(np.maximum(start - places, places - (start + size - 1)), 0)
         for start, size, places in ((top, height, np.arange(len(region))), (left, width, np.arange(region.shape[1])))

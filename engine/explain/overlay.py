@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from ..picture import Floats
 from ..protocol import Certificate
 
 OF_A_RESULT = ("Scale", "Removal")
 """The overlays that say something of a whole result"""
-OF_A_REGION = ("Influence", "Removal", "Scale")
+OF_A_REGION = ("Influence", "Removal", "Scale", "Passes", "Objects")
 """Those that can be asked about a part of it"""
 
 
@@ -27,3 +29,29 @@ class Overlay:
     display: tuple[float, float]
     """Fixed display range in the overlay's units; symmetric for signed values. The same for every frame."""
     certificate: Certificate
+    apart: bool = False
+    """Each channel is somebody's: they become layers of their own, any number of them"""
+
+    def layers(self) -> tuple[Overlay, ...]:
+        """Itself, or where channels stay apart one for each: Attribution.Passes.Diffuse"""
+        if not self.apart:
+            return (self,)
+        return tuple(
+            replace(
+                self,
+                name=f"{self.name}.{channel}",
+                channels=(channel,),
+                pixels=self.pixels[..., n : n + 1],
+                apart=False,
+            )
+            for n, channel in enumerate(self.channels)
+        )
+
+
+def box_of(region: np.ndarray) -> tuple[int, int, int, int] | None:
+    """(top, left, height, width) around all of a region (H, W); None where it is empty."""
+    rows, columns = np.flatnonzero(region.any(axis=1)), np.flatnonzero(region.any(axis=0))
+    if not len(rows):
+        return None
+    top, left = int(rows[0]), int(columns[0])
+    return top, left, int(rows[-1]) + 1 - top, int(columns[-1]) + 1 - left

@@ -63,6 +63,15 @@ class Look:
             style[:, top : top + height, left : left + width] = canvas.read(top, left, height, width)
         return mixed(planes, style, self.strength)
 
+    def light(self, planes: Floats, box: tuple[int, int, int, int], followed: Floats) -> Floats:
+        """The luminance of the same in a box (top, left, height, width) alone, (height, width)."""
+        forms = ArrayCanvas(followed, self.paint.wrap)
+        style = self.mix.painted(ArrayCanvas(planes, self.paint.wrap), self.paint, forms).read(*box)
+        top, left, height, width = box
+        before = planes[:, top : top + height, left : left + width]
+        light: Floats = np.tensordot(LUMINANCE, mixed(before, style, self.strength), axes=1)
+        return light
+
     def reach(self, height: int, width: int) -> int | None:
         """How far to each side, in pixels of a picture of this size, a removed pixel can change the result.
 
