@@ -467,6 +467,13 @@ def test_patience_is_counted_where_the_critic_plays(pictures: Path) -> None:
     assert "of step 20," in done.report["say"][0]
 
 
+def test_patience_is_counted_where_no_critic_ever_plays(pictures: Path) -> None:
+    settings = {"steps": 40, "diagnose_every": 2, "patience": 1, "learning_rate": 1e-12}
+    for name, alone in (("all_warm_up", {"warm_up": 1.0}), ("no_critic", {"adversarial": 0.0, "features": 0.0})):
+        done = list(train(request(pictures, name, **settings, **alone)))[-1]
+        assert isinstance(done, Done) and done.report["steps"] == 4
+
+
 # ---------------------------------------------------------------- the sheet
 
 
