@@ -439,7 +439,7 @@ MEASURED = {
 
 def _draw_measured(column: bpy.types.UILayout, seen: training.View, last: protocol.Diagnosis) -> None:
     rows = {name: form.format(last.numbers[key]) for key, (name, form) in MEASURED.items() if key in last.numbers}
-    rows["Seconds per Step"] = f"{last.seconds_per_step:.2g}"
+    rows["Seconds per Step"] = f"{last.seconds_per_step:.3g}"
     if jobs.current(jobs.TRAINING) is not None:
         rows["Time Left"] = jobs.duration(seen.seconds_left)
     for name, value in rows.items():

@@ -400,7 +400,7 @@ def _lines(event: protocol.Event) -> Iterator[str]:
 
 
 def _measured(event: protocol.Diagnosis) -> str:
-    pace = f"{event.seconds_per_step:.2g} s a step, {_duration(event.seconds_left)} left"
+    pace = f"{event.seconds_per_step:.3g} s a step, {_duration(event.seconds_left)} left"
     there = [f"{word} {event.numbers[name]:.3g}" for name, word in MEASURED.items() if name in event.numbers]
     return f"Step {event.step}: {'; '.join(filter(None, (pace, ', '.join(there))))}"
 

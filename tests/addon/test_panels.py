@@ -199,7 +199,7 @@ def test_training_tells_an_artist_what_was_measured_last(addon: Any, styles: Any
     training.take(protocol.TrainStep("", 130, 400, {"code": 0.5}, 610.0))
     said = [line for line in lines_of(addon, "ImageTrainingPanel") if line]
     named = {name: said[said.index(name) + 1] for name in said if name in MEASURED}
-    assert named == dict(zip(MEASURED, ("1.23", "81%", "40%", "0.31", "10 min"), strict=True))
+    assert named == dict(zip(MEASURED, ("1.23", "81%", "40%", "0.314", "10 min"), strict=True))
 
     training.take(protocol.Diagnosis("", 400, {"code": 0.5}, {"patch_distance": 0.5}, (), 0.2, 0.0))
     training.take(protocol.Diagnosis("", 400, {}, {"patch_distance": 0.7}, (), 30.0, 0.0))  # no step came before it

@@ -333,8 +333,8 @@ def test_a_diagnosis_is_one_line_of_what_it_measured(
         words.tell(protocol.Diagnosis("cli", step, losses, numbers, (), 0.314, left))
     words.tell(protocol.Diagnosis("cli", 200, {}, NUMBERS, (), 7.0, 0.0))
     assert capsys.readouterr().out.splitlines() == [
-        "Step 100: 0.31 s a step, 16 min left; distance 1.23, of seeds 0.25, gradient 3",
-        "Step 200: 0.31 s a step, 80 s left; distance 1.23, diversity 0.8, of seeds 0.25, D(real) 0.5, D(fake) -0.5, "
+        "Step 100: 0.314 s a step, 16 min left; distance 1.23, of seeds 0.25, gradient 3",
+        "Step 200: 0.314 s a step, 80 s left; distance 1.23, diversity 0.8, of seeds 0.25, D(real) 0.5, D(fake) -0.5, "
         "D(held-out) 0.25, r_t 0.5, r_v 0.125, gradient 3",
     ]
 
