@@ -13,7 +13,6 @@ from typing import Any
 import bpy
 
 from . import compat, jobs, props, scene_io, training
-from .engine_client import protocol
 
 
 class PentimentoPanel:
@@ -425,8 +424,8 @@ def _draw_view(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     names = layout.column(align=True)
     for number, (term, points) in enumerate(seen.losses.items(), 1):
         names.label(text=f"{term} {points[-1][1]:.3g}", icon=f"COLLECTION_COLOR_{min(number, 8):02d}")
-    if seen.measured is not None:
-        _draw_measured(layout.box().column(align=True), seen, seen.measured)
+    if seen.numbers:
+        _draw_numbers(layout.box().column(align=True), seen)
 
 
 MEASURED = {
@@ -437,9 +436,9 @@ MEASURED = {
 """Numbers of a diagnosis that say something to an artist: their names and how they are written"""
 
 
-def _draw_measured(column: bpy.types.UILayout, seen: training.View, last: protocol.Diagnosis) -> None:
-    rows = {name: form.format(last.numbers[key]) for key, (name, form) in MEASURED.items() if key in last.numbers}
-    rows["Seconds per Step"] = f"{last.seconds_per_step:.3g}"
+def _draw_numbers(column: bpy.types.UILayout, seen: training.View) -> None:
+    rows = {name: form.format(seen.numbers[key]) for key, (name, form) in MEASURED.items() if key in seen.numbers}
+    rows["Seconds per Step"] = f"{seen.seconds_per_step:.3g}"
     if jobs.current(jobs.TRAINING) is not None:
         rows["Time Left"] = jobs.duration(seen.seconds_left)
     for name, value in rows.items():

@@ -472,8 +472,9 @@ class View:
     """Of the preview picture; empty before the first"""
     findings: tuple[protocol.Finding, ...] = ()
     """What the last diagnosis found wrong"""
-    measured: protocol.Diagnosis | None = None
-    """The last one that steps came before"""
+    numbers: dict[str, float] = field(default_factory=dict)
+    """What the last diagnosis measured that steps came before"""
+    seconds_per_step: float = 0.0
     seconds_left: float = 0.0
 
 
@@ -508,7 +509,8 @@ def _add_diagnosis(event: protocol.Diagnosis) -> None:
     assert view is not None
     view.findings = event.findings
     if event.losses:
-        view.measured, view.seconds_left = event, event.seconds_left
+        view.numbers = event.numbers
+        view.seconds_per_step, view.seconds_left = event.seconds_per_step, event.seconds_left
 
 
 def _add_losses(event: protocol.TrainStep | protocol.Diagnosis) -> None:
