@@ -264,11 +264,11 @@ def _hear(job: Job, event: protocol.Event) -> None:
 def _hear_step(job: Job, event: protocol.TrainStep) -> None:
     passed, left = time.monotonic() - job.asked, event.seconds_left
     job.fraction = passed / max(passed + left, 1e-9)
-    stage = f"Step {event.step}, {_duration(left)} left"
+    stage = f"Step {event.step}, {duration(left)} left"
     job.stage = job.stage if job.cancelling else stage
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     return f"{max(seconds, 1):.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 

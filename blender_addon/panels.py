@@ -424,6 +424,27 @@ def _draw_view(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     names = layout.column(align=True)
     for number, (term, points) in enumerate(seen.losses.items(), 1):
         names.label(text=f"{term} {points[-1][1]:.3g}", icon=f"COLLECTION_COLOR_{min(number, 8):02d}")
+    if seen.numbers:
+        _draw_numbers(layout.box().column(align=True), seen)
+
+
+MEASURED = {
+    "patch_distance": ("Distance to Style", "{:.2f}"),
+    "content_diversity": ("Diversity", "{:.0%}"),
+    "seed_diversity": ("Diversity of Seeds", "{:.0%}"),
+}
+"""Numbers of a diagnosis that say something to an artist: their names and how they are written"""
+
+
+def _draw_numbers(column: bpy.types.UILayout, seen: training.View) -> None:
+    rows = {name: form.format(seen.numbers[key]) for key, (name, form) in MEASURED.items() if key in seen.numbers}
+    rows["Seconds per Step"] = f"{seen.seconds_per_step:.3g}"
+    if jobs.current(jobs.TRAINING) is not None:
+        rows["Time Left"] = jobs.duration(seen.seconds_left)
+    for name, value in rows.items():
+        row = column.row()
+        row.label(text=name)
+        row.label(text=value)
 
 
 def _draw_image(layout: bpy.types.UILayout, role: str, title: str) -> None:

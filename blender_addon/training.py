@@ -472,6 +472,10 @@ class View:
     """Of the preview picture; empty before the first"""
     findings: tuple[protocol.Finding, ...] = ()
     """What the last diagnosis found wrong"""
+    numbers: dict[str, float] = field(default_factory=dict)
+    """What the last diagnosis measured that steps came before"""
+    seconds_per_step: float = 0.0
+    seconds_left: float = 0.0
 
 
 view: View | None = None
@@ -493,7 +497,7 @@ def take(event: protocol.Event) -> None:
     if isinstance(event, protocol.TrainStep):
         _add_step(event)
     elif isinstance(event, protocol.Diagnosis):
-        _add_findings(event)
+        _add_diagnosis(event)
     elif isinstance(event, protocol.Preview):
         _show_preview(event)
     elif isinstance(event, protocol.StyleReady):
@@ -501,9 +505,12 @@ def take(event: protocol.Event) -> None:
         props.refresh_styles()
 
 
-def _add_findings(event: protocol.Diagnosis) -> None:
+def _add_diagnosis(event: protocol.Diagnosis) -> None:
     assert view is not None
     view.findings = event.findings
+    if event.losses:
+        view.numbers = event.numbers
+        view.seconds_per_step, view.seconds_left = event.seconds_per_step, event.seconds_left
 
 
 def _add_losses(event: protocol.TrainStep | protocol.Diagnosis) -> None:
@@ -517,6 +524,7 @@ def _add_losses(event: protocol.TrainStep | protocol.Diagnosis) -> None:
 
 def _add_step(event: protocol.TrainStep) -> None:
     assert view is not None
+    view.seconds_left = event.seconds_left
     _add_losses(event)
     width, height = CURVES_SIZE
     image = image_of(CURVES) or _new_image(CURVES, width, height)

@@ -32,6 +32,12 @@ JOB = "cli"
 DEVICES = ("auto", "cpu", "cuda")
 HD = 1920 * 1080
 """Pixels of the picture that GMAC are quoted for."""
+MEASURED = {
+    "patch_distance": "distance", "content_diversity": "diversity", "seed_diversity": "of seeds",
+    "critic_real": "D(real)", "critic_fake": "D(fake)", "critic_held_out": "D(held-out)", "r_t": "r_t", "r_v": "r_v",
+    "gradient": "gradient", "critic_gradient": "critic's gradient",
+}  # fmt: skip
+"""Numbers of a diagnosis as its line calls them, and docs/diagnosis.md beside their names"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -317,7 +323,7 @@ class _JsonLines:
 
 
 class _Words:
-    """For people: what was written, found and what failed."""
+    """For people: what was written, measured, found and what failed."""
 
     _known: frozenset[str] = frozenset()
     """Symptoms that the last diagnosis has told of: while they last they are not told again."""
@@ -403,9 +409,11 @@ def _lines(event: protocol.Event) -> Iterator[str]:
     elif isinstance(event, protocol.Explained):
         yield f"{_shown(event.source)}: {_shown(event.path)} ({event.seconds:.1f} s)"
         for layer in event.layers:
-            yield f"  {layer.name}: {_trust(layer)}"
+            yield f"  {layer.name}: {layer.sentence} {_trust(layer)}"
     elif isinstance(event, protocol.TextureMade):
         yield f"Seed {event.seed}: {_shown(event.path)} ({sum(event.seconds.values()):.1f} s)"
+    elif isinstance(event, protocol.Diagnosis) and event.losses:  # else not one step was done since the last
+        yield _measured(event)
     elif isinstance(event, protocol.Preview):
         yield f"{event.caption}: {_shown(event.path)}"
     elif isinstance(event, protocol.StyleReady):
@@ -419,7 +427,17 @@ def _lines(event: protocol.Event) -> Iterator[str]:
 def _trust(layer: protocol.Layer) -> str:
     assert layer.certificate is not None  # overlays have one
     failed = [check.name for check in layer.certificate.checks if not check.passed]
-    return f"indicative only ({', '.join(failed)})" if failed else "faithful, as measured on this picture"
+    return f"(indicative only: {', '.join(failed)})" if failed else "(faithful, as measured on this picture)"
+
+
+def _measured(event: protocol.Diagnosis) -> str:
+    pace = f"{event.seconds_per_step:.3g} s a step, {_duration(event.seconds_left)} left"
+    there = [f"{word} {event.numbers[name]:.3g}" for name, word in MEASURED.items() if name in event.numbers]
+    return f"Step {event.step}: {'; '.join(filter(None, (pace, ', '.join(there))))}"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
 def _doubt(layer: protocol.Layer) -> str:

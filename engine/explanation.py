@@ -33,7 +33,8 @@ COVERED = 0.5
 
 
 def explain(request: ExplainRequest) -> Iterator[Event]:
-    """Ask every overlay. Yields Progress, an Answered for each as soon as there is an answer, Explained, and Done."""
+    """Ask every overlay. Yields Progress, an Answered for each that is answered before it is certified, Explained, and
+    Done."""
     began = time.monotonic()
     settings = request.settings
     check_settings(settings)
@@ -112,8 +113,6 @@ def _ask(
             step = next(work)
         except StopIteration as finished:
             found: Overlay = finished.value
-            if not answered:
-                yield Answered(request.job, name, found.sentence, time.monotonic() - began)
             return found
         if isinstance(step, float):
             stage = f"Checking {name}" if answered else f"Asking {name}"

@@ -94,9 +94,10 @@ class TrainConfig:
     """Steps between two diagnoses: often enough to see a run go wrong within a minute, at a few percent of its time.
     Counted in steps, not seconds, because what a diagnosis does about a symptom must not depend on the machine."""
     patience: int = 0
-    """Diagnoses in a row without a better held-out score after which a run ends by itself and the best averaged
-    generator is kept. Counted where the critic plays; 0 never ends a run. Off, because the learning rates fall over the
-    whole run and results sharpen to its end: a score that rests for a while says little about what is to come."""
+    """Diagnoses in a row without a better score, the patch distance to the style, after which a run ends by itself and
+    the best averaged generator is kept. Counted where the critic plays; 0 never ends a run. Off, because the learning
+    rates fall over the whole run and results sharpen to its end: a score that rests for a while says little about what
+    is to come."""
     seed: int = 0
     device: str = "auto"
     """auto | cpu | cuda"""

@@ -39,12 +39,12 @@ ANSWERING = 8000
 VIEWS = 8
 """Windows on each of training style, held-out style and results that the critic is asked about."""
 NUMBERS = {
-    "patch_distance": "patch distance to the held-out style, both ways",
+    "patch_distance": "patch distance to the style, both ways: to its held-out part where there is one",
     "nearest_training_patch": "distance to the nearest training patch",
-    "wasserstein": "sliced Wasserstein distance to the held-out style",
+    "wasserstein": "sliced Wasserstein distance to the same",
     "palette": "distance of the colours from the style's",
     "grid": "power of a regular grid, to that of the strokes around it",
-    "content_diversity": "difference of results, as a share of that of their contents",
+    "content_diversity": "difference of results, as a share of that of their contents, or of what was painted of them",
     "seed_diversity": "difference of results with other seeds, as a share of their contrast",
     "gradient": "gradient norm of the generator",
     "critic_gradient": "gradient norm of the critic",
@@ -148,11 +148,11 @@ class Diagnostics:
 
     @property
     def exhausted(self) -> bool:
-        """Has the held-out score not improved for as long as the config's patience? While a critic stands by that is
-        still to play, nothing is said."""
+        """Has the score not improved for as long as the config's patience? While a critic stands by that is still to
+        play, nothing is said."""
         config, scored = self.trainer.config, self._scored()
         plays = bool(scored) and "told_apart" in scored[-1].numbers
-        to_come = bool(config.adversarial or config.features) and not plays
+        to_come = bool(config.adversarial or config.features) and self.trainer.warm_up() < 1 and not plays
         return bool(config.patience and scored) and not to_come and self._waited() >= config.patience
 
     def settle(self) -> str:
@@ -162,7 +162,7 @@ class Diagnostics:
         if self.trainer.config.patience and self._scored():
             self.folder.load_averages(self.trainer, BEST)
             best = self._scored()[-1 - self._waited()].step
-            return f"the style is that of step {best}, the best on the held-out style"
+            return f"the style is that of step {best}, which had the best"
         if not all(bool(torch.isfinite(p).all()) for network in averages for p in network.parameters()):
             self.folder.load_averages(self.trainer, GOOD)
             return "the style is the last that was well, for after it numbers were lost"
@@ -174,9 +174,9 @@ class Diagnostics:
         losses = {name: value for name, value in means.items() if name not in NUMBERS}
         numbers = {name: value for name, value in means.items() if name in NUMBERS}
         probe = trainer.probe()
-        if probe is not None and not bool(torch.isfinite(probe.painted).all()):
+        if not bool(torch.isfinite(probe.painted).all()):
             numbers["patch_distance"] = math.nan
-        elif probe is not None:
+        else:
             numbers |= probe_numbers(probe)
             numbers |= critic_numbers(trainer, probe) if "told_apart" in numbers else {}
         return losses, {**numbers, "turned": trainer.care.turn, "learning_rate": trainer.care.rate}
@@ -260,7 +260,7 @@ def stroke_collapse(history: Sequence[Numbers], limits: Limits = LIMITS) -> Find
         "stroke collapse",
         f"With another seed a result changes by {history[-1]['seed_diversity']:.1%} of its contrast: the generator "
         "does not listen to its noise, every seed will paint the same strokes.",
-        "Start anew with a smaller weight `code` or a larger `reconstruction`.",
+        "Start anew; a style from pictures with a smaller weight `code` or a larger `reconstruction`.",
     )
 
 
@@ -387,21 +387,25 @@ def _finite(values: Numbers) -> Numbers:
 def probe_numbers(probe: Probe) -> Numbers:
     """What pictures say. All distances are to the held-out style, or to the style itself where nothing is held out."""
     wanted = probe.held_out or probe.styles
-    ours, theirs, known = (_patches(p, probe.scale) for p in (list(probe.painted), wanted, probe.styles))
+    ours, theirs = (_patches(p, probe.scale) for p in (list(probe.painted), wanted))
+    nearest = nearest_distance(ours, theirs)
+    known = nearest_distance(ours, _patches(probe.styles, probe.scale)) if probe.held_out else nearest
     row = torch.cat(list(probe.painted), 2)
-    contrast = float(probe.seeds.std((2, 3)).mean())
+    wholes = wanted if probe.wanted is None else (torch.cat(list(probe.wanted), 2),)
     numbers = {
-        "patch_distance": (nearest_distance(ours, theirs) + nearest_distance(theirs, ours)) / 2,
-        "nearest_training_patch": nearest_distance(ours, known),
-        "wasserstein": sum(sliced_wasserstein_distance(row, style) for style in wanted) / len(wanted),
+        "patch_distance": (nearest + nearest_distance(theirs, ours)) / 2,
+        "nearest_training_patch": known,
+        "wasserstein": sum(sliced_wasserstein_distance(row, style) for style in wholes) / len(wholes),
         "palette": palette_distance(_colours([row]), _colours(probe.styles)),
         "grid": grid_energy(probe.painted, STRIDE) / max(1.0, *(grid_energy(s[None], STRIDE) for s in probe.styles)),
-        "seed_diversity": pairwise_distance(probe.seeds) / max(contrast, 1e-3),
     }
-    if probe.content is not None:
-        spread = pairwise_distance(probe.content)
-        numbers |= {"content_diversity": pairwise_distance(probe.painted) / spread} if spread > 0 else {}
-    return numbers
+    if probe.seeds is not None:
+        contrast = float(probe.seeds.std((2, 3)).mean())
+        numbers["seed_diversity"] = pairwise_distance(probe.seeds) / max(contrast, 1e-3)
+    # A hand that paints everything alike is repeated as it is.
+    different = probe.content if probe.wanted is None else probe.wanted
+    spread = 0.0 if different is None else pairwise_distance(different)
+    return {**numbers, "content_diversity": pairwise_distance(probe.painted) / spread} if spread > 0 else numbers
 
 
 @torch.no_grad()

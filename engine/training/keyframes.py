@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F  # noqa: N812 (the name the field uses)
 from torch import Tensor
 
 from .. import guides, noise
@@ -28,6 +29,7 @@ from . import losses, ranks
 from .config import KeyframesConfig, TrainConfig
 from .data import Window, find_content, load_picture, opaque
 from .export import export
+from .meters import Probe
 from .networks import STRIDE
 from .strokes import Strokes, drawn_strokes
 from .trainer import Trainer
@@ -39,6 +41,15 @@ PRACTICE = 8
 """Frames at most, spread over the shot, on which the critic judges what nobody painted: held in memory as well."""
 SHOWN = 512
 """Longest side in pixels of what previews show of a frame."""
+EDGES = (128, 96, 64, 48, 32)
+"""Sides in pixels of the windows that diagnoses look at, the largest first that masks and frames leave room for."""
+LOOKED_AT = 4
+"""Such windows over all keyframes, of five one in each"""
+SEEDS = 2
+"""With which the first of them is painted, to see whether noise tells anything"""
+SEARCH = 0.5
+"""Scale at which a diagnosis compares patches: as the teacher of styles from pictures does. At full scale soft strokes
+come out ahead of sharp ones (see metrics.patch_distance)."""
 
 
 @dataclass(frozen=True)
@@ -230,6 +241,26 @@ class KeyframeSamples:
             places.append(self._noted(index, top, left, 0, choose))
         return self._cut(self._unpainted, places), self._noise(places)
 
+    def looked_at(self) -> tuple[Tensor, Tensor, Tensor]:
+        """(seen, painted, mask) of windows of the keyframes, always the same: see `windows`."""
+        seen, painted, mask = (torch.stack([window.of(side) for window in self.windows]) for side in self._sides)
+        return seen, painted, mask
+
+    @cached_property
+    def windows(self) -> list[Window]:
+        """What diagnoses look at of the keyframes: squares in which everything teaches. Where a mask leaves no room for
+        the smallest, those of them with the most that does."""
+        taught = [found.mask[0] > 0.5 for found in self.keyframes]
+        fitting = [edge for edge in EDGES if all(min(mask.shape) >= edge for mask in taught)]
+        edge = next((e for e in fitting if all(bool((_area(m, e) == e * e).any()) for m in taught)), fitting[-1])
+        chosen = []
+        for index, mask in enumerate(taught):
+            area = _area(mask, edge)
+            places = (area == area.max()).nonzero() * STRIDE
+            count = len(range(index, max(LOOKED_AT, len(taught)), len(taught)))
+            chosen += [Window(index, top, left, edge) for top, left in _apart(places, count)]
+        return chosen
+
     def _place(self, choose: random.Random) -> Place:
         """Around a pixel that teaches."""
         index, size = choose.randrange(len(self.keyframes)), self.config.crop
@@ -347,6 +378,26 @@ class KeyframesTrainer(Trainer):
         stylized = self._painted(seen, strokes, self.averages["generator"]).clamp(0, 1)
         return {"frame": seen[:, :3], "stylized": stylized}
 
+    @torch.no_grad()
+    def probe(self) -> Probe:
+        """What the averaged generator makes of windows of the frames that were painted over, beside what the artist
+        made of them. Nothing is held out: of a painted frame there is none to spare."""
+        seen, wanted, mask = self.samples.looked_at()
+        generator, windows = self.averages["generator"], self.samples.windows
+        strokes = torch.stack([self._strokes(window, window.which) for window in windows])
+        painted = self._painted(seen, strokes, generator).clamp(0, 1) * mask
+        seeds = None
+        if self.samples.strokes is not None:  # else noise is there to say nothing
+            strokes = torch.stack([self._strokes(windows[0], seed) for seed in range(SEEDS)])
+            seeds = self._painted(seen[:1].expand(SEEDS, -1, -1, -1), strokes, generator).clamp(0, 1) * mask[:1]
+        wanted = wanted * mask
+        return Probe(painted, seeds, tuple(wanted), content=seen[:, :3], wanted=wanted, scale=SEARCH)
+
+    def _strokes(self, window: Window, seed: int) -> Tensor:
+        """Noise of a window, as the runtime lays it over the whole frame."""
+        cells = window.size // STRIDE
+        return self.samples.drawn(seed, window.top // STRIDE, window.left // STRIDE, cells, cells).to(self.device)
+
     def _part(self, progress: float) -> tuple[bool, float]:
         """Learning rates fall once, over the whole run: anew with the critic, it undid what had been learned."""
         return super()._part(progress)[0], progress
@@ -365,6 +416,23 @@ class KeyframesTrainer(Trainer):
         inputs = (image, strokes, *told)
         painted: Tensor = generator(*inputs) if generator else self.run("generator", *inputs)
         return painted
+
+
+def _area(taught: Tensor, edge: int) -> Tensor:
+    """How many pixels of a mask (H, W) lie in each square of `edge` pixels that begins on the generator's grid."""
+    table = F.pad(taught.long().cumsum(0).cumsum(1), (1, 0, 1, 0))
+    within: Tensor = table[edge:, edge:] - table[:-edge, edge:] - table[edge:, :-edge] + table[:-edge, :-edge]
+    return within[::STRIDE, ::STRIDE]
+
+
+def _apart(places: Tensor, count: int) -> list[list[int]]:
+    """That place of (N, 2) which lies in the middle of all, then each as far as can be from those before."""
+    away = -(places - places.float().mean(0)).square().sum(1)
+    chosen: list[Tensor] = []
+    for _ in range(count):
+        chosen.append(places[away.argmax()])
+        away = torch.stack([(places - place).square().sum(1) for place in chosen]).amin(0)
+    return [place.tolist() for place in chosen]
 
 
 def _middle(frame: Tensor, most: int) -> Tensor:

@@ -240,7 +240,8 @@ def _end(diagnostics: Diagnostics, asked: bool) -> str:
     """Why the run ended, in a sentence; the networks that are kept are in place then. asked: to finish."""
     trainer = diagnostics.trainer
     if diagnostics.exhausted:
-        why = f"its held-out score had not improved for {trainer.config.patience} diagnoses"
+        count = trainer.config.patience
+        why = f"its score had not improved for {count} {'diagnosis' if count == 1 else 'diagnoses'}"
     elif 0 < trainer.config.steps <= trainer.steps_done:
         why = "all were done"
     else:

@@ -42,13 +42,15 @@ class Probe:
 
     painted: Tensor
     """What the averaged generator makes now, N >= 2"""
-    seeds: Tensor
-    """One thing made with several seeds, N >= 2"""
+    seeds: Tensor | None
+    """One thing made with several seeds, N >= 2; None for a style whose noise is there to say nothing"""
     styles: tuple[Tensor, ...]
     """The style pictures as the steps see them"""
     held_out: tuple[Tensor, ...] = ()
     """Parts of the style pictures that no step ever sees; empty where none could be spared"""
     content: Tensor | None = None
     """What `painted` was made of, in the same order; None for a style that takes no picture"""
+    wanted: Tensor | None = None
+    """What the artist made of the same, in the same order; None where nobody did"""
     scale: float = 1.0
     """At which patches are compared. A stroke should be about four pixels wide there: see metrics.patch_distance."""

@@ -87,9 +87,9 @@ class Trainer(ABC):
     def preview(self) -> dict[str, Tensor]:
         """Rows of pictures (N, 3, H, W) 0..1 by their label, the same at every step."""
 
-    def probe(self) -> Probe | None:
-        """What a diagnosis looks at. None: only at numbers of the steps."""
-        return None
+    @abstractmethod
+    def probe(self) -> Probe:
+        """What a diagnosis looks at, beside the numbers of the steps."""
 
     def run(self, name: str, *inputs: Tensor) -> Any:
         """What a taught network, or the critic, makes of its inputs, in float32 whatever it computes in."""

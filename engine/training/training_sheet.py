@@ -24,7 +24,7 @@ from .workspace import Workspace, side_by_side
 PICTURES, CURVES = Look(width=360, height=360), Look(width=360, height=250)
 COLUMNS = 4
 CHARTS: dict[str, tuple[str, ...]] = {
-    "Distance to the held-out style": ("patch_distance", "nearest_training_patch"),
+    "Distance to the style": ("patch_distance", "nearest_training_patch"),
     "Distance of colours and patches": ("palette", "wasserstein"),
     "Diversity": ("content_diversity", "seed_diversity"),
     "What the critic says": ("critic_real", "critic_held_out", "critic_fake"),
@@ -58,7 +58,7 @@ def write_sheet(folder: Workspace, trainer: Trainer, history: Sequence[Diagnosis
     """
     probe = trainer.probe()
     said = [ended, *verdict(history, probe)]
-    groups = _pictures(trainer, probe, folder.samples())
+    groups = _pictures(probe, folder.samples())
     curves = charts(history)
     write_text(folder.folder / "training_sheet.html", _page(trainer.config, said, groups, curves))
     path = folder.folder / "training_sheet.png"
@@ -69,19 +69,19 @@ def write_sheet(folder: Workspace, trainer: Trainer, history: Sequence[Diagnosis
 # ---------------------------------------------------------------- words and numbers
 
 
-def verdict(history: Sequence[Diagnosis], probe: Probe | None) -> list[str]:
+def verdict(history: Sequence[Diagnosis], probe: Probe) -> list[str]:
     """What became of the style, in sentences."""
     return [*_score(history, probe), *_found(history)]
 
 
-def _score(history: Sequence[Diagnosis], probe: Probe | None) -> list[str]:
+def _score(history: Sequence[Diagnosis], probe: Probe) -> list[str]:
     scored = [d for d in history if "patch_distance" in d.numbers]
-    if not scored or probe is None:
+    if not scored:
         return []
     first, last = scored[0], scored[-1]
     best = min(scored, key=lambda d: d.numbers["patch_distance"])
     before, now, least = (d.numbers["patch_distance"] for d in (first, last, best))
-    whose = "a part of the style that it never saw" if probe.held_out else "the style (too small to hold a part out)"
+    whose = "a part of the style that it never saw" if probe.held_out else "the style it learned from (none held out)"
     on_the_way = f", and had been {least:.2f} at step {best.step}" if least < now * 0.995 else ""
     said = f"The patch distance to {whose} went from {before:.2f} at step {first.step} to {now:.2f}{on_the_way}"
     return [f"{said}; smaller is closer to the hand."]
@@ -138,22 +138,23 @@ def recipe(config: TrainConfig) -> list[tuple[str, str]]:
 # ---------------------------------------------------------------- pictures
 
 
-def _pictures(trainer: Trainer, probe: Probe | None, samples: Sequence[Path]) -> dict[str, list[list[Cell]]]:
+def _pictures(probe: Probe, samples: Sequence[Path]) -> dict[str, list[list[Cell]]]:
     """Rows of cells by heading."""
-    if probe is None:
-        rows = trainer.preview()
-        return {"Results": [[Cell(side_by_side([p]), label) for p in row] for label, row in rows.items()]}
     made = {"Style and results": _comparison(probe)}
-    made["One thing, other seeds"] = [
-        [Cell(side_by_side([p]), f"seed {n + 1}") for n, p in enumerate(probe.seeds[:COLUMNS])]
-    ]
+    if probe.seeds is not None:
+        cells = [Cell(side_by_side([p]), f"seed {n + 1}") for n, p in enumerate(probe.seeds[:COLUMNS])]
+        made["One thing, other seeds"] = [cells]
     if len(samples) > 1:
         made["On the way"] = _on_the_way(samples)
     return made
 
 
 def _comparison(probe: Probe) -> list[list[Cell]]:
-    """The style and its held-out part at the left; contents above results."""
+    """The style and its held-out part at the left; contents above results. Where the same was painted by hand, that
+    between the two."""
+    if probe.content is not None and probe.wanted is not None:
+        rows = {"content": probe.content, "painted by hand": probe.wanted, "result": probe.painted}
+        return [[Cell(side_by_side([p]), label) for p in row[:COLUMNS]] for label, row in rows.items()]
     style = Cell(side_by_side([probe.styles[0]]), "style picture")
     held_out = Cell(side_by_side([probe.held_out[0]]), "held out of it") if probe.held_out else Cell(None)
     results = [Cell(side_by_side([p]), "result") for p in probe.painted[: COLUMNS - 1]]

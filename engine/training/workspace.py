@@ -28,7 +28,7 @@ from .trainer import Trainer
 TO_LOOK_AT = 4_000_000
 """Bytes of previews and of the training sheet, about"""
 STATE, GOOD, BEST = "state", "good", "best"
-"""Checkpoints: where a resumed run goes on, where a diagnosis last found all well, and the best held-out score."""
+"""Checkpoints: where a resumed run goes on, where a diagnosis last found all well, and the best score."""
 
 
 class Workspace:
@@ -140,10 +140,8 @@ class Workspace:
         cells = [[Cell(_pixels(p), label) for p in pictures] for label, pictures in rows.items()]
         path = self.folder / f"preview_{trainer.steps_done:06d}.png"
         save_png(contact_sheet(cells, trainer.config.name, Look(width=width, height=height)), path)
-        probe = trainer.probe()
-        if probe is not None:
-            row = self.folder / f"samples_{trainer.steps_done:06d}.png"
-            save_png(to_image(side_by_side(probe.painted)), row)
+        row = self.folder / f"samples_{trainer.steps_done:06d}.png"
+        save_png(to_image(side_by_side(trainer.probe().painted)), row)
         return path
 
 

@@ -188,6 +188,29 @@ def test_training_says_how_to_get_a_python_for_it(addon: Any, styles: Any, panel
     assert "pentimento.train" not in said.split()
 
 
+def test_training_tells_an_artist_what_was_measured_last(addon: Any, styles: Any, monkeypatch: Any) -> None:
+    """By plain names; what this kind of style has not is left out, and so is the time left once it has ended."""
+    protocol, training = addon.engine_client.protocol, addon.training
+    addon.props.preferences().can_train, training.view = True, training.View("Own Hand")
+    numbers = {"patch_distance": 1.2345, "content_diversity": 0.81, "seed_diversity": 0.4, "gradient": 3.0}
+    running = types.SimpleNamespace(title="Training Own Hand", fraction=0.5, stage="", cancelling=False)
+    monkeypatch.setattr(addon.jobs, "current", lambda lane: running)
+    training.take(protocol.Diagnosis("", 100, {"code": 0.5}, numbers, (), 0.314, 960.0))
+    training.take(protocol.TrainStep("", 130, 400, {"code": 0.5}, 610.0))
+    said = [line for line in lines_of(addon, "ImageTrainingPanel") if line]
+    named = {name: said[said.index(name) + 1] for name in said if name in MEASURED}
+    assert named == dict(zip(MEASURED, ("1.23", "81%", "40%", "0.314", "10 min"), strict=True))
+
+    training.take(protocol.Diagnosis("", 400, {"code": 0.5}, {"patch_distance": 0.5}, (), 0.2, 0.0))
+    training.take(protocol.Diagnosis("", 400, {}, {"patch_distance": 0.7}, (), 30.0, 0.0))  # no step came before it
+    monkeypatch.setattr(addon.jobs, "current", lambda lane: None)
+    said = [line for line in lines_of(addon, "ImageTrainingPanel") if line]
+    assert [said[said.index(name) + 1] for name in said if name in MEASURED] == ["0.50", "0.2"]
+
+
+MEASURED = ("Distance to Style", "Diversity", "Diversity of Seeds", "Seconds per Step", "Time Left")
+
+
 @pytest.mark.parametrize("panel", ["ImageTrainingPanel", "ViewportTrainingPanel"])
 def test_training_at_rest_and_at_work(
     addon: Any, styles: Any, panel: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Any

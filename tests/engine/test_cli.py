@@ -363,6 +363,36 @@ def test_a_symptom_is_told_when_it_is_found_and_not_while_it_lasts(
     assert events(pentimento(*command, "--json")[1]) == train(None, 0.0)  # type: ignore[arg-type]
 
 
+NUMBERS = {
+    **{"patch_distance": 1.2345, "palette": 0.05, "content_diversity": 0.8, "seed_diversity": 0.25},
+    **{"critic_real": 0.5, "critic_fake": -0.5, "critic_held_out": 0.25, "r_t": 0.5, "r_v": 0.125, "gradient": 3.0},
+}
+
+
+def test_a_diagnosis_is_one_line_of_what_it_measured(
+    pentimento: Pentimento, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """Of each part of a run what there is; nothing where no step was done since the last."""
+    young = {name: NUMBERS[name] for name in ("patch_distance", "seed_diversity", "gradient")}
+    words = cli._Words()
+    for step, losses, numbers, left in ((100, {"code": 1.0}, young, 960.0), (200, {"code": 1.0}, NUMBERS, 80.0)):
+        words.tell(protocol.Diagnosis("cli", step, losses, numbers, (), 0.314, left))
+    words.tell(protocol.Diagnosis("cli", 200, {}, NUMBERS, (), 7.0, 0.0))
+    assert capsys.readouterr().out.splitlines() == [
+        "Step 100: 0.314 s a step, 16 min left; distance 1.23, of seeds 0.25, gradient 3",
+        "Step 200: 0.314 s a step, 80 s left; distance 1.23, diversity 0.8, of seeds 0.25, D(real) 0.5, D(fake) -0.5, "
+        "D(held-out) 0.25, r_t 0.5, r_v 0.125, gradient 3",
+    ]
+
+
+def test_every_word_of_that_line_is_explained() -> None:
+    diagnostics = pytest.importorskip("engine.training.diagnostics", reason="training needs torch")
+    page = (Path(__file__).parents[2] / "docs" / "diagnosis.md").read_text("utf-8")
+    assert set(cli.MEASURED) <= set(diagnostics.NUMBERS)
+    for name, word in cli.MEASURED.items():
+        assert f"| `{name}` | {word if word != name else ''}" in page
+
+
 def test_ctrl_c_finishes_a_training_and_twice_ends_it(
     pentimento: Pentimento, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

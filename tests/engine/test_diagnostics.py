@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -321,6 +323,30 @@ def test_palette_drift_is_reported(tmp_path: Path) -> None:
     assert "palette drift" in found(examined(trainer, tmp_path, 3)[-1])
 
 
+class Chequered(Generator):
+    """As where layers overlap unevenly: every other square of two pixels comes out lighter."""
+
+    def forward(self, *maps: Tensor) -> Tensor:
+        made = super().forward(*maps)
+        rows, columns = (torch.arange(size) // 2 % 2 for size in made.shape[2:])
+        return made + self.amplitude * (rows[:, None] ^ columns)
+
+    amplitude = 0.08
+
+
+class OnChequers(PicturesTrainer):
+    def networks(self) -> dict[str, torch.nn.Module]:
+        return {**super().networks(), "generator": Chequered(self.config.generator)}
+
+
+@pytest.mark.parametrize("amplitude", [0.08, 0.0])
+def test_a_grid_artefact_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, amplitude: float) -> None:
+    monkeypatch.setattr(Chequered, "amplitude", amplitude)
+    trainer = OnChequers(trainer_of().samples, CPU)
+    told = examined(trainer, tmp_path, 4, every=3)
+    assert [found(diagnosis) for diagnosis in told] == [set(), set(), *[{"grid artefact"} if amplitude else set()] * 2]
+
+
 def test_a_run_that_is_lost_goes_back_to_where_all_was_well(tmp_path: Path) -> None:
     trainer = trainer_of()
     (well,) = examined(trainer, tmp_path, 1, every=3)
@@ -389,14 +415,41 @@ def test_a_run_stopped_at_any_step_equals_the_uninterrupted_one(pictures: Path) 
         paused.close()  # type: ignore[attr-defined]
     list(train(request(pictures, "paused", resume=True, **settings)))
     assert stops == list(range(1, 8))
-    one, two = (style_pack.load(pictures / name) for name in ("whole", "paused"))
-    assert one.files["generator.onnx"] == two.files["generator.onnx"]
-    whole, paused = ((pictures / f"{n}.training" / "history.jsonl").read_text("utf-8") for n in ("whole", "paused"))
-    assert [_timeless(line) for line in whole.splitlines()] == [_timeless(line) for line in paused.splitlines()]
+    assert _made(pictures, "paused") == _made(pictures, "whole")
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_and_resumed_equals_the_uninterrupted_one(pictures: Path) -> None:
+    """As by a power cut, some steps after its last checkpoint: nothing has a chance to be kept or tidied up."""
+    settings = {"steps": 40, "diagnose_every": 4, "preview_every": 5, "held_out": 0.5}
+    asked = request(pictures, "killed", **settings)
+    list(train(request(pictures, "whole", **settings)))
+    given = [word for name, value in asked.config.items() for word in ("--set", f"{name}={json.dumps(value)}")]
+    command = [sys.executable, "-m", "engine", "train", "--style-picture", *asked.style_pictures, "--json"]
+    command += ["--content", asked.content, "--out", asked.out, *given]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        told = (from_line(line) for line in process.stdout)
+        kept = next(event for event in told if isinstance(event, Preview))
+        after = next(event for event in told if isinstance(event, Diagnosis))
+        process.kill()
+    assert process.returncode and not Path(asked.out).exists()
+    assert (kept.caption, after.step) == ("Step 5", 8)
+    list(train(replace(asked, resume=True)))
+    assert _made(pictures, "killed") == _made(pictures, "whole")
+
+
+def _made(folder: Path, name: str) -> tuple[bytes, list[dict]]:
+    """The generator, and the diagnoses without their times and the name of their job."""
+    history = (folder / f"{name}.training" / "history.jsonl").read_text("utf-8")
+    return style_pack.load(folder / name).files["generator.onnx"], [_timeless(line) for line in history.splitlines()]
 
 
 def _timeless(line: str) -> dict:
-    return {name: value for name, value in json.loads(line).items() if not name.startswith("seconds")}
+    return {name: value for name, value in json.loads(line).items() if name not in ("job", *TIMES)}
+
+
+TIMES = ("seconds_per_step", "seconds_left")
 
 
 def test_care_and_meter_are_part_of_the_state(tmp_path: Path) -> None:
@@ -465,6 +518,13 @@ def test_patience_is_counted_where_the_critic_plays(pictures: Path) -> None:
     done = list(train(request(pictures, **settings)))[-1]
     assert isinstance(done, Done) and done.report["steps"] == 24  # the critic sets in with step 20
     assert "of step 20," in done.report["say"][0]
+
+
+def test_patience_is_counted_where_no_critic_ever_plays(pictures: Path) -> None:
+    settings = {"steps": 40, "diagnose_every": 2, "patience": 1, "learning_rate": 1e-12}
+    for name, alone in (("all_warm_up", {"warm_up": 1.0}), ("no_critic", {"adversarial": 0.0, "features": 0.0})):
+        done = list(train(request(pictures, name, **settings, **alone)))[-1]
+        assert isinstance(done, Done) and done.report["steps"] == 4
 
 
 # ---------------------------------------------------------------- the sheet

@@ -16,11 +16,12 @@ from engine import noise, style_pack
 from engine.canvas import ArrayCanvas
 from engine.errors import EngineError
 from engine.passes import read_passes
-from engine.protocol import Done, Preview, TrainRequest, TrainStep
+from engine.protocol import Diagnosis, Done, Preview, TrainRequest, TrainStep
 from engine.runtime import Paint, Session, noise_for, painted
 from engine.training import losses
 from engine.training.config import KeyframesConfig, from_json
 from engine.training.data import load_picture
+from engine.training.diagnostics import probe_numbers
 from engine.training.export import onnx_bytes
 from engine.training.keyframes import Keyframe, KeyframeSamples, KeyframesTrainer, paired, seen_in, spread
 from engine.training.loop import train
@@ -249,6 +250,127 @@ def test_a_pair_is_learned() -> None:
     for _ in range(60):
         last = learner.step(0.0)["reconstruction"]
     assert last < 0.4 * first
+
+
+# ---------------------------------------------------------------- what a diagnosis sees
+
+
+def taught(where: tuple[slice, slice], guides: tuple[str, ...] = (), size: tuple[int, int] = (200, 300)) -> Keyframe:
+    random = torch.Generator().manual_seed(0)
+    mask = torch.zeros(1, *size)
+    mask[0][where] = 1
+    seen = torch.rand(3 + guide_channels(GeneratorConfig(guides=guides)), *size, generator=random)
+    return Keyframe(seen, torch.rand(3, *size, generator=random), mask)
+
+
+EVERYWHERE = (slice(None), slice(None))
+PLAIN = {**TINY, "guides": []}
+
+
+def shown(found: list[Keyframe], guides: tuple[str, ...] = ()) -> KeyframesTrainer:
+    config = from_json({**QUICK, "generator": {**TINY, "guides": list(guides)}})
+    assert isinstance(config, KeyframesConfig)
+    cpu = torch.device("cpu")
+    return KeyframesTrainer(KeyframeSamples(config, found, [found[0].seen], cpu), cpu)
+
+
+@pytest.mark.parametrize(("count", "each"), [(1, [4]), (2, [2, 2]), (3, [2, 1, 1]), (5, [1] * 5)])
+def test_every_keyframe_is_looked_at_in_places_far_from_each_other(count: int, each: list[int]) -> None:
+    windows = shown([taught(EVERYWHERE)] * count).samples.windows
+    assert [sum(window.which == index for window in windows) for index in range(count)] == each
+    assert len(set(windows)) == len(windows) and {window.size for window in windows} == {128}
+    assert all(window.top % STRIDE == window.left % STRIDE == 0 for window in windows)
+    assert (windows[0].top, windows[0].left) == (36, 84)  # the middle, where a frame shows what it is about
+
+
+@pytest.mark.parametrize(
+    ("where", "edge"),
+    [((slice(10, 110), slice(40, 300)), 96), ((slice(50, 90), slice(3, 40)), 32), ((slice(0, 9), slice(0, 300)), 32)],
+)
+def test_windows_lie_where_the_hand_painted(where: tuple[slice, slice], edge: int) -> None:
+    """The largest that fit; where none does, what is masked is black on both sides, as in training."""
+    found = taught(where)
+    learner = shown([found])
+    other = shown([replace(found, painted=torch.where(found.mask > 0, found.painted, 1 - found.painted))])
+    assert {window.size for window in learner.samples.windows} == {edge}
+    assert all(float(window.of([found.mask]).min()) == 1 for window in learner.samples.windows) == (where[0].stop > 9)
+    assert probe_numbers(learner.probe()) == probe_numbers(other.probe())
+
+
+def test_what_was_painted_is_at_no_distance_from_itself() -> None:
+    learner = shown([taught(EVERYWHERE), taught(EVERYWHERE)])
+    probe = learner.probe()
+    assert probe.wanted is not None and probe.content is not None and not probe.held_out
+    painted_, frames = zip(*((found.painted, found.seen[:3]) for found in learner.samples.keyframes), strict=True)
+    for window, hand, frame in zip(learner.samples.windows, probe.wanted, probe.content, strict=True):
+        assert torch.equal(hand, window.of(painted_)) and torch.equal(frame, window.of(frames))
+    numbers = probe_numbers(replace(probe, painted=probe.wanted))
+    for name in ("patch_distance", "wasserstein", "palette"):
+        assert numbers[name] == pytest.approx(0.0, abs=5e-3), name
+    assert numbers["content_diversity"] == 1.0
+    assert probe_numbers(probe)["patch_distance"] > 1.0
+
+
+def test_a_probe_shows_what_the_runtime_paints_by_default() -> None:
+    """The noise of seed 0 as it lies over the first keyframe; the second of the seeds lies otherwise."""
+    learner = shown([taught(EVERYWHERE)])
+    probe, window = learner.probe(), learner.samples.windows[0]
+    field = drawn_strokes(2, 50, 75, 0).field.numpy()
+    whole = torch.from_numpy(noise.strokes(field, 0, 0, 0, 50, 75, None))
+    told = whole[:, window.top // STRIDE :, window.left // STRIDE :][:, :32, :32]
+    with torch.no_grad():
+        wanted = learner.averages["generator"](window.of([learner.samples.keyframes[0].seen])[None], told[None])
+    assert torch.allclose(probe.painted[0], wanted[0].clamp(0, 1), atol=1e-6)
+    assert probe.seeds is not None and torch.allclose(probe.seeds[0], probe.painted[0], atol=1e-6)
+    assert not torch.allclose(probe.seeds[1], probe.seeds[0], atol=1e-2)
+
+
+def test_where_noise_is_to_say_nothing_nobody_asks_whether_it_does() -> None:
+    learner = shown([taught(EVERYWHERE, ("uv",))], ("uv",))
+    assert learner.probe().seeds is None
+    assert "seed_diversity" not in probe_numbers(learner.probe())
+
+
+def hand_and_frames(folder: Path) -> TrainRequest:
+    """Two plain frames of soft colours, the first painted over by a hand that swaps red and blue and adds hatching."""
+    (folder / "plain").mkdir()
+    y, x = np.mgrid[0:96, 0:120] / 9.0
+    for number in (1, 2):
+        waves = np.stack([np.sin(x + number), np.sin(y - x), np.sin(y + 2 * number)], 2) * 90 + 128
+        save(folder / "plain" / f"{number}.png", waves.astype(np.uint8))
+        hatched = waves[:, :, ::-1] + 30 * np.sign(np.sin(9 * (x + y)))[:, :, None]
+        save(folder / f"painted_{number}.png", hatched.clip(0, 255).astype(np.uint8))
+    asked = request(folder, generator=PLAIN)
+    return replace(asked, frames=str(folder / "plain"), keyframes=(str(folder / "painted_1.png"),))
+
+
+def changed(asked: TrainRequest, **changes: object) -> TrainRequest:
+    return replace(asked, config={**asked.config, **changes})
+
+
+def test_a_healthy_run_comes_closer_to_the_hand_and_raises_no_alarm(tmp_path: Path) -> None:
+    asked = changed(hand_and_frames(tmp_path), steps=180, diagnose_every=15, preview_every=1000, learning_rate=4e-3)
+    told = [event for event in train(asked) if isinstance(event, Diagnosis)]
+    assert len(told) == 13 and not any(event.findings for event in told)
+    measured = {"patch_distance", "nearest_training_patch", "wasserstein", "palette", "grid", "content_diversity"}
+    measured |= {"seed_diversity", "gradient"}
+    assert all(measured <= set(event.numbers) for event in told[:-1])
+    assert {"told_apart", "critic_real", "critic_fake", "r_t", "critic_gradient"} <= set(told[-2].numbers)
+    assert told[-1].numbers["patch_distance"] < 0.8 * told[0].numbers["patch_distance"]
+
+
+def test_the_sheet_shows_the_frame_the_hand_and_what_was_learned_of_it(tmp_path: Path) -> None:
+    list(train(changed(hand_and_frames(tmp_path), steps=8, diagnose_every=2)))
+    page = (tmp_path / "style.training" / "training_sheet.html").read_text("utf-8")
+    for words in ("painted by hand", "the style it learned from (none held out)", "seed 2", "Distance to the style"):
+        assert words in page
+
+
+def test_a_run_with_patience_ends_by_itself(tmp_path: Path) -> None:
+    settings = {"steps": 100, "diagnose_every": 2, "patience": 1, "learning_rate": 1e-12, "warm_up": 0.1}
+    done = list(train(changed(hand_and_frames(tmp_path), **settings)))[-1]
+    assert isinstance(done, Done) and done.report["steps"] == 12  # the critic sets in with step 10
+    assert "its score had not improved for 1 diagnosis" in done.report["say"][0]
 
 
 # ---------------------------------------------------------------- the generator

@@ -18,6 +18,7 @@ from engine.training.networks import Critic, Generator, GeneratorConfig, initial
 from engine.training.objectives import OBJECTIVES, Objective, Verdicts, gradient_penalty, r1_penalty
 from engine.training.pictures import PictureSamples, PicturesTrainer
 from engine.training.teacher import Exemplar
+from engine.training.trainer import _optimiser
 
 CPU = torch.device("cpu")
 SIGMOID = 1 / (1 + math.e**-1)
@@ -124,11 +125,15 @@ class Dots(nn.Module):
 
 
 def learned(objective: Objective, settings: TrainConfig, steps: int) -> tuple[float, float]:
-    """Mean and deviation of what a generator of the form a * z + b makes after playing against N(3, .5)."""
+    """Mean and deviation of what a generator of the form a * z + b makes after playing against N(3, .5).
+
+    The rates are none of those published: at 5e-5 (wgan) RMSprop takes 60,000 steps from 0 to 3.
+    """
     torch.manual_seed(0)
     random = torch.Generator().manual_seed(0)
     critic, shape = Dots(), torch.tensor([1.0, 0.0], requires_grad=True)
-    optimisers = [torch.optim.Adam(p, 0.01, betas=(0.5, 0.9)) for p in (critic.parameters(), [shape])]
+    settings = replace(settings, beta1=0.5, beta2=0.9)
+    optimisers = [_optimiser(p, 0.01, settings) for p in (critic.parameters(), [shape])]
 
     def generated() -> Tensor:
         return shape[0] * torch.randn(64, 1, 1, 1, generator=random) + shape[1]
@@ -154,8 +159,6 @@ def learned(objective: Objective, settings: TrainConfig, steps: int) -> tuple[fl
 
 
 TOY = {name: from_json({"objective": name}) for name in OBJECTIVES}
-# .01 cubed passes nothing on: with three layers of 32 the limit has to be wider
-TOY["wgan"] = replace(TOY["wgan"], clip=0.3, critic_steps=3)
 # With 10 the slope stays 1 where the two already meet, and the generator circles around (Mescheder et al. 2018); the
 # authors' own toy distributions use .1.
 TOY["wgan-gp"] = replace(TOY["wgan-gp"], penalty=0.1, critic_steps=3)
@@ -165,7 +168,10 @@ TOY["wgan-gp"] = replace(TOY["wgan-gp"], penalty=0.1, critic_steps=3)
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_every_objective_finds_the_place_of_a_distribution(name: str, r1: float) -> None:
     """And how wide it is, where neither clipped weights nor a penalty hold the critic back."""
-    mean, deviation = learned(OBJECTIVES[name], replace(TOY[name], r1=r1), 300)
+    settings = replace(TOY[name], r1=r1)
+    if name == "wgan":  # optimiser, limit and critic's steps as published
+        assert (settings.optimiser, settings.clip, settings.critic_steps) == ("rmsprop", 0.01, 5)
+    mean, deviation = learned(OBJECTIVES[name], settings, 300)
     assert mean == pytest.approx(3.0, abs=0.35)
     if name in ("bce", "lsgan", "hinge") and not r1:
         assert deviation == pytest.approx(0.5, abs=0.3)

@@ -323,6 +323,29 @@ def test_a_resumed_run_equals_the_uninterrupted_one(folder: Path, settings: dict
     assert one.files["generator.onnx"] == two.files["generator.onnx"]
 
 
+@pytest.mark.parametrize("distribution", ["normal", "quilted"])
+def test_a_run_with_patience_ends_by_itself(quilted: Path, distribution: str) -> None:
+    """A generator that learns nothing: the first score with the critic is the best."""
+    net = {"generator": {**NET, "distribution": distribution}}
+    settings = {**QUILTED, "steps": 100, "diagnose_every": 2, "patience": 1, "learning_rate": 1e-12, "warm_up": 0.1}
+    done = list(train(request(quilted, **{**settings, **net})))[-1]
+    assert isinstance(done, Done) and done.report["steps"] == 12  # the critic sets in with step 10
+    assert "its score had not improved for 1 diagnosis;" in done.report["say"][0]
+
+
+@pytest.mark.parametrize("settings", [{}, QUILTED])
+def test_healthy_runs_raise_no_alarm(quilted: Path, settings: dict[str, Any]) -> None:
+    length = {"steps": 130, "diagnose_every": 13, "preview_every": 1000}
+    asked = request(quilted, **{**settings, **length, "learning_rate": 2e-3})
+    told = [event for event in train(asked) if isinstance(event, Diagnosis)]
+    assert len(told) == 11 and not any(event.findings for event in told)
+    measured = {"patch_distance", "nearest_training_patch", "wasserstein", "palette", "grid", "seed_diversity"}
+    assert measured | {"gradient"} <= set(told[0].numbers)
+    assert not {"content_diversity", "critic_held_out", "r_v"} & set().union(*(event.numbers for event in told))
+    assert {"told_apart", "critic_real", "critic_fake", "r_t", "critic_gradient"} <= set(told[-2].numbers)
+    assert told[-1].numbers["wasserstein"] < 0.8 * told[0].numbers["wasserstein"]
+
+
 def test_the_critic_stands_by_while_patches_are_learned() -> None:
     trainer = TextureTrainer(samples(steps=4, warm_up=0.5), CPU)
     assert set(trainer.step(0.0)) == {"patches"}
