@@ -950,7 +950,7 @@ def _size(text: str) -> tuple[int, int]:
 
 def _places(count: int) -> Callable[[str], tuple[int, ...]]:
     def parse(text: str) -> tuple[int, ...]:
-        if not re.fullmatch(rf"-?\d{{1,6}}(,-?\d{{1,6}}){{{count - 1}}}", text):
+        if not re.fullmatch(rf"\d{{1,6}}(,\d{{1,6}}){{{count - 1}}}", text):
             raise argparse.ArgumentTypeError(f"{text!r} is not {count} numbers with commas between them")
         return tuple(int(number) for number in text.split(","))
 

@@ -15,6 +15,7 @@ import numpy as np
 from . import machine, outputs
 from .errors import EngineError
 from .explain.families import overlay
+from .explain.influence import check_gradients
 from .explain.overlay import OF_A_REGION, Overlay
 from .explain.players import of_objects, of_passes, shares
 from .explain.removal import Look
@@ -26,13 +27,21 @@ from .protocol import Answered, Done, Event, Explained, ExplainRequest, Json, Pr
 from .resample import Resampled
 from .runtime import Paint, inner_size
 from .style_pack import ModelSpec
-from .stylize import check_overlays, check_settings, overlay_size, reduced
+from .stylize import OVERLAY_PIXELS, check_overlays, check_settings, no_memory, reduced
 
 COVERED = 0.5
 """Of a pixel by a matte, from which on it is part of the region"""
 
 
 def explain(request: ExplainRequest) -> Iterator[Event]:
+    """See `_explain`. What does not fit into memory is an EngineError."""
+    try:
+        yield from _explain(request)
+    except MemoryError as error:
+        raise no_memory(request.source) from error
+
+
+def _explain(request: ExplainRequest) -> Iterator[Event]:
     """Ask every overlay. Yields Progress, an Answered for each that is answered before it is certified, Explained, and
     Done."""
     began = time.monotonic()
@@ -48,21 +57,32 @@ def explain(request: ExplainRequest) -> Iterator[Event]:
     mix = styles.over(request.source, reader, settings.tileable)
     size = explained_size(reader, settings, mix.sessions[0].spec)
     region = region_of(request, reader, size)
-    paint = Paint(settings.seed, 1.0, settings.tileable, settings.diversity, settings.follow)
-    look = Look(mix, paint, settings.strength)
+    chosen = Paint(settings.seed, 1.0, settings.tileable, settings.diversity, settings.follow, seen_at=settings.stroke)
+    look = Look(mix, chosen, settings.strength)
+    _check_answerable(request, look)
     before = reduced(reader, size, settings.tileable)
     after = look.result(before) if {"Removal", "Scale"} & set(settings.overlays) else before
     found: list[Overlay] = []
-    for number, name in enumerate(settings.overlays):
-        share = number / len(settings.overlays), 1 / len(settings.overlays)
+    names = tuple(dict.fromkeys(settings.overlays))
+    for number, name in enumerate(names):
+        share = number / len(names), 1 / len(names)
         work = _asked(request, name, look, (before, after), region, reader)
         found += (yield from _ask(request, name, work, share, began)).layers()
         while notes:
             yield Progress(request.job, share[0] + share[1], notes.pop(0))
-    recipe = _recipe(request, mix.recipe(), size, styles.first.device)
+    recipe = _recipe(request, mix.recipe(), reader, size, styles.first.device)
     layers = outputs.explained(request.folder, request.source, found, recipe)
     yield Explained(request.job, request.source.name, layers, layers[0].path, time.monotonic() - began, recipe)
     yield Done(request.job, {"device": styles.first.device})
+
+
+def _check_answerable(request: ExplainRequest, look: Look) -> None:
+    """Before the first overlay is computed: can all be?"""
+    names = request.settings.overlays
+    if "Influence" in names:
+        check_gradients(look)
+    if {"Passes", "Objects"} & set(names):
+        _passes(request)
 
 
 def _asked(
@@ -129,8 +149,12 @@ def explained_size(reader: PictureReader, settings: StylizeSettings, spec: Model
             f"{shown(reader.name)!r} is too small to be explained ({reader.width} x {reader.height}).",
             "Use a picture of at least 16 x 16 pixels.",
         )
-    height, width = inner_size(spec, *overlay_size(reader), Paint(stroke=settings.stroke, wrap=settings.tileable))
-    return max(16, height), max(16, width)
+    stroke, wrap = settings.stroke, settings.tileable
+    seen = inner_size(spec, reader.height, reader.width, Paint(stroke=stroke, wrap=wrap))
+    if seen[0] * seen[1] > OVERLAY_PIXELS:
+        stroke *= (seen[0] * seen[1] / OVERLAY_PIXELS) ** 0.5
+        seen = inner_size(spec, reader.height, reader.width, Paint(stroke=stroke, wrap=wrap))
+    return max(16, seen[0]), max(16, seen[1])
 
 
 # ---------------------------------------------------------------- the region
@@ -177,7 +201,7 @@ def _of_object(request: ExplainRequest, reader: PictureReader, size: tuple[int, 
     return cover >= COVERED
 
 
-def _recipe(request: ExplainRequest, styles: Json, size: tuple[int, int], device: str) -> Json:
+def _recipe(request: ExplainRequest, styles: Json, reader: PictureReader, size: tuple[int, int], device: str) -> Json:
     """What was asked of what: no clock, no host, no path."""
     chosen, region = request.settings, request.region
     asked = {"at": region.at, "box": region.box, "object": shown(region.object) if region.object else None}
@@ -187,7 +211,13 @@ def _recipe(request: ExplainRequest, styles: Json, size: tuple[int, int], device
         "settings": {**{name: getattr(chosen, name) for name in names}, "overlays": list(chosen.overlays)},
         "region": {name: value for name, value in asked.items() if value},
         "overlay_size": [size[1], size[0]],
-        "source": {"name": shown(request.source.name)},
+        "source": {
+            "name": shown(request.source.name),
+            "size": [reader.width, reader.height],
+            "encoding": reader.encoding,
+            "alpha": reader.alpha,
+        },
+        **({"view": {"name": shown(reader.view.name), "hash": reader.view.hash}} if reader.view is not None else {}),
         "device": device,
         "versions": {name: version for name, version in machine.versions().items() if name in _VERSIONS},
     }

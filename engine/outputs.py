@@ -97,7 +97,7 @@ def explained(folder: str, source: PictureSource, overlays: Sequence[Overlay], r
     """Overlays alone: one EXR with their raw floats, certificates and the recipe, and a PNG of each to look at."""
     with _Placed() as placed:
         path = unique_path(_folder(folder) / f"{_stem(source)}_explained.exr")
-        write_exr(path, [_exr_layer(overlay, "") for overlay in overlays], _header(recipe, overlays))
+        write_exr(path, _renamed([_exr_layer(overlay, "") for overlay in overlays], None), _header(recipe, overlays))
         placed.add(path)
         _write_looks(placed, path, overlays)
         return tuple(_overlay_layer(overlay, path=str(path)) for overlay in overlays)
@@ -317,9 +317,13 @@ def _sized(overlay: Overlay, reader: PictureReader) -> Overlay:
 
 
 def _renamed(layers: list[ExrLayer], original: ExrFile | None) -> list[ExrLayer]:
-    """Ours under names that are still free: a frame may be stylized twice."""
+    """Ours under names that are still free: a frame may be stylized twice, and objects be called alike."""
     taken = set(original.layers) if original else set()
-    return [ExrLayer(_free(layer.name, taken), layer.planes) for layer in layers]
+    renamed = []
+    for layer in layers:
+        renamed.append(ExrLayer(_free(layer.name, taken), layer.planes))
+        taken.add(renamed[-1].name)
+    return renamed
 
 
 def _free(name: str, taken: set[str]) -> str:

@@ -335,7 +335,10 @@ def _term(passes: Passes, colour: str, lights: tuple[str, ...], use: Mapping[str
     for light in lights:
         if light in passes or light in use:
             total += values(light)
-    return total * values(colour) if colour and total.any() else total
+    if not colour or not total.any():
+        return total
+    passes.need(*([colour] if colour not in use else []))
+    return total * values(colour)
 
 
 def _visible_sky(passes: Passes) -> Any:

@@ -106,21 +106,25 @@ class Session:
             found: Floats = self._reverse.run([GRADIENT + "image"], feeds)[0]
         except (*_FAIL, MemoryError) as error:
             raise _reason(error, self.pack) from error
+        if found.shape != image.shape or not np.isfinite(found.sum(dtype=np.float32)):
+            raise EngineError(
+                f"{EXPLAIN} of the style {self.pack.name!r} gives no gradient of the picture.", "Train the style again."
+            )
         return found
+
+    def need_gradients(self) -> None:
+        """Raises EngineError for a style that does not bring its gradients."""
+        if not self.pack.explains:
+            why = "it is of an older version" if self.pack.kind == "pentimento" else "it was made by another program"
+            raise EngineError(
+                f"The style {self.pack.name!r} does not bring its gradients: {why}.",
+                "Choose overlays that only look at results (Removal, Scale), or a style trained with Pentimento.",
+            )
 
     @cached_property
     def _reverse(self) -> ort.InferenceSession:
         """The style's network gone through backwards"""
-        if not self.pack.explains:
-            raise EngineError(
-                f"The style {self.pack.name!r} does not bring its gradients: "
-                + (
-                    "it was made by another program."
-                    if self.pack.kind != "pentimento"
-                    else "it is of an older version."
-                ),
-                "Choose overlays that only look at results (Removal, Scale), or a style trained with Pentimento.",
-            )
+        self.need_gradients()
         data = self.pack.network(EXPLAIN)
         session = _cuda_session(data) if self.device == "cuda" else None
         return session or ort.InferenceSession(data, _options(), providers=["CPUExecutionProvider"])
@@ -388,6 +392,8 @@ class Paint:
     """How far strokes follow the forms of the picture: 0 as the painter laid them .. 1"""
     variant: int = 0
     """Of a texture: see TextureRequest"""
+    seen_at: float = 1.0
+    """The picture was reduced to the size in which this stroke size shows it: passes were not, and are seen so, too"""
 
 
 def painted(
@@ -414,7 +420,7 @@ def painted(
 
 def _told(name: str, passes: Mapping[str, Array], paint: Paint, height: int, width: int) -> Canvas:
     """A guide in the size the model sees."""
-    planes = guides.planes(name, passes, paint.seed, paint.stroke)
+    planes = guides.planes(name, passes, paint.seed, paint.stroke * paint.seen_at)
     return _sized(ArrayCanvas(planes, paint.wrap), height, width)
 
 

@@ -503,6 +503,8 @@ def parse(data: Json, source: Path, root: str = "") -> StylePack:
         files=_parse_files(reader.sub("files")),
     )
     reader.nothing_else()
+    if not all(name.endswith(".onnx") for name in (pack.model.file, pack.model.half) if name):
+        raise reader.wrong("model", "its networks are .onnx files")
     if pack.model.file not in pack.files:
         raise reader.wrong("model.file", "it is not listed under files")
     if pack.model.half and (pack.model.half not in pack.files or pack.model.half == pack.model.file):
@@ -758,6 +760,7 @@ def _verify_networks(pack: StylePack, networks: dict[str, bytes]) -> None:
     graphs = {pack.model.file: onnx_graph.inspect(generator)}
     for name, data in networks.items():
         if name != pack.model.file:
+            onnx_graph.inspect(data)  # within bounds before anything is done with it
             graphs[name] = onnx_graph.inspect(onnx_weights.with_weights(data, generator))
         if name in (pack.model.file, pack.model.half):
             _verify_generator(pack, graphs[name])
@@ -800,7 +803,9 @@ def _verify_explain(pack: StylePack, graph: onnx_graph.GraphSummary) -> None:
     onnx_growth.measure(graph, scales(pack.model))
     wanted = {item.tensor or key for key, item in pack.model.inputs.items()} | {REGION}
     made = {tensor.name for tensor in graph.outputs}
-    if {tensor.name for tensor in graph.inputs} != wanted or GRADIENT + "image" not in made:
+    image, model = pack.model.inputs.get("image", ModelInput(0)), pack.model
+    plain = {(side.range, side.order, side.layout) for side in (image, model)} == {((0.0, 1.0), "RGB", "NCHW")}
+    if {tensor.name for tensor in graph.inputs} != wanted or GRADIENT + "image" not in made or not plain:
         raise EngineError(f"{EXPLAIN} of {pack.name!r} does not explain its generator.", _FIX)
 
 

@@ -52,14 +52,14 @@ def stylize(request: StylizeRequest) -> Iterator[Event]:
             yield from work.run()
             done += 1
         except (EngineError, MemoryError) as error:
-            problem = error if isinstance(error, EngineError) else _no_memory(source)
+            problem = error if isinstance(error, EngineError) else no_memory(source)
             if len(request.sources) == 1:
                 raise problem from error
             yield SourceFailed(request.job, source.name, problem.message, problem.fix)
     yield Done(request.job, {"done": done, "failed": len(request.sources) - done, "device": styles.first.device})
 
 
-def _no_memory(source: PictureSource) -> EngineError:
+def no_memory(source: PictureSource) -> EngineError:
     return EngineError(
         f"There is not enough memory for {source.name!r}.", "Close other programs, or use a smaller picture."
     )

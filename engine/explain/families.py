@@ -1,4 +1,4 @@
-"""The overlays by their names: what a job asks for, and how it gets it."""
+"""The overlays that need nothing but a picture and its result, by their names."""
 
 from __future__ import annotations
 

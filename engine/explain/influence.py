@@ -18,7 +18,7 @@ from ..errors import EngineError
 from ..mixing import Mixed
 from ..picture import Floats
 from ..protocol import Certificate, Check
-from ..runtime import Local, tiles
+from ..runtime import Local, OutOfMemoryError, tiles
 from . import certificate
 from .overlay import Overlay, box_of
 from .removal import LUMINANCE, Grid, Look
@@ -44,7 +44,7 @@ def influence(
     """
     gradient = gradient_of(look, before, light_of(region))
     strength = np.sqrt(np.square(gradient).sum(axis=0))
-    sentence = _sentence(strength, region, look.reach(*region.shape) or 0)
+    sentence = _sentence(strength, region, look.reach(*region.shape) or 0, look.paint.wrap)
     pixels = gradient.sum(axis=0)[..., None]
     answer = Overlay("Attribution.Influence", ("direct",), pixels, sentence, DISPLAY, Certificate(()))
     yield answer
@@ -57,6 +57,16 @@ def influence(
     return replace(answer, certificate=Certificate(checks))
 
 
+def check_gradients(look: Look) -> None:
+    """Raises EngineError where one of the styles has no gradient, or the way they are used."""
+    if look.mix.palette:
+        raise EngineError(
+            "What is painted in the colours of another style has no gradient.", "Take the palette off, or ask Removal."
+        )
+    for session in look.mix.sessions:
+        session.need_gradients()
+
+
 def light_of(region: np.ndarray) -> Floats:
     """(3, H, W): the weights of the result's values in the luminance of a region (H, W), summed over its pixels."""
     return LUMINANCE[:, None, None] * region.astype(np.float32)
@@ -64,10 +74,7 @@ def light_of(region: np.ndarray) -> Floats:
 
 def gradient_of(look: Look, before: Floats, weights: Floats) -> Floats:
     """The gradient (3, H, W) of sum(weights * look.result(before)) by the picture, both (3, H, W)."""
-    if look.mix.palette:
-        raise EngineError(
-            "What is painted in the colours of another style has no gradient.", "Take the palette off, or ask Removal."
-        )
+    check_gradients(look)
     source = ArrayCanvas(before, look.paint.wrap)
     strength = np.float32(look.strength)
     onto = (1 - strength) * weights
@@ -104,7 +111,12 @@ def _pull(canvas: Canvas, weights: Floats, window: tuple[int, int, int, int], on
             "Ask Removal, or choose a style trained with Pentimento at stroke size 1.",
         )
     answer = canvas.read(*window)
-    canvas.pulled(weights * ((answer >= 0) & (answer <= 1)), window[0], window[1], onto)
+    try:
+        canvas.pulled(weights * ((answer >= 0) & (answer <= 1)), window[0], window[1], onto)
+    except OutOfMemoryError as error:
+        raise EngineError(
+            "There is not enough memory to go through the style backwards.", "Close other programs, or ask about less."
+        ) from error
 
 
 def _windows(weights: Floats) -> list[tuple[int, int, int, int]]:
@@ -172,18 +184,25 @@ def _controls(before: Floats, step: Floats, grid: Grid, seed: int) -> dict[str, 
     return {**foretold, "random": np.random.default_rng([seed, 1]).standard_normal(grid.rows * grid.columns)}
 
 
-def _sentence(strength: np.ndarray, region: np.ndarray, reach: int) -> str:
+def _sentence(strength: np.ndarray, region: np.ndarray, reach: int, wrap: bool) -> str:
     """strength: length of the gradient in each pixel."""
     whole = float(strength.sum(dtype=np.float64))
     if whole <= 1e-6 * max(1, int(region.sum())):
         return "Nothing in the picture changes this area: its colours are at their limit."
     top, left, height, width = box_of(region) or (0, 0, *region.shape)
     down, across = (
-        np.maximum(np.maximum(start - places, places - (start + size - 1)), 0)
-        for start, size, places in ((top, height, np.arange(len(region))), (left, width, np.arange(region.shape[1])))
+        _away(start, count, size, wrap)
+        for start, count, size in zip((top, left), (height, width), region.shape, strict=True)
     )
     away = np.ceil(np.hypot(down[:, None], across)).astype(int)
     within = np.cumsum(np.bincount(away.ravel(), strength.ravel().astype(np.float64))) / whole
     near = int(np.argmax(within >= 0.5))
     beside = "in the area itself" if near == 0 else f"within {near} pixels of it"
     return f"Half of what can change this area lies {beside}. Nothing further than {reach} pixels away counts at all."
+
+
+def _away(start: int, count: int, size: int, wrap: bool) -> np.ndarray:
+    """How far each place of an axis lies from start .. start + count, the other way around where it is a ring."""
+    shifts = (0, size, -size) if wrap else (0,)
+    places = [np.arange(size) + shift for shift in shifts]
+    return np.min([np.maximum(np.maximum(start - p, p - (start + count - 1)), 0) for p in places], axis=0)

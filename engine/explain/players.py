@@ -1,8 +1,8 @@
 """Attribution.Passes and .Objects: how much of this area comes from which light, and from which object?
 
-Exact shares (Shapley values) of the result's luminance, in every pixel of the region. A light that does not play is not
-in the render; an object that does not play is blurred away. Against nothing: of Passes a black picture, of Objects one
-in which all is blurred.
+Exact shares (Shapley values) of the result's luminance, in every pixel of the region. A light that does not play is
+taken out of the render; what is no light of its own (a denoiser's doing, passes switched off) stays. An object
+that does not play is blurred away.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ class Players:
     names: tuple[str, ...]
     picture: Callable[[Sequence[bool]], Floats]
     """Planes (3, H, W) 0..1 with those for whom True is told"""
+    against: str
+    """What is left when nobody plays, in words"""
 
 
 def of_passes(passes: Passes, reader: PictureReader, size: tuple[int, int], wrap: bool) -> Players:
@@ -53,15 +55,21 @@ def of_passes(passes: Passes, reader: PictureReader, size: tuple[int, int], wrap
         display = to_display(left, reader.encoding, reader.alpha, reader.view).transpose(2, 0, 1)
         return _sized(np.clip(display, 0, 1), size, wrap)
 
-    return Players(tuple(found), picture)
+    return Players(tuple(found), picture, "without any of them")
 
 
 def of_objects(passes: Passes, before: Floats, region: np.ndarray, reach: int, wrap: bool) -> Players:
     """The objects that cover most of what a region can see of the picture `before`, planes (3, H, W) 0..1, and all that
     is left as one more."""
     top, left, height, width = box_of(region) or (0, 0, *region.shape)
+    rows, columns = (
+        np.arange(max(start - reach, start - size), min(start + count + reach, start + size)) % size
+        if wrap
+        else np.arange(max(0, start - reach), min(size, start + count + reach))
+        for start, count, size in zip((top, left), (height, width), region.shape, strict=True)
+    )
     seen = np.zeros(region.shape, bool)
-    seen[max(0, top - reach) : top + height + reach, max(0, left - reach) : left + width + reach] = True
+    seen[rows[:, None], columns] = True
     covers = _covers(passes, seen, wrap)
     rest = np.clip(1 - sum(covers.values(), np.zeros(region.shape, np.float32)), 0, 1)
     mattes = [*covers.values(), rest]
@@ -71,20 +79,20 @@ def of_objects(passes: Passes, before: Floats, region: np.ndarray, reach: int, w
         gone = sum((m for m, plays in zip(mattes, present, strict=True) if not plays), np.zeros_like(rest))
         return np.asarray(before + np.clip(gone, 0, 1) * (fill - before), np.float32)
 
-    return Players((*covers, REST), picture)
+    return Players((*covers, REST), picture, "with all of it blurred away")
 
 
 def _covers(passes: Passes, seen: np.ndarray, wrap: bool) -> Mapping[str, Floats]:
     """Coverage (H, W) of the largest objects within `seen`, the largest first."""
-    found = {}
+    found: list[tuple[float, str, Floats]] = []
     for name in passes.objects():
-        cover = _sized(matte(passes, name, "CryptoObject")[None].astype(np.float32), seen.shape, wrap)[0]
+        cover = np.clip(_sized(matte(passes, name, "CryptoObject")[None].astype(np.float32), seen.shape, wrap)[0], 0, 1)
         if cover[seen].any():
-            found[name] = np.clip(cover, 0, 1)
+            found.append((float(cover[seen].sum()), name, cover))
+            found = sorted(found, key=lambda one: -one[0])[: MOST - 1]  # planes of no more than these are kept
     if not found:
         raise EngineError("No object can be seen from this area.", "Choose another area.")
-    largest = sorted(found, key=lambda name: -float(found[name][seen].sum()))[: MOST - 1]
-    return {name: found[name] for name in largest}
+    return {name: cover for _, name, cover in found}
 
 
 def _sized(planes: Floats, size: tuple[int, ...], wrap: bool) -> Floats:
@@ -118,7 +126,7 @@ def shares(name: str, players: Players, look: Look, region: np.ndarray) -> Gener
     parts = found[:, region[inside]]
     complete = certificate.completeness(parts.T, change)
     checks = (complete, *_checks(parts.mean(axis=1), means))
-    sentence = _sentence(players.names, parts.mean(axis=1), float(change.mean()))
+    sentence = _sentence(players, parts.mean(axis=1), float(change.mean()))
     return Overlay(f"Attribution.{name}", players.names, pixels, sentence, DISPLAY, Certificate(checks), True)
 
 
@@ -129,8 +137,12 @@ def _checks(parts: np.ndarray, means: Mapping[tuple[bool, ...], float]) -> tuple
     return certificate.foretold(sets @ parts, happened - happened[0])
 
 
-def _sentence(names: Sequence[str], parts: np.ndarray, change: float) -> str:
-    if abs(change) < 1e-4:
-        return "With and without all of them this area is equally light."
-    percent = {names[n]: round(100 * float(parts[n]) / change) for n in np.argsort(-np.abs(parts))[:3]}
-    return "Of the light of this area " + ", ".join(f"{p} % come from {name}" for name, p in percent.items() if p) + "."
+def _sentence(players: Players, parts: np.ndarray, change: float) -> str:
+    """parts: what each adds to the luminance of the area, change: all of them together."""
+    if np.abs(parts).max() < 1e-4:
+        return f"This area looks the same {players.against}."
+    names = players.names
+    largest = [n for n in np.argsort(-np.abs(parts))[:3] if abs(parts[n]) >= 1e-4]
+    said = ", ".join(f"{names[n]} {100 * float(parts[n]):+.1f}" for n in largest)
+    word = "lighter" if change >= 0 else "darker"
+    return f"This area is {100 * abs(change):.1f} % of white {word} than {players.against}: {said}."

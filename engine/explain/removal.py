@@ -101,7 +101,9 @@ def removal(
     grid = Grid.over(height, width, along)
     effects = yield from _scaled(_effects(look, grid, before, after, region), 0.0, 0.6)
     area = float(region.sum()) if region is not None else float(before[0].size)
-    pixels, sentence = grid.painted(effects / grid.areas())[..., None], _sentence(grid, effects / max(1.0, area))
+    what = "the result" if region is None else "this area"
+    pixels = grid.painted(effects / grid.areas())[..., None]
+    sentence = _sentence(grid, effects / max(1.0, area), what)
     answer = Overlay("Attribution.Removal", ("luminance",), pixels, sentence, DISPLAY, Certificate(()))
     yield answer
     checks = yield from _scaled(_certify(look, before, region, seed), 0.6, 1.0)
@@ -278,9 +280,11 @@ def reduced(before: Floats, region: np.ndarray | None, wrap: bool) -> tuple[Floa
     small = np.clip(Resampled(ArrayCanvas(before, wrap), *size).read(0, 0, *size), 0, 1)
     if region is None:
         return small, None
-    rows = (np.arange(size[0]) + 0.5) * height / size[0]
-    columns = (np.arange(size[1]) + 0.5) * width / size[1]
-    return small, region[np.ix_(rows.astype(int), columns.astype(int))]
+    # A pixel of the small one is part of it where any of it is: a point would be lost between the others.
+    small_region = np.zeros(size, bool)
+    places = np.argwhere(region) * np.array(size) // np.array([height, width])
+    small_region[places[:, 0], places[:, 1]] = True
+    return small, small_region
 
 
 def controls(before: Floats, fill: Floats, grid: Grid, seed: int) -> dict[str, np.ndarray]:
@@ -294,16 +298,16 @@ def controls(before: Floats, fill: Floats, grid: Grid, seed: int) -> dict[str, n
     }
 
 
-def _sentence(grid: Grid, effects: np.ndarray) -> str:
-    """effects: change of the region's mean luminance when a tile is removed."""
+def _sentence(grid: Grid, effects: np.ndarray, what: str) -> str:
+    """effects: change of the region's mean luminance when a tile is removed; what: the region, in words."""
     tile = int(np.abs(effects).argmax())
     change = float(effects[tile]) * 100
     if abs(change) < 0.005:
-        return "No single part of this picture decides how light the result is."
+        return f"No single part of this picture decides how light {what} is."
     row, column = divmod(tile, grid.columns)
     place = _place((row + 0.5) / grid.rows, (column + 0.5) / grid.columns)
     word = "darker" if change < 0 else "lighter"
-    return f"The part that matters most lies {place}: without it the result is {abs(change):.2g} % {word}."
+    return f"The part that matters most lies {place}: without it {what} is {abs(change):.2g} % {word}."
 
 
 def _place(down: float, across: float) -> str:

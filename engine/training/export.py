@@ -30,7 +30,6 @@ from ..style_pack import (
     EXPLAIN,
     GENERATOR,
     HALF,
-    NOISES,
     PREVIEW,
     ModelInput,
     ModelSpec,
@@ -97,7 +96,7 @@ def export(
     examples = [fed(generator, content[:, :HALF_SIDE, :HALF_SIDE].cpu(), strokes) for content in contents]
     generator, made, facts = _in_both_precisions(generator, examples)
     files |= made
-    files[EXPLAIN] = explain_bytes(generator.config, files[GENERATOR])
+    files[EXPLAIN] = explain_bytes(files[GENERATOR])
     files[PREVIEW] = png(stylized(generator, sample, strokes))
     spec = model_spec(generator, noise, HALF if HALF in files else "")
     return _written(out, trainer, spec, files, {"held_out": held_out or {}, **facts})
@@ -253,10 +252,9 @@ def parity(generator: Generator | TextureGenerator, data: bytes) -> float:
     return worst
 
 
-def explain_bytes(config: GeneratorConfig, generator: bytes) -> bytes:
-    """The graph of gradients by the picture and the guides, for a generator's ONNX file, whose weights it takes."""
-    told = [name for name in config.inputs if name != NOISES[0]]
-    return without_weights(with_gradient(generator, told), generator)
+def explain_bytes(generator: bytes) -> bytes:
+    """The graph of gradients by the picture, for a generator's ONNX file, whose weights it takes."""
+    return without_weights(with_gradient(generator, ["image"]), generator)
 
 
 def _named(config: GeneratorConfig, inputs: Sequence[Tensor]) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from .data import (
     random_crop,
     save_pair,
     to_float,
+    told,
 )
 from .export import KEPT_PAIRS, export
 from .meters import Probe
@@ -142,6 +143,8 @@ class FromPictures:
                 break
             try:
                 small[path] = load_content(path, self.config.size, 128)
+                if all(exemplar.guides for exemplar in self.style):
+                    told(path)
             except EngineError as problem:
                 yield SourceFailed(job, shown(path), problem.message, problem.fix)
         return small
@@ -234,7 +237,9 @@ def split_exemplar(exemplar: Exemplar, config: PicturesConfig) -> tuple[Exemplar
     if exemplar.mask is not None:
         return exemplar, None
     taught, strip = split_style(exemplar.picture, config)
-    return replace(exemplar, picture=taught), strip
+    _, height, width = taught.shape  # the strip is cut from the end
+    guides = {name: plane[:, :height, :width] for name, plane in exemplar.guides.items()}
+    return replace(exemplar, picture=taught, guides=guides), strip
 
 
 def split_content(paths: list[Path]) -> tuple[list[Path], list[Path]]:

@@ -47,6 +47,15 @@ def explained(look: Look, before: Floats, region: np.ndarray | None = None) -> O
             return overlay
 
 
+def test_a_point_is_not_lost_when_the_picture_is_reduced() -> None:
+    before, region = picture(270, 480), np.zeros((270, 480), bool)
+    region[135, 240] = True
+    small, part = removal.reduced(before, region, False)
+    assert small.shape == (3, 54, 96) and part is not None and np.argwhere(part).tolist() == [[27, 48]]
+    _, whole = removal.reduced(before, np.ones((270, 480), bool), False)
+    assert whole is not None and whole.all()
+
+
 # ---------------------------------------------------------------- Scale
 
 

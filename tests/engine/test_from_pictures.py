@@ -20,7 +20,7 @@ from engine.protocol import Done, Event, Preview, SourceFailed, StyleReady, Trai
 from engine.training.config import PicturesConfig, from_json
 from engine.training.data import load_exemplar, load_pair, load_picture, make_pair
 from engine.training.loop import train
-from engine.training.pictures import FromPictures, PictureSamples, free_windows
+from engine.training.pictures import FromPictures, PictureSamples, free_windows, split_exemplar
 from engine.training.teacher import Exemplar, Guide, TeacherConfig
 from engine.training.workspace import Workspace, space_needed
 
@@ -210,6 +210,18 @@ def half_and_half(path: Path, left: tuple[float, float, float], right: tuple[flo
     colour[:, :48], colour[:, 48:] = left, right
     normal[:, :48, 0], normal[:, 48:, 0] = -1, 1
     write_exr(path, [ExrLayer.of("ViewLayer.Combined", colour), ExrLayer.of("ViewLayer.Normal", normal)])
+
+
+def test_what_is_told_of_a_painting_is_cut_along_with_what_is_held_out() -> None:
+    places = torch.arange(96 * 400.0).reshape(1, 96, 400)
+    exemplar = Exemplar(
+        places.expand(3, -1, -1) / places.max(), guides={"normal": places.expand(3, -1, -1) / places.max()}
+    )
+    config = from_json(QUICK)
+    assert isinstance(config, PicturesConfig)
+    taught, strip = split_exemplar(exemplar, config)
+    assert strip is not None and taught.picture.shape[2] < 400
+    assert torch.equal(taught.guides["normal"], taught.picture)
 
 
 def test_a_painted_over_render_is_looked_at_by_its_normals_too(tmp_path: Path) -> None:

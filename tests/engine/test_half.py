@@ -176,6 +176,14 @@ def test_a_wrong_entry_is_refused(halved: Path, value: object) -> None:
     refused(halved, "half")
 
 
+@pytest.mark.parametrize("field", ["file", "half"])
+def test_a_network_in_a_file_of_another_kind_is_refused(halved: Path, field: str) -> None:
+    data = json.loads((halved / MANIFEST).read_text())
+    data["model"][field] = "preview.png"
+    (halved / MANIFEST).write_text(json.dumps(data))
+    refused(halved, "model")
+
+
 def test_a_changed_file_is_refused(halved: Path) -> None:
     (halved / HALF).write_bytes(onnx_bytes(HalfPrecision(generator(1))))
     refused(halved, HALF, "changed")

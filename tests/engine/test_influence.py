@@ -61,7 +61,7 @@ def bent(tmp_path: Path) -> Session:
     data = half_storage(onnx_bytes(network))
     spec = model_spec(network, ModelInput(config.noise, scale=4))
     pack = new_pack("Bent", spec)
-    files = {GENERATOR: data, EXPLAIN: explain_bytes(config, data)}
+    files = {GENERATOR: data, EXPLAIN: explain_bytes(data)}
     return Session(write_pack(tmp_path / "bent", pack, files), "cpu")
 
 
@@ -85,6 +85,13 @@ def test_pixels_that_are_mirrored_beyond_the_border_count_as_often_as_they_are_s
     assert gradient[:, 0, 3].sum() == pytest.approx(1 / 25, abs=1e-6)
     wrapped = gradient_of(Look(alone(blur), Paint(wrap=True)), before, light_of(spot(0, 1)))
     assert wrapped[:, 39, 49].sum() == pytest.approx(1 / 25, abs=1e-6)
+
+
+def test_on_a_tileable_picture_near_is_near_across_the_seam(blur: Session) -> None:
+    found = overlay_of(Look(alone(blur), Paint(wrap=True)), picture(), spot(0, 0))
+    assert found.sentence.startswith(
+        ("Half of what can change this area lies within 1", "Half of what can change this area lies within 2")
+    )
 
 
 def test_strength_mixes_with_the_picture_itself(blur: Session) -> None:

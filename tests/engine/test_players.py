@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 import tiny_styles
 
+from engine import outputs
 from engine.errors import EngineError
+from engine.explain.overlay import Overlay
 from engine.explanation import explain
 from engine.exr import ExrLayer, read_exr, write_exr
 from engine.passes import name_hash
-from engine.protocol import Explained, ExplainRequest, PictureSource, Region, StyleShare, StylizeSettings
+from engine.protocol import Certificate, Explained, ExplainRequest, PictureSource, Region, StyleShare, StylizeSettings
 
 HEIGHT, WIDTH = 32, 48
 
@@ -83,7 +85,7 @@ def test_each_light_gets_what_it_gives(asked: ExplainRequest) -> None:
 
 def test_a_region_asks_for_its_own_light_alone(asked: ExplainRequest) -> None:
     told, _ = explained(replace(asked, region=Region(box=(30, 4, 40, 12)))).layers
-    assert told.sentence == "Of the light of this area 100 % come from Emission."
+    assert told.sentence == "This area is 73.5 % of white lighter than without any of them: Emission +73.5."
 
 
 def test_objects_share_what_they_cover(asked: ExplainRequest, tmp_path: Path) -> None:
@@ -95,6 +97,27 @@ def test_objects_share_what_they_cover(asked: ExplainRequest, tmp_path: Path) ->
     assert abs(lamp) > 0.01 and rest == 0
     certificate = found.layers[0].certificate
     assert certificate is not None and certificate.checks[0].passed  # exact, whatever else holds
+
+
+def test_a_light_without_its_colour_says_which_pass_is_missing(asked: ExplainRequest, tmp_path: Path) -> None:
+    layers = list(read_exr(tmp_path / "frame.exr").layers.values())
+    write_exr(tmp_path / "frame.exr", [*layers, layer("GlossDir", 0.1, 0.1, 0.1)])
+    with pytest.raises(EngineError, match="has no pass GlossCol"):
+        list(explain(asked))
+
+
+def test_a_question_that_cannot_be_answered_is_refused_before_the_others_are(asked: ExplainRequest) -> None:
+    both = replace(asked, settings=replace(asked.settings, overlays=("Scale", "Influence")))
+    with pytest.raises(EngineError, match="does not bring its gradients"):
+        list(explain(both))
+    assert not Path(asked.folder).exists()
+
+
+def test_objects_that_are_called_alike_become_layers_of_their_own(tmp_path: Path) -> None:
+    pixels = np.zeros((4, 5, 2), np.float32)
+    both = Overlay("Attribution.Objects", ("Cube.001", "Cube 001"), pixels, "", (-1, 1), Certificate(()), True)
+    layers = outputs.explained(str(tmp_path), PictureSource("a"), both.layers(), {})
+    assert len(layers) == 2 and len(read_exr(layers[0].path).layers) == 2
 
 
 def test_a_picture_without_passes_says_what_to_do(asked: ExplainRequest, tmp_path: Path) -> None:
