@@ -25,7 +25,7 @@ from ..protocol import Certificate, Check
 from ..resample import Resampled
 from ..runtime import Paint, tiles
 from . import certificate
-from .overlay import Overlay
+from .overlay import Overlay, box_of
 from .pyramid import blurred
 
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
@@ -203,12 +203,55 @@ def _effects(
     effects = np.zeros(grid.rows * grid.columns)
     reach = look.reach(grid.height, grid.width)
     groups = grid.groups(reach, look.paint.wrap)
+    box = box_of(region) if region is not None and reach is not None and not look.paint.wrap else None
+    if region is not None and box is not None and _small(box, reach or 0, grid, len(groups)):
+        yield from _beside(look, grid, (before, fill), region, box, reach or 0, effects)
+        return effects
     for number, group in enumerate(groups):
         change = _light(look.result(without(before, fill, grid, group), before), region) - light
         for tile in np.flatnonzero(group):
             effects[tile] = _around(change, grid, int(tile), reach, look.paint.wrap)
         yield (number + 1) / len(groups)
     return effects
+
+
+def _near(box: tuple[int, int, int, int], reach: int, grid: Grid) -> list[int]:
+    """Tiles that a box can see something of."""
+    rows, columns = (
+        range(max(0, start - reach) // grid.edge, min(size - 1, start + count - 1 + reach) // grid.edge + 1)
+        for start, count, size in ((box[0], box[2], grid.height), (box[1], box[3], grid.width))
+    )
+    return [row * grid.columns + column for row in rows for column in columns]
+
+
+def _small(box: tuple[int, int, int, int], reach: int, grid: Grid, groups: int) -> bool:
+    """Is it less work to look at the box for each tile that it sees than at the whole picture for each group?"""
+    return (
+        len(_near(box, reach, grid)) * (box[2] + 2 * reach) * (box[3] + 2 * reach) < groups * grid.height * grid.width
+    )
+
+
+def _beside(
+    look: Look,
+    grid: Grid,
+    pictures: tuple[Floats, Floats],
+    region: np.ndarray,
+    box: tuple[int, int, int, int],
+    reach: int,
+    effects: np.ndarray,
+) -> Generator[float, None, None]:
+    """The same for a small region: only its box is looked at, and only tiles that it sees are removed. pictures: the
+    picture and its fill; what is found goes into `effects`."""
+    before, fill = pictures
+    inside = region[box[0] : box[0] + box[2], box[1] : box[1] + box[3]]
+    light = look.light(before, box, before)[inside]
+    near = _near(box, reach, grid)
+    for number, tile in enumerate(near):
+        gone = np.zeros(len(effects), bool)
+        gone[tile] = True
+        changed = look.light(without(before, fill, grid, gone), box, before)[inside]
+        effects[tile] = (changed.astype(np.float64) - light).sum()
+        yield (number + 1) / len(near)
 
 
 def filled(before: Floats, grid: Grid, wrap: bool) -> Floats:

@@ -47,6 +47,18 @@ def explained(look: Look, before: Floats, region: np.ndarray | None = None) -> O
             return overlay
 
 
+def test_a_small_region_is_asked_alone_and_answers_the_same(
+    sessions: dict[str, Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = Look(mixing.alone(sessions["brush"]), Paint(seed=2), 0.8)
+    before, region = picture(150, 210), np.zeros((150, 210), bool)
+    region[40:44, 100:103] = True
+    alone = explained(look, before, region).pixels
+    monkeypatch.setattr(removal, "_small", lambda *told: False)
+    together = explained(look, before, region).pixels
+    assert np.abs(alone).max() > 1e-4 and np.allclose(alone, together, atol=1e-6)
+
+
 def test_a_point_is_not_lost_when_the_picture_is_reduced() -> None:
     before, region = picture(270, 480), np.zeros((270, 480), bool)
     region[135, 240] = True
