@@ -9,20 +9,19 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 
 import numpy as np
 
-from . import machine, outputs
+from . import outputs, recipe
 from .errors import EngineError
-from .explain.families import overlay
-from .explain.influence import check_gradients
-from .explain.overlay import OF_A_REGION, Overlay
-from .explain.players import of_objects, of_passes, shares
+from .explain.families import OF_RENDERS, Subject, check, overlay
+from .explain.overlay import OF_A_REGION, Overlay, told
 from .explain.removal import Look
 from .files import open_source, open_view, shown
 from .mixing import open_matte, open_styles
 from .passes import Passes, painted_passes
-from .picture import Floats, PictureReader
+from .picture import PictureReader
 from .protocol import Answered, Done, Event, Explained, ExplainRequest, Json, Progress, Region, StylizeSettings
 from .resample import Resampled
 from .runtime import Paint, inner_size
@@ -56,90 +55,46 @@ def _explain(request: ExplainRequest) -> Iterator[Event]:
     reader = open_source(request.source, open_view(request.view) if request.view else None)
     mix = styles.over(request.source, reader, settings.tileable)
     size = explained_size(reader, settings, mix.sessions[0].spec)
-    region = region_of(request, reader, size)
+    asks = bool(request.region.object) or bool(set(OF_RENDERS) & set(settings.overlays))
+    passes = painted_passes(request.source.path) if asks and request.source.pixels is None else None
+    region = region_of(request, reader, size, passes)
     chosen = Paint(settings.seed, 1.0, settings.tileable, settings.diversity, settings.follow, seen_at=settings.stroke)
     look = Look(mix, chosen, settings.strength)
-    _check_answerable(request, look)
     before = reduced(reader, size, settings.tileable)
-    after = look.result(before) if {"Removal", "Scale"} & set(settings.overlays) else before
-    found: list[Overlay] = []
+    subject = Subject(look, before, before, region, reader, passes)
     names = tuple(dict.fromkeys(settings.overlays))
+    for name in names:
+        check(name, subject)
+    if {"Removal", "Scale"} & set(names):
+        subject = replace(subject, after=look.result(before))
+    found: list[Overlay] = []
     for number, name in enumerate(names):
         share = number / len(names), 1 / len(names)
-        work = _asked(request, name, look, (before, after), region, reader)
-        found += (yield from _ask(request, name, work, share, began)).layers()
+        found += (yield from _ask(request, name, subject, share, began)).layers()
         while notes:
             yield Progress(request.job, share[0] + share[1], notes.pop(0))
-    recipe = _recipe(request, mix.recipe(), reader, size, styles.first.device)
-    layers = outputs.explained(request.folder, request.source, found, recipe)
-    yield Explained(request.job, request.source.name, layers, layers[0].path, time.monotonic() - began, recipe)
+    made = _recipe(request, mix.recipe(), reader, size, styles.first.device)
+    layers = outputs.explained(request.folder, request.source, found, made)
+    yield Explained(request.job, request.source.name, layers, layers[0].path, time.monotonic() - began, made)
     yield Done(request.job, {"device": styles.first.device})
 
 
-def _check_answerable(request: ExplainRequest, look: Look) -> None:
-    """Before the first overlay is computed: can all be?"""
-    names = request.settings.overlays
-    if "Influence" in names:
-        check_gradients(look)
-    if {"Passes", "Objects"} & set(names):
-        _passes(request)
-
-
-def _asked(
-    request: ExplainRequest,
-    name: str,
-    look: Look,
-    pictures: tuple[Floats, Floats],
-    region: np.ndarray | None,
-    reader: PictureReader,
-) -> Generator[float | Overlay, None, Overlay]:
-    """The overlay of a name at work on a picture and its result."""
-    before, after = pictures
-    if name not in ("Passes", "Objects"):
-        return overlay(name, look, before, after, region)
-    passes, wrap = _passes(request), request.settings.tileable
-    size = (before.shape[1], before.shape[2])
-    area = np.ones(size, bool) if region is None else region
-    if name == "Passes":
-        return shares(name, of_passes(passes, reader, size, wrap), look, area)
-    reach = look.reach(*size)
-    players = of_objects(passes, before, area, max(size) if reach is None else reach, wrap)
-    return shares(name, players, look, area)
-
-
-def _passes(request: ExplainRequest) -> Passes:
-    source = request.source
-    found = painted_passes(source.path) if source.pixels is None else None
-    if found is None:
-        raise EngineError(
-            f"{shown(source.name)!r} has no passes.",
-            "Ask Influence or Removal, or give the render as OpenEXR MultiLayer.",
-        )
-    return found
-
-
 def _ask(
-    request: ExplainRequest,
-    name: str,
-    work: Generator[float | Overlay, None, Overlay],
-    share: tuple[float, float],
-    began: float,
+    request: ExplainRequest, name: str, subject: Subject, share: tuple[float, float], began: float
 ) -> Generator[Event, None, Overlay]:
     """One overlay. share: where in the whole job it begins, and how much of it it is."""
-    yield Progress(request.job, share[0], f"Asking {name}")
-    answered = False
-    while True:
-        try:
-            step = next(work)
-        except StopIteration as finished:
-            found: Overlay = finished.value
-            return found
+    stage = f"Asking {name}"
+
+    def say(step: float | Overlay) -> Iterator[Event]:
+        nonlocal stage
         if isinstance(step, float):
-            stage = f"Checking {name}" if answered else f"Asking {name}"
             yield Progress(request.job, share[0] + share[1] * step, stage)
         else:
-            answered = True
+            stage = f"Checking {name}"
             yield Answered(request.job, name, step.sentence, time.monotonic() - began)
+
+    yield from say(0.0)
+    return (yield from told(overlay(name, subject), say))
 
 
 def explained_size(reader: PictureReader, settings: StylizeSettings, spec: ModelSpec) -> tuple[int, int]:
@@ -160,13 +115,15 @@ def explained_size(reader: PictureReader, settings: StylizeSettings, spec: Model
 # ---------------------------------------------------------------- the region
 
 
-def region_of(request: ExplainRequest, reader: PictureReader, size: tuple[int, int]) -> np.ndarray | None:
+def region_of(
+    request: ExplainRequest, reader: PictureReader, size: tuple[int, int], passes: Passes | None
+) -> np.ndarray | None:
     """The region as a mask (height, width) bool in the size of the explanation; None: the whole picture."""
     region = request.region
     if (region.at is not None) + (region.box is not None) + bool(region.object) > 1:
         raise EngineError("More than one region is asked about.", "Give a point, a box or an object.")
     if region.object:
-        return _of_object(request, reader, size)
+        return _of_object(request, reader, size, passes)
     if region.at is not None:
         x, y = region.at
         region = Region(box=(x, y, x + 1, y + 1))
@@ -188,9 +145,10 @@ def _of_box(box: tuple[int, int, int, int], reader: PictureReader, size: tuple[i
     return mask
 
 
-def _of_object(request: ExplainRequest, reader: PictureReader, size: tuple[int, int]) -> np.ndarray:
-    source, name = request.source, request.region.object
-    passes = painted_passes(source.path) if source.pixels is None else None
+def _of_object(
+    request: ExplainRequest, reader: PictureReader, size: tuple[int, int], passes: Passes | None
+) -> np.ndarray:
+    name = request.region.object
     plane = open_matte(name, passes, reader, request.settings.tileable).plane
     same = (plane.height, plane.width) == size
     cover: np.ndarray = (plane if same else Resampled(plane, *size)).read(0, 0, *size)[0]
@@ -202,25 +160,11 @@ def _of_object(request: ExplainRequest, reader: PictureReader, size: tuple[int, 
 
 
 def _recipe(request: ExplainRequest, styles: Json, reader: PictureReader, size: tuple[int, int], device: str) -> Json:
-    """What was asked of what: no clock, no host, no path."""
-    chosen, region = request.settings, request.region
+    """What was asked of what"""
+    region = request.region
     asked = {"at": region.at, "box": region.box, "object": shown(region.object) if region.object else None}
-    names = ("strength", "seed", "stroke", "diversity", "follow", "tileable")
     return {
-        **styles,
-        "settings": {**{name: getattr(chosen, name) for name in names}, "overlays": list(chosen.overlays)},
+        **recipe.of_picture(styles, request.settings, request.source.name, reader, device),
         "region": {name: value for name, value in asked.items() if value},
         "overlay_size": [size[1], size[0]],
-        "source": {
-            "name": shown(request.source.name),
-            "size": [reader.width, reader.height],
-            "encoding": reader.encoding,
-            "alpha": reader.alpha,
-        },
-        **({"view": {"name": shown(reader.view.name), "hash": reader.view.hash}} if reader.view is not None else {}),
-        "device": device,
-        "versions": {name: version for name, version in machine.versions().items() if name in _VERSIONS},
     }
-
-
-_VERSIONS = ("engine", "numpy", "onnxruntime", "onnxruntime-gpu")

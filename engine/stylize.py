@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from . import machine, outputs
+from . import outputs, recipe
 from .canvas import ROWS, Canvas, PictureCanvas, alpha_of, by_rows, is_plain
 from .errors import EngineError
-from .explain.overlay import OF_A_RESULT, Overlay
-from .files import open_source, open_view, shown
+from .explain.overlay import OF_A_RESULT, Overlay, told
+from .files import open_source, open_view
 from .mixing import Mix, Styles, check_styles, open_styles
 from .picture import Array, Floats, PictureReader, from_display, has_alpha, result_channels, split, to_display
 from .protocol import (
@@ -130,16 +130,16 @@ class _Work:
             self._check_overlays(reader)
             reader.read(0, 0, 1, 1)  # decoders work at the first read: its time is not the network's
             mix = self.styles.over(self.source, reader, self.settings.tileable)
-        recipe = self._recipe(reader, mix)
+        made = self._recipe(reader, mix)
         seen = _Seen(reader) if self.settings.overlays and not _too_large(reader) else None
-        with outputs.opened(self.request, self.source, self.styles.name, reader, recipe) as output:
+        with outputs.opened(self.request, self.source, self.styles.name, reader, made) as output:
             yield from self._paint(reader, mix, output, seen)
             overlays = yield from self._explain(reader, mix, seen)
             yield self._progress(0.98, "Writing")
             with _Clock(self.seconds, "write"):
                 layers = output.finish(overlays)
         yield self._progress(1.0, "Done")
-        yield Stylized(self.request.job, self.source.name, layers, output.path, dict(self.seconds), recipe)
+        yield Stylized(self.request.job, self.source.name, layers, output.path, dict(self.seconds), made)
 
     def _check_overlays(self, reader: PictureReader) -> None:
         if self.settings.overlays and min(reader.height, reader.width) < 16:
@@ -234,54 +234,25 @@ class _Work:
     def _overlay(
         self, name: str, look: Any, before: Floats, after: Floats, index: int
     ) -> Generator[Event, None, Overlay]:
-        from .explain.families import overlay
+        from .explain.families import Subject, overlay
 
         count = len(self.settings.overlays)
         base, share = 0.5 + 0.48 * index / count, 0.48 / count
-        yield self._progress(base, f"Explaining {self.source.name}: {name}")
-        work = overlay(name, look, before, after)
-        while True:
-            try:
-                step = next(work)
-            except StopIteration as finished:
-                found: Overlay = finished.value
-                return found
+
+        def say(step: float | Overlay) -> Iterator[Event]:
             if isinstance(step, float):
                 yield self._progress(base + share * step, f"Explaining {self.source.name}: {name}")
 
+        yield from say(0.0)
+        return (yield from told(overlay(name, Subject(look, before, after)), say))
+
     def _recipe(self, reader: PictureReader, mix: Mix) -> Json:
-        """Everything needed to make the result again; no clock, no host, no absolute path, and no tile size: the
-        result does not depend on it."""
-        recipe: Json = {
-            **mix.recipe(),
-            "settings": {
-                "strength": self.settings.strength,
-                "seed": self.settings.seed,
-                "stroke": self.settings.stroke,
-                "diversity": self.settings.diversity,
-                "follow": self.settings.follow,
-                "tileable": self.settings.tileable,
-                "overlays": list(self.settings.overlays),
-            },
-            "source": {
-                "name": shown(self.source.name),
-                "size": [reader.width, reader.height],
-                "encoding": reader.encoding,
-                "alpha": reader.alpha,
-            },
-            "device": self.styles.first.device,
-            "versions": {
-                name: version
-                for name, version in machine.versions().items()
-                if name in ("engine", "numpy", "onnxruntime", "onnxruntime-gpu")
-            },
-        }
-        if reader.view is not None:
-            recipe["view"] = {"name": shown(reader.view.name), "hash": reader.view.hash}
+        device = self.styles.first.device
+        made = recipe.of_picture(mix.recipe(), self.settings, self.source.name, reader, device)
         if self.settings.overlays:
             height, width = overlay_size(reader)
-            recipe["overlay_size"] = [width, height]
-        return recipe
+            made["overlay_size"] = [width, height]
+        return made
 
     def _progress(self, fraction: float, stage: str) -> Progress:
         return Progress(self.request.job, (self.number + fraction) / len(self.request.sources), stage)

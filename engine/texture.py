@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from . import machine, outputs, style_pack
+from . import outputs, recipe, style_pack
 from .canvas import ROWS, Canvas, by_rows
 from .errors import EngineError
 from .picture import Array, Encoding, Floats
@@ -98,10 +98,10 @@ def _made(request: TextureRequest, session: Session, number: int, seed: int, not
     sheet = Sheet(request.height, request.width, DEPTHS[request.depth])
     paint = Paint(seed, wrap=request.tileable, diversity=request.diversity, variant=request.variant)
     canvas = plane(session, request.height, request.width, paint)
-    recipe = _recipe(request, session, seed)
+    made = _recipe(request, session, seed)
     windows = list(tiles(sheet.height, sheet.width, request.tile, session.bytes_per_pixel))
     seconds = {"inference": 0.0, "write": 0.0}
-    with outputs.made(request, name, sheet, recipe) as output:
+    with outputs.made(request, name, sheet, made) as output:
         for index, (top, left, height, width) in enumerate(windows):
             started = time.perf_counter()
             if left == 0:
@@ -117,7 +117,7 @@ def _made(request: TextureRequest, session: Session, number: int, seed: int, not
                 yield Progress(request.job, fraction, notes.pop(0))
             yield Progress(request.job, fraction, f"Making {name}")
         (layer,) = output.finish(())
-    yield TextureMade(request.job, name, seed, layer, output.path, seconds, recipe)
+    yield TextureMade(request.job, name, seed, layer, output.path, seconds, made)
 
 
 def _store(canvas: Canvas, window: tuple[int, int, int, int], band: Array) -> None:
@@ -134,8 +134,6 @@ def _store(canvas: Canvas, window: tuple[int, int, int, int], band: Array) -> No
 
 
 def _recipe(request: TextureRequest, session: Session, seed: int) -> Json:
-    """Everything needed to make the texture again; no clock, no host, no path, and no tile size: the result does not
-    depend on it."""
     pack = session.pack
     return {
         "texture": {"name": pack.name, "hash": pack.hash, "precision": session.precision},
@@ -148,9 +146,5 @@ def _recipe(request: TextureRequest, session: Session, seed: int) -> Json:
             "depth": request.depth,
         },
         "device": session.device,
-        "versions": {
-            name: version
-            for name, version in machine.versions().items()
-            if name in ("engine", "numpy", "onnxruntime", "onnxruntime-gpu")
-        },
+        "versions": recipe.versions(),
     }

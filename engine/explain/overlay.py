@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
 from ..picture import Floats
 from ..protocol import Certificate
+
+S = TypeVar("S")
+E = TypeVar("E")
+R = TypeVar("R")
 
 OF_A_RESULT = ("Scale", "Removal")
 """The overlays that say something of a whole result"""
@@ -46,6 +52,17 @@ class Overlay:
             )
             for n, channel in enumerate(self.channels)
         )
+
+
+def told(work: Generator[S, None, R], say: Callable[[S], Iterable[E]]) -> Generator[E, None, R]:
+    """Works to the end, says every step in the words of whoever asked, and returns the result."""
+    while True:
+        try:
+            step = next(work)
+        except StopIteration as finished:
+            result: R = finished.value
+            return result
+        yield from say(step)
 
 
 def box_of(region: np.ndarray) -> tuple[int, int, int, int] | None:

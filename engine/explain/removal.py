@@ -25,7 +25,7 @@ from ..protocol import Certificate, Check
 from ..resample import Resampled
 from ..runtime import Paint, tiles
 from . import certificate
-from .overlay import Overlay, box_of
+from .overlay import Overlay, box_of, told
 from .pyramid import blurred
 
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
@@ -112,12 +112,7 @@ def removal(
 
 def _scaled(work: Generator[float, None, T], low: float, high: float) -> Generator[float, None, T]:
     """Part of the progress."""
-    while True:
-        try:
-            fraction = next(work)
-        except StopIteration as done:
-            return done.value
-        yield low + (high - low) * fraction
+    return told(work, lambda fraction: [low + (high - low) * fraction])
 
 
 # ---------------------------------------------------------------- tiles
