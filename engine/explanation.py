@@ -91,7 +91,7 @@ def _ask(
             yield Progress(request.job, share[0] + share[1] * step, stage)
         else:
             stage = f"Checking {name}"
-            yield Answered(request.job, name, step.sentence, time.monotonic() - began)
+            yield Answered(request.job, name, step.sentence, time.monotonic() - began, step.unit, step.bars)
 
     yield from say(0.0)
     return (yield from told(overlay(name, subject), say))

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -149,6 +150,8 @@ def _overlay_layer(overlay: Overlay, **place: object) -> Layer:
         "data",
         sentence=overlay.sentence,
         display=overlay.display,
+        unit=overlay.unit,
+        bars=overlay.bars,
         certificate=overlay.certificate,
         **place,  # type: ignore[arg-type]
     )
@@ -312,8 +315,7 @@ def _sized(overlay: Overlay, reader: PictureReader) -> Overlay:
     height, width = overlay.pixels.shape[:2]
     rows = (np.arange(reader.height) * height) // reader.height
     columns = (np.arange(reader.width) * width) // reader.width
-    pixels = overlay.pixels[rows[:, None], columns[None, :]]
-    return Overlay(overlay.name, overlay.channels, pixels, overlay.sentence, overlay.display, overlay.certificate)
+    return replace(overlay, pixels=overlay.pixels[rows[:, None], columns[None, :]])
 
 
 def _renamed(layers: list[ExrLayer], original: ExrFile | None) -> list[ExrLayer]:
@@ -344,6 +346,8 @@ def _meaning(overlay: Overlay) -> Json:
     return {
         "channels": list(overlay.channels),
         "display": list(overlay.display),
+        "unit": overlay.unit,
+        "bars": {bar.name: bar.value for bar in overlay.bars},
         "sentence": overlay.sentence,
         "faithful": overlay.certificate.faithful,
         "checks": [

@@ -130,6 +130,15 @@ class Certificate:
 
 
 @dataclass(frozen=True)
+class Bar:
+    """One number of an overlay for the area that was asked about: whose it is, and how much."""
+
+    name: str
+    value: float
+    """In the overlay's unit"""
+
+
+@dataclass(frozen=True)
 class Layer:
     """A named picture a job returns."""
 
@@ -147,6 +156,10 @@ class Layer:
     """The overlay said in one plain sentence."""
     display: tuple[float, float] = (0.0, 1.0)
     """Fixed display range of an overlay, in its own units."""
+    unit: str = ""
+    """Of an overlay's values, in words, for its legend"""
+    bars: tuple[Bar, ...] = ()
+    """What an overlay says of the whole area in a few numbers"""
     certificate: Certificate | None = None
 
 
@@ -410,6 +423,9 @@ class Answered:
     sentence: str
     seconds: float
     """Since the request"""
+    unit: str = ""
+    bars: tuple[Bar, ...] = ()
+    """As in Layer"""
 
 
 @dataclass(frozen=True)

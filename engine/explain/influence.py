@@ -25,6 +25,7 @@ from .removal import LUMINANCE, Grid, Look
 
 DISPLAY = (-1.0, 1.0)
 """A region that follows the pixel as a copy would"""
+UNIT = "luminance of the area for every bit of light of the pixel"
 STEP = 0.02
 """By how much the certificate's interventions move pixels: a gradient tells of small changes"""
 CERTIFIED = 32
@@ -46,7 +47,7 @@ def influence(
     strength = np.sqrt(np.square(gradient).sum(axis=0))
     sentence = _sentence(strength, region, look.reach(*region.shape) or 0, look.paint.wrap)
     pixels = gradient.sum(axis=0)[..., None]
-    answer = Overlay("Attribution.Influence", ("direct",), pixels, sentence, DISPLAY, Certificate(()))
+    answer = Overlay("Attribution.Influence", ("direct",), pixels, sentence, DISPLAY, Certificate(()), unit=UNIT)
     yield answer
     checks: tuple[Check, ...] = ()
     for step in _certify(look, before, _middle(region), seed):

@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from ..picture import Floats
-from ..protocol import Certificate
+from ..protocol import Bar, Certificate
 
 S = TypeVar("S")
 E = TypeVar("E")
@@ -37,6 +37,10 @@ class Overlay:
     certificate: Certificate
     apart: bool = False
     """Each channel is somebody's: they become layers of their own, any number of them"""
+    unit: str = ""
+    """Of the values, in words, for the legend"""
+    bars: tuple[Bar, ...] = ()
+    """What is said of the whole area in a few numbers, in that unit"""
 
     def layers(self) -> tuple[Overlay, ...]:
         """Itself, or where channels stay apart one for each: Attribution.Passes.Diffuse"""

@@ -16,7 +16,7 @@ from ..canvas import ArrayCanvas
 from ..errors import EngineError
 from ..passes import Passes, lights, matte
 from ..picture import Floats, PictureReader, to_display, whole
-from ..protocol import Certificate, Check
+from ..protocol import Bar, Certificate, Check
 from ..resample import Resampled
 from . import certificate
 from .overlay import Overlay, box_of
@@ -26,6 +26,7 @@ from .shapley import MOST, shapley
 
 DISPLAY = (-0.5, 0.5)
 """Half of what the eye can see"""
+UNIT = "luminance of the result, white is 1"
 REST = "everything else"
 GONE = 6
 """Halvings that nothing of an object survives: about 250 pixels"""
@@ -127,7 +128,9 @@ def shares(name: str, players: Players, look: Look, region: np.ndarray) -> Gener
     complete = certificate.completeness(parts.T, change)
     checks = (complete, *_checks(parts.mean(axis=1), means))
     sentence = _sentence(players, parts.mean(axis=1), float(change.mean()))
-    return Overlay(f"Attribution.{name}", players.names, pixels, sentence, DISPLAY, Certificate(checks), True)
+    bars = tuple(map(Bar, players.names, parts.mean(axis=1).tolist()))
+    layer = f"Attribution.{name}"
+    return Overlay(layer, players.names, pixels, sentence, DISPLAY, Certificate(checks), True, UNIT, bars)
 
 
 def _checks(parts: np.ndarray, means: Mapping[tuple[bool, ...], float]) -> tuple[Check, ...]:

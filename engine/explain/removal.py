@@ -32,6 +32,7 @@ LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
 """Rec.709, on display-referred values: what the eye calls light and dark"""
 DISPLAY = (-0.5, 0.5)
 """A removed white pixel that turns half as bright"""
+UNIT = "luminance of the result for every pixel that is gone"
 TILES_ALONG = 16
 """Tiles along the longer side: fine enough to point at an object, coarse enough to matter alone"""
 TILES_ALONG_WHOLE_FRAME = 8
@@ -104,7 +105,7 @@ def removal(
     what = "the result" if region is None else "this area"
     pixels = grid.painted(effects / grid.areas())[..., None]
     sentence = _sentence(grid, effects / max(1.0, area), what)
-    answer = Overlay("Attribution.Removal", ("luminance",), pixels, sentence, DISPLAY, Certificate(()))
+    answer = Overlay("Attribution.Removal", ("luminance",), pixels, sentence, DISPLAY, Certificate(()), unit=UNIT)
     yield answer
     checks = yield from _scaled(_certify(look, before, region, seed), 0.6, 1.0)
     return replace(answer, certificate=Certificate(checks))

@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from ..picture import Floats
-from ..protocol import Certificate
+from ..protocol import Bar, Certificate
 from .certificate import completeness
 from .overlay import Overlay
 from .pyramid import blurred
@@ -23,6 +23,7 @@ COARSE_LEVELS = 5
 """Halvings that form does not survive: about 140 pixels. What is left is colour"""
 CHANNELS = ("colour", "form", "stroke")
 DISPLAY = (0.0, 0.5)
+UNIT = "length of the change in colour, black to white is 1.7; bars: share of the whole"
 _ROWS = 256
 
 
@@ -44,13 +45,16 @@ def scale(
         rows = np.s_[:, top : top + _ROWS]
         bands = (coarse[rows], fine[rows] - coarse[rows], change[rows] - fine[rows])
         pixels[top : top + _ROWS], length[top : top + _ROWS] = _shares(bands, change[rows])
+    percent = _percent(pixels, length) if region is None else _percent(pixels[region], length[region])
     return Overlay(
         "Attribution.Scale",
         CHANNELS,
         pixels,
-        _sentence(pixels, length) if region is None else _sentence(pixels[region], length[region]),
+        _sentence(percent),
         DISPLAY,
         Certificate((completeness(pixels, length),)),
+        unit=UNIT,
+        bars=tuple(Bar(name, share / 100) for name, share in zip(CHANNELS, percent, strict=True)),
     )
 
 
@@ -63,9 +67,16 @@ def _shares(bands: tuple[Floats, Floats, Floats], change: Floats) -> tuple[Float
     return np.stack(shares, axis=-1), length.astype(np.float32)
 
 
-def _sentence(pixels: Floats, length: Floats) -> str:
+def _percent(pixels: Floats, length: Floats) -> tuple[float, ...]:
+    """What each band carries of the whole change, in %; nothing where next to nothing was changed."""
     whole = float(length.sum(dtype=np.float64))
     if whole < 1e-4 * length.size:
+        return (0.0,) * len(CHANNELS)
+    return tuple(100 * float(pixels[..., i].sum(dtype=np.float64)) / whole for i in range(len(CHANNELS)))
+
+
+def _sentence(percent: tuple[float, ...]) -> str:
+    if not any(percent):
         return "The style changes next to nothing in this picture."
-    percent = [round(100 * float(pixels[..., i].sum(dtype=np.float64)) / whole) for i in range(3)]
-    return f"{percent[0]} % of the change is colour, {percent[1]} % form and {percent[2]} % strokes."
+    colour, form, stroke = map(round, percent)
+    return f"{colour} % of the change is colour, {form} % form and {stroke} % strokes."
