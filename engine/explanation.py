@@ -15,7 +15,7 @@ import numpy as np
 
 from . import outputs, recipe
 from .errors import EngineError
-from .explain.families import OF_RENDERS, Subject, check, overlay
+from .explain.families import OF_RENDERS, OF_RESULTS, Subject, check, overlay
 from .explain.overlay import OF_A_REGION, Overlay, told
 from .explain.removal import Look
 from .files import open_source, open_view, shown
@@ -65,7 +65,7 @@ def _explain(request: ExplainRequest) -> Iterator[Event]:
     names = tuple(dict.fromkeys(settings.overlays))
     for name in names:
         check(name, subject)
-    if {"Removal", "Scale"} & set(names):
+    if set(OF_RESULTS) & set(names):
         subject = replace(subject, after=look.result(before))
     found: list[Overlay] = []
     for number, name in enumerate(names):

@@ -10,14 +10,20 @@ import numpy as np
 from ..errors import EngineError
 from ..passes import Passes
 from ..picture import Floats, PictureReader
+from ..style_pack import StylePack
 from .influence import check_gradients, influence
 from .overlay import Overlay
 from .players import Players, of_objects, of_passes, shares
+from .provenance import need_pictures, provenance, reference
 from .removal import Look, removal
 from .scale import scale
 
 OF_RENDERS = ("Passes", "Objects")
 """Those that ask the passes of a render"""
+OF_RESULTS = ("Removal", "Scale", "Provenance")
+"""Those that look at the result itself"""
+OF_A_STYLE = ("Provenance",)
+"""Those that compare it with what one style was made of"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +55,8 @@ def overlay(name: str, subject: Subject) -> Generator[float | Overlay, None, Ove
         return (yield from removal(look, before, after, subject.region))
     if name == "Influence":
         return (yield from influence(look, before, subject.area))
+    if name == "Provenance":
+        return (yield from provenance(reference(_alone(name, subject)), after, subject.area, look.paint.wrap))
     return (yield from shares(name, _players(name, subject), look, subject.area))
 
 
@@ -56,10 +64,20 @@ def check(name: str, subject: Subject) -> None:
     """Raises EngineError where an overlay cannot answer, before anything is computed."""
     if name == "Influence":
         check_gradients(subject.look)
+    elif name in OF_A_STYLE:
+        need_pictures(_alone(name, subject))
     elif name in OF_RENDERS and subject.passes is None:
         raise EngineError(
             "The picture has no passes.", "Ask Influence or Removal, or give the render as OpenEXR MultiLayer."
         )
+
+
+def _alone(name: str, subject: Subject) -> StylePack:
+    """The one style whose strokes are seen. Raises EngineError for a mix."""
+    parts = subject.look.mix.parts
+    if len({part.session.pack.hash for part in parts}) > 1:
+        raise EngineError(f"{name} compares with one style, and this is a mix.", "Ask about each style alone.")
+    return parts[0].session.pack
 
 
 def _players(name: str, subject: Subject) -> Players:

@@ -24,17 +24,20 @@ from torch.overrides import TorchFunctionMode
 from .. import __version__
 from ..errors import EngineError
 from ..guides import GUIDES
+from ..pack_files import MAX_STYLE_PICTURE
 from ..protocol import Json
 from ..runtime import Session, is_exact
 from ..style_pack import (
     EXPLAIN,
     GENERATOR,
     HALF,
+    MAX_PICTURES,
     PREVIEW,
     ModelInput,
     ModelSpec,
     StrokeField,
     StylePack,
+    StylePicture,
     new_pack,
     write_pack,
 )
@@ -53,6 +56,7 @@ from .networks import (
     receptive_radius,
 )
 from .strokes import Strokes
+from .teacher import resize
 from .trainer import Trainer
 
 G = TypeVar("G", Generator, TextureGenerator)
@@ -67,6 +71,11 @@ HALF_SIDE = 256
 KEPT_PAIRS = 1
 """Teacher pairs kept with their match field, as ground truth for provenance: more would not fit into 2.5 MB."""
 TRAINING = "training.safetensors"
+REDUCED = 0.5
+"""Largest scale of style pictures in packs: what provenance compares at, where half as many pixels to each side show
+strokes as well and cost a sixteenth"""
+QUALITY = 85
+"""Of the JPEG, without subsampled colours: 60 to 120 KB of a painting"""
 
 
 def export(
@@ -76,9 +85,11 @@ def export(
     pairs: Sequence[Pair] = (),
     held_out: Json | None = None,
     strokes: Strokes | None = None,
+    pictures: Sequence[Tensor] = (),
 ) -> StylePack:
     """Write the style pack `out`; `sample` is the content its preview shows: (3, H, W) 0..1, its guides below;
-    `held_out` says in the recipe what was kept from training.
+    `held_out` says in the recipe what was kept from training; `pictures` are what it was made of, (3, h, w) 0..1 each,
+    at the size of training.
 
     Without `strokes` the style paints with plain noise.
 
@@ -99,7 +110,8 @@ def export(
     files[EXPLAIN] = explain_bytes(files[GENERATOR])
     files[PREVIEW] = png(stylized(generator, sample, strokes))
     spec = model_spec(generator, noise, HALF if HALF in files else "")
-    return _written(out, trainer, spec, files, {"held_out": held_out or {}, **facts})
+    told, reduced = style_pictures(pictures)
+    return _written(out, trainer, spec, {**files, **reduced}, {"held_out": held_out or {}, **facts}, pictures=told)
 
 
 def export_texture(out: Path, trainer: Trainer, tables: Mapping[str, Tensor], parts: tuple[int, ...] = ()) -> StylePack:
@@ -117,7 +129,21 @@ def export_texture(out: Path, trainer: Trainer, tables: Mapping[str, Tensor], pa
         own = parts if name == "noise" else ()
         inputs[name], files[f"{name}.bytes"] = _quilted(inputs[name], f"{name}.bytes", table.cpu(), own)
     spec = replace(spec, inputs=inputs)
-    return _written(out, trainer, spec, files, facts, {"seed": (0.0, 2147483647.0)})
+    return _written(out, trainer, spec, files, facts, controls={"seed": (0.0, 2147483647.0)})
+
+
+def style_pictures(pictures: Sequence[Tensor]) -> tuple[tuple[StylePicture, ...], dict[str, bytes]]:
+    """The first of them as a pack holds them, all at one scale, and their files."""
+    pictures = pictures[:MAX_PICTURES]
+    scale = min([REDUCED, *(MAX_STYLE_PICTURE / max(picture.shape[1:]) for picture in pictures)])
+    files = {}
+    for number, picture in enumerate(pictures):
+        size = tuple(max(1, int(edge * scale)) for edge in picture.shape[1:])
+        file = io.BytesIO()
+        small = to_bytes(resize(picture, size)).permute(1, 2, 0).numpy()
+        Image.fromarray(small).save(file, "JPEG", quality=QUALITY, subsampling=0, optimize=True)
+        files[f"picture_{number}.jpg"] = file.getvalue()
+    return tuple(StylePicture(name, scale) for name in files), files
 
 
 def _in_both_precisions(generator: G, examples: Sequence[tuple[Tensor, ...]]) -> tuple[G, dict[str, bytes], Json]:
@@ -154,7 +180,7 @@ def as_stored(table: Tensor) -> Tensor:
 
 
 def _written(
-    out: Path, trainer: Trainer, spec: ModelSpec, files: Mapping[str, bytes], recipe: Json, controls: Any = None
+    out: Path, trainer: Trainer, spec: ModelSpec, files: Mapping[str, bytes], recipe: Json, **more: Any
 ) -> StylePack:
     """The pack in its place, tried on this machine."""
     config = trainer.config
@@ -167,7 +193,7 @@ def _written(
     }
     pack = new_pack(
         config.name, spec, author=config.author, licence=config.licence, created=date.today().isoformat(),
-        recipe=recipe, **({"controls": controls} if controls else {}),
+        recipe=recipe, **more,
     )  # fmt: skip
     written = write_pack(out, pack, files, replace_old=True)
     if not is_exact(Session(written, "cpu")):

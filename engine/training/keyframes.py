@@ -108,7 +108,8 @@ class FromKeyframes:
 
     def export(self, out: Path, trainer: Trainer) -> StylePack:
         assert isinstance(trainer, KeyframesTrainer)
-        return export(out, trainer, _middle(self.others[-1], SHOWN), strokes=trainer.samples.strokes)
+        painted = [keyframe.painted for keyframe in self.keyframes]
+        return export(out, trainer, _middle(self.others[-1], SHOWN), strokes=trainer.samples.strokes, pictures=painted)
 
 
 def paired(pictures: Sequence[str], frames: Sequence[Path], what: str) -> dict[Path, Path]:
