@@ -10,12 +10,15 @@ import numpy as np
 from ..errors import EngineError
 from ..passes import Passes
 from ..picture import Floats, PictureReader
+from .detail import detail
 from .influence import check_gradients, influence
 from .overlay import Overlay
 from .players import Players, of_objects, of_passes, shares
 from .removal import Look, removal
 from .scale import scale
 
+OF_GRADIENTS = ("Influence", "Detail")
+"""Those that go through the style backwards"""
 OF_RENDERS = ("Passes", "Objects")
 """Those that ask the passes of a render"""
 
@@ -49,12 +52,14 @@ def overlay(name: str, subject: Subject) -> Generator[float | Overlay, None, Ove
         return (yield from removal(look, before, after, subject.region))
     if name == "Influence":
         return (yield from influence(look, before, subject.area))
+    if name == "Detail":
+        return (yield from detail(look, before, subject.area))
     return (yield from shares(name, _players(name, subject), look, subject.area))
 
 
 def check(name: str, subject: Subject) -> None:
     """Raises EngineError where an overlay cannot answer, before anything is computed."""
-    if name == "Influence":
+    if name in OF_GRADIENTS:
         check_gradients(subject.look)
     elif name in OF_RENDERS and subject.passes is None:
         raise EngineError(
