@@ -16,6 +16,7 @@ from .overlay import Overlay
 from .players import Players, of_objects, of_passes, shares
 from .removal import Look, removal
 from .scale import scale
+from .styles import check_count, styles
 
 OF_GRADIENTS = ("Influence", "Detail")
 """Those that go through the style backwards"""
@@ -54,6 +55,8 @@ def overlay(name: str, subject: Subject) -> Generator[float | Overlay, None, Ove
         return (yield from influence(look, before, subject.area))
     if name == "Detail":
         return (yield from detail(look, before, subject.area))
+    if name == "Styles":
+        return (yield from styles(look, before, subject.area))
     return (yield from shares(name, _players(name, subject), look, subject.area))
 
 
@@ -61,6 +64,8 @@ def check(name: str, subject: Subject) -> None:
     """Raises EngineError where an overlay cannot answer, before anything is computed."""
     if name in OF_GRADIENTS:
         check_gradients(subject.look)
+    elif name == "Styles":
+        check_count(subject.look)
     elif name in OF_RENDERS and subject.passes is None:
         raise EngineError(
             "The picture has no passes.", "Ask Influence or Removal, or give the render as OpenEXR MultiLayer."
