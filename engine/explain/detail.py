@@ -186,7 +186,7 @@ def _sentence(found: Integrated, strength: Floats, region: np.ndarray, wrap: boo
     if float(strength.sum(dtype=np.float64)) < 1e-4 * float(region.sum()):
         return "Detail gives this area nothing: it looks the same where the picture is blurred."
     near = half_within(strength, region, wrap)
-    beside = "from itself" if near == 0 else f"from within {near} pixels of it"
+    beside = "the area itself" if near == 0 else f"within {near} pixel{'s' * (near > 1)} of it"
     change = 100 * found.change
     if abs(change) < 0.05:
         against = "in all it is as light as against a blurred picture"
@@ -194,4 +194,4 @@ def _sentence(found: Integrated, strength: Floats, region: np.ndarray, wrap: boo
         against = (
             f"against a blurred picture it is {abs(change):.2g} % of white {'lighter' if change > 0 else 'darker'}"
         )
-    return f"Half of what detail gives this area comes {beside}; {against}."
+    return f"Half of what detail gives this area comes from {beside}; {against}."
