@@ -200,7 +200,7 @@ class ExplainRequest:
     job: str
     source: PictureSource
     settings: StylizeSettings
-    """How the result is made; `overlays` names what is asked: Influence, Removal, Scale, Passes, Objects."""
+    """How the result is made; `overlays` names what is asked: see overlay.OF_A_REGION."""
     folder: str
     region: Region = Region()
     view: ViewTable | None = None

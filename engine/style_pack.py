@@ -17,7 +17,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,10 @@ REGION, GRADIENT = "region", "gradient_"
 """Of EXPLAIN, a graph of gradients: its input beside those of the generator, the weight of every value of the result in
 the sum that is explained; and how its outputs begin, followed by the name of the input they belong to."""
 PREVIEW = "preview.png"
+FIT = "fit.bytes"
+FIT_NUMBERS = 23
+"""What is usual in the style, for StyleFit: means of so many numbers, the inverse of their covariance, and the distance
+that is still usual, as little-endian float32"""
 KINDS = ("pentimento", "third-party")
 NOISES = ("noise", "grain")
 """Inputs that are noise: the coarse one, and a finer one that a texture may have"""
@@ -220,6 +224,21 @@ class StylePack:
         """A network of the pack as a whole model: what its file leaves out are the generator's weights."""
         data = self.read(name)
         return data if name == self.model.file else onnx_weights.with_weights(data, self.read(self.model.file))
+
+
+@dataclass(frozen=True)
+class Redrawn(StylePack):
+    """A style as if it had learned nothing: the same network, fed alike, with random weights. Never on disk."""
+
+    seed: int = 0
+
+    @classmethod
+    def of(cls, pack: StylePack, seed: int) -> Redrawn:
+        return cls(**{item.name: getattr(pack, item.name) for item in fields(pack)}, seed=seed)
+
+    def read(self, name: str) -> bytes:
+        data = super().read(name)
+        return onnx_weights.redrawn(data, self.seed) if name in (self.model.file, self.model.half) else data
 
 
 # ---------------------------------------------------------------- load, find, list
@@ -778,6 +797,8 @@ def _verify_files(pack: StylePack, names: list[str]) -> None:
             raise EngineError(f"{name!r} of the style {pack.name!r} was damaged or changed.", _FIX)
         pack_files.check_kind(name, data)
         _verify_strokes(pack, name, data)
+        if name == FIT and len(data) != 4 * (FIT_NUMBERS + FIT_NUMBERS**2 + 1):
+            raise EngineError(f"{FIT} of the style {pack.name!r} has another size than it should.", _FIX)
         if name.endswith(".onnx"):
             networks[name] = data
     _verify_networks(pack, networks)

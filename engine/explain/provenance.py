@@ -11,7 +11,7 @@ find the place far more often than features of the critic or the encoder (docs/e
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -50,10 +50,12 @@ STABLE = 0.9
 RADIUS = 0.02
 """By how much the picture is moved to see whether the answer stays"""
 _BLOCK = 256
-_OPPONENT = np.array([[0.2126, 0.7152, 0.0722], [0.5, -0.5, 0.0], [0.25, 0.25, -0.5]], np.float32)
+OPPONENT = np.array([[0.2126, 0.7152, 0.0722], [0.5, -0.5, 0.0], [0.25, 0.25, -0.5]], np.float32)
 """Luminance, red against green, yellow against blue: what the teacher compares by"""
 _AWAY = np.square(np.arange(PATCH, dtype=np.float32) - (PATCH - 1) / 2) / (2 * WINDOW**2)
 _BELL = np.exp(-_AWAY[:, None] - _AWAY[None, :])
+_NOTHING = 3 * float(np.square(_BELL).sum()) / 255**2
+"""Squared distance of patches that differ by one step of 8 bits: less tells nothing"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +82,7 @@ class Reference:
         centred = every - self._mean
         _, basis = np.linalg.eigh(centred.T @ centred)
         self._basis = np.ascontiguousarray(basis[:, ::-1][:, :COMPONENTS])
-        self._grids = [rows.shape[:2] for rows in raw]
+        self._grids = [(rows.shape[0], rows.shape[1]) for rows in raw]
         self._keys = [self._projected(rows) for rows in raw]
         self._lengths = [np.square(keys).sum(axis=1) for keys in self._keys]
         self.deviation = float(np.mean([picture.std(axis=(1, 2)).mean() for picture in self.pictures]))
@@ -108,7 +110,7 @@ class Reference:
         across = np.array([columns for _, _, _, columns in found])[picture]
         others = best.copy()
         others[picture, rows] = np.stack([second for _, _, second, _ in found])[picture, rows]
-        ratio = np.sqrt(best[picture, rows] / np.maximum(others.min(axis=0), 1e-12))
+        ratio = np.sqrt((best[picture, rows] + _NOTHING) / (others.min(axis=0) + _NOTHING))
         row, column = (STEP * at + PATCH / 2 for at in (place // across, place % across))
         return Found(picture, row, column, np.clip(1 - ratio, 0, 1))
 
@@ -128,11 +130,23 @@ def _two(distances: Floats, grid: tuple[int, int]) -> tuple[np.ndarray, np.ndarr
 
 def patches(picture: Floats, step: int) -> Floats:
     """(rows, columns, 3 * PATCH * PATCH) opponent colours of patches of planes (3, h, w), one every `step` pixels."""
-    opponent = np.tensordot(_OPPONENT, picture, axes=1)
-    windows = np.lib.stride_tricks.sliding_window_view(opponent, (PATCH, PATCH), axis=(1, 2))[:, ::step, ::step]
-    rows, columns = windows.shape[1:3]
-    weighed: Floats = (windows.transpose(1, 2, 0, 3, 4) * _BELL).reshape(rows, columns, -1)
+    windows = _windows(picture)[:, ::step, ::step].transpose(1, 2, 0, 3, 4)
+    weighed: Floats = (windows * _BELL).reshape(*windows.shape[:2], -1)
     return weighed
+
+
+def _windows(picture: Floats) -> Floats:
+    """(3, rows, columns, PATCH, PATCH) opponent colours, softened so that half a step to the side is no other patch."""
+    opponent = softened(softened(np.tensordot(OPPONENT, picture, axes=1), 1), 2)
+    view: Callable[..., Floats] = np.lib.stride_tricks.sliding_window_view
+    return view(opponent, (PATCH, PATCH), axis=(1, 2))
+
+
+def softened(planes: Floats, axis: int) -> Floats:
+    """The mean of each value (twice) and its neighbours along an axis; borders are repeated."""
+    wide = np.pad(planes, [(1, 1) if number == axis else (0, 0) for number in range(3)], "edge")
+    first, middle, last = (np.take(wide, range(at, at + planes.shape[axis]), axis) for at in range(3))
+    return np.asarray((first + 2 * middle + last) / 4, np.float32)
 
 
 def need_pictures(pack: StylePack) -> None:
@@ -226,10 +240,7 @@ class _Grid:
 
     def of(self, small: Floats) -> Floats:
         """The same patches of another small result."""
-        windows = np.lib.stride_tricks.sliding_window_view(
-            np.tensordot(_OPPONENT, small, axes=1), (PATCH, PATCH), axis=(1, 2)
-        )
-        picked: Floats = windows[:, self.rows, self.columns].transpose(1, 0, 2, 3) * _BELL
+        picked: Floats = _windows(small)[:, self.rows, self.columns].transpose(1, 0, 2, 3) * _BELL
         return picked.reshape(len(self.rows), -1)
 
     def painted(self, found: Found, places: Reference) -> Floats:
@@ -320,20 +331,20 @@ def _certify(places: Reference, grid: _Grid, found: Found, seed: int) -> Generat
 
 
 def planted(places: Reference, noise: float, rng: np.random.Generator, count: int = PLANTED) -> float:
-    """Patches of the style picture, drawn by chance, over which noise of `noise` deviations of its colours lies: the
-    share that is found within one patch of where it is, each counted by its confidence."""
+    """Patches of the style pictures, drawn by chance from those that are looked through, under noise of `noise`
+    deviations of their colours: the share that is found within one patch of where it is, each counted by its
+    confidence."""
     which = rng.integers(len(places.pictures), size=count)
     rows, columns = (
-        np.array([rng.integers(places.pictures[n].shape[axis] - PATCH + 1) for n in which]) for axis in (1, 2)
+        STEP * rng.integers([(places.pictures[n].shape[axis] - PATCH) // STEP + 1 for n in which]) for axis in (1, 2)
     )
     crops = [
         places.pictures[n][:, row : row + PATCH, column : column + PATCH]
         for n, row, column in zip(which, rows, columns, strict=True)
     ]
     noisy = [crop + rng.normal(0, noise * places.deviation, crop.shape).astype(np.float32) for crop in crops]
-    queries = np.stack([patches(crop, 1)[0, 0] for crop in noisy])
+    found = joined(list(places.find(np.stack([patches(crop, 1)[0, 0] for crop in noisy]))))
     truth = Found(which, rows + PATCH / 2, columns + PATCH / 2, np.ones(count))
-    found = joined(list(places.find(queries)))
     return weighed(same(found, truth), found.confidence)
 
 

@@ -6,7 +6,7 @@ import copy
 import io
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,12 +23,14 @@ from torch.overrides import TorchFunctionMode
 
 from .. import __version__
 from ..errors import EngineError
+from ..explain.style_fit import Fit
 from ..guides import GUIDES
 from ..pack_files import MAX_STYLE_PICTURE
 from ..protocol import Json
 from ..runtime import Session, is_exact
 from ..style_pack import (
     EXPLAIN,
+    FIT,
     GENERATOR,
     HALF,
     MAX_PICTURES,
@@ -85,11 +87,10 @@ def export(
     pairs: Sequence[Pair] = (),
     held_out: Json | None = None,
     strokes: Strokes | None = None,
-    pictures: Sequence[Tensor] = (),
+    made_of: MadeOf | None = None,
 ) -> StylePack:
     """Write the style pack `out`; `sample` is the content its preview shows: (3, H, W) 0..1, its guides below;
-    `held_out` says in the recipe what was kept from training; `pictures` are what it was made of, (3, h, w) 0..1 each,
-    at the size of training.
+    `held_out` says in the recipe what was kept from training; `made_of` what overlays compare results with.
 
     Without `strokes` the style paints with plain noise.
 
@@ -110,7 +111,9 @@ def export(
     files[EXPLAIN] = explain_bytes(files[GENERATOR])
     files[PREVIEW] = png(stylized(generator, sample, strokes))
     spec = model_spec(generator, noise, HALF if HALF in files else "")
-    told, reduced = style_pictures(pictures)
+    told, reduced = style_pictures(made_of.pictures) if made_of else ((), {})
+    if made_of:
+        files[FIT] = made_of.fit().to_bytes()
     return _written(out, trainer, spec, {**files, **reduced}, {"held_out": held_out or {}, **facts}, pictures=told)
 
 
@@ -130,6 +133,23 @@ def export_texture(out: Path, trainer: Trainer, tables: Mapping[str, Tensor], pa
         inputs[name], files[f"{name}.bytes"] = _quilted(inputs[name], f"{name}.bytes", table.cpu(), own)
     spec = replace(spec, inputs=inputs)
     return _written(out, trainer, spec, files, facts, controls={"seed": (0.0, 2147483647.0)})
+
+
+@dataclass(frozen=True)
+class MadeOf:
+    """What a style was made of, at the size of training: planes (3, h, w) 0..1."""
+
+    pictures: Sequence[Tensor]
+    taught: Sequence[tuple[Tensor, Tensor | None]]
+    """What was trained on of each, and its mask (h, w): 0 where nothing was learned from"""
+    held_out: Sequence[Tensor] = ()
+    """What was not"""
+
+    def fit(self) -> Fit:
+        """What is usual in them; how much is still usual is judged by what was held out, where anything was."""
+        masks = [torch.ones(picture.shape[1:]) if mask is None else mask for picture, mask in self.taught]
+        pictures = [picture for picture, _ in self.taught]
+        return Fit.of(*([plane.cpu().numpy() for plane in planes] for planes in (pictures, self.held_out, masks)))
 
 
 def style_pictures(pictures: Sequence[Tensor]) -> tuple[tuple[StylePicture, ...], dict[str, bytes]]:

@@ -34,7 +34,7 @@ from .data import (
     to_float,
     told,
 )
-from .export import KEPT_PAIRS, export
+from .export import KEPT_PAIRS, MadeOf, export
 from .meters import Probe
 from .networks import SIGHT, STRIDE, Encoder
 from .strokes import Strokes, strokes_of
@@ -110,7 +110,8 @@ class FromPictures:
 
     def export(self, out: Path, trainer: Trainer) -> StylePack:
         sample = resize(load_picture(self.contents[0], 256), (256, 256))
-        return export(out, trainer, sample, self.pairs, self._held_out(), self._strokes(trainer), self.pictures)
+        made_of = MadeOf(self.pictures, [(exemplar.picture, exemplar.mask) for exemplar in self.style], self.strips)
+        return export(out, trainer, sample, self.pairs, self._held_out(), self._strokes(trainer), made_of)
 
     def _strokes(self, trainer: Trainer) -> Strokes | None:
         """Those of the style pictures, where an encoder has learned to read them."""
