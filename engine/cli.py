@@ -229,6 +229,7 @@ def _settings(arguments: argparse.Namespace) -> protocol.StylizeSettings:
         styles=tuple(arguments.style),
         palette=arguments.palette,
         strength=arguments.strength,
+        bands=arguments.bands,
         seed=arguments.seed,
         stroke=arguments.stroke,
         diversity=arguments.diversity,
@@ -604,6 +605,13 @@ def _add_look(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--strength", type=_number(0, 1), default=1.0, metavar="F", help="0 the picture .. 1 the style (default 1)"
     )
+    parser.add_argument(
+        "--bands",
+        type=_bands,
+        default=(1.0, 1.0, 1.0),
+        metavar="C,F,S",
+        help="how strongly colour, form and strokes of the style show, 0 .. 2 (default 1,1,1): 1,1,.5 calms strokes",
+    )
     parser.add_argument("--seed", type=_whole(0, 2**31 - 1), default=0, metavar="N", help="other seed, other strokes")
     parser.add_argument(
         "--diversity", type=_number(0, 1.5), default=1.0, metavar="F", help="0 calm .. 1 strokes as trained .. 1.5"
@@ -930,6 +938,15 @@ def _share(text: str) -> tuple[str, float, str]:
         raise argparse.ArgumentTypeError(f"{text!r} is empty: write NAME, NAME=SHARE or NAME@MATTE=SHARE")
     name, at, matte = (found[1], "", "") if Path(found[1]).exists() else found[1].rpartition("@")
     return name if at else found[1], float(found[2] or 1), matte if at else ""
+
+
+def _bands(text: str) -> tuple[float, float, float]:
+    """1,1,.5"""
+    parse = _number(0, 2)
+    values = [parse(part) for part in text.split(",")]
+    if len(values) != 3:
+        raise argparse.ArgumentTypeError(f"{text!r} is not three numbers: write COLOUR,FORM,STROKES, such as 1,1,.5")
+    return values[0], values[1], values[2]
 
 
 def _seconds(text: str) -> float:

@@ -19,7 +19,8 @@ from .explain.families import OF_RENDERS, Subject, check, overlay
 from .explain.overlay import OF_A_REGION, Overlay, told
 from .explain.removal import Look
 from .files import open_source, open_view, shown
-from .mixing import open_matte, open_styles
+from .mattes import open_matte
+from .mixing import open_styles
 from .passes import Passes, painted_passes
 from .picture import PictureReader
 from .protocol import Answered, Done, Event, Explained, ExplainRequest, Json, Progress, Region, StylizeSettings

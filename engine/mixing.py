@@ -10,40 +10,26 @@ covers. What no matte covers belongs to the styles without one; where there is n
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
-from . import guides, palette, style_pack
-from .canvas import ArrayCanvas, Canvas, PictureCanvas
+from . import controls, guides, palette, style_pack
+from .canvas import Canvas
 from .errors import EngineError
-from .files import open_source, reading, shown
-from .passes import Passes, find_matte, painted_passes
+from .files import shown
+from .mattes import Coverage, Matte, open_matte
+from .passes import Passes, painted_passes
 from .picture import Floats, PictureReader
 from .protocol import Json, PictureSource, StyleShare, StylizeSettings
-from .resample import Resampled
 from .runtime import Paint, Session, inner_size, painted
 
 _WEIGHTS_BYTES = 60
 """Working memory per pixel for weights and sums, beside that of the style at work"""
 _PALETTE_BYTES = 120
 """The same for the averages of a palette"""
-
-
-@dataclass(frozen=True, eq=False)
-class Matte:
-    """How much of each pixel belongs to a style."""
-
-    name: str
-    """What the artist wrote: an object or material of the render, or the path of a picture"""
-    plane: Canvas
-    """Coverage 0..1, read as one plane (1, h, w), of the size of the picture"""
-    described: Json
-    """For the recipe: names no place"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +52,8 @@ class Mix:
     """Every part keeps its strokes and takes the colours of this style"""
     passes: Passes | None = None
     """Of the render that is painted, for styles with guides"""
+    bands: controls.Bands = controls.EVEN
+    """How strongly each band of what a style changes shows"""
 
     @property
     def sessions(self) -> tuple[Session, ...]:
@@ -75,7 +63,9 @@ class Mix:
     def bytes_per_pixel(self) -> float:
         """Working memory per pixel of a tile."""
         mixing = _WEIGHTS_BYTES * (len(self.parts) > 1 or self.parts[0].matte is not None)
-        return max(s.bytes_per_pixel for s in self.sessions) + mixing + _PALETTE_BYTES * (self.palette is not None)
+        recolouring = _PALETTE_BYTES * (self.palette is not None)
+        banding = controls.BANDS_BYTES * (self.bands != controls.EVEN)
+        return max(s.bytes_per_pixel for s in self.sessions) + mixing + recolouring + banding
 
     def painted(self, source: Canvas, paint: Paint, followed: Canvas | None = None) -> Canvas:
         """The stylized picture as a canvas of the same size: display-referred, any window on demand.
@@ -88,6 +78,8 @@ class Mix:
         canvases = [painted(part.session, *told) for part in self.parts]
         if colours:
             canvases = [Recoloured(canvas, colours, paint.stroke) for canvas in canvases]
+        if self.bands != controls.EVEN:
+            canvases = [controls.Banded(source, canvas, self.bands, paint) for canvas in canvases]
         if len(self.parts) == 1 and self.parts[0].matte is None:
             return canvases[0]
         return Mixed(source, self.parts, canvases)
@@ -98,7 +90,8 @@ class Mix:
         reaches = [_reach(session, height, width, paint) for session in self.sessions]
         if None in reaches:
             return None
-        return max(reach or 0 for reach in reaches) + (palette.reach(paint.stroke) if self.palette else 0)
+        recoloured = palette.reach(paint.stroke) if self.palette else 0
+        return max(reach or 0 for reach in reaches) + recoloured + controls.bands_reach(self.bands, paint.stroke)
 
     def recipe(self) -> Json:
         """What must be known of the styles to make the result again."""
@@ -138,6 +131,7 @@ class Styles:
 
     shares: tuple[tuple[StyleShare, Session], ...]
     palette: Session | None
+    bands: controls.Bands = controls.EVEN
 
     @property
     def name(self) -> str:
@@ -161,7 +155,7 @@ class Styles:
             guides.need(session.guides, passes, f"The style {session.pack.name!r}", shown(reader.name))
         mattes = {name: open_matte(name, passes, reader, wrap) for name in names}
         parts = (Part(session, share.share, mattes.get(share.matte)) for share, session in self.shares)
-        return Mix(tuple(parts), self.palette, passes if guided else None)
+        return Mix(tuple(parts), self.palette, passes if guided else None, self.bands)
 
 
 def check_styles(styles: Sequence[StyleShare]) -> None:
@@ -189,57 +183,7 @@ def open_styles(settings: StylizeSettings, note: Callable[[str], None]) -> Style
             key = session(share.style), share.matte
             merged[key] = replace(share, share=share.share + (merged[key].share if key in merged else 0))
     shares = tuple((share, key[0]) for key, share in merged.items())
-    return Styles(shares, session(settings.palette) if settings.palette else None)
-
-
-# ---------------------------------------------------------------- mattes
-
-
-def open_matte(name: str, passes: Passes | None, reader: PictureReader, wrap: bool) -> Matte:
-    """The matte of an object, material or asset in the render itself, else the picture in the file `name`.
-
-    passes: of the render; None for other pictures. A matte picture is taken as it is stored: black 0, white 1, colours
-    by their mean.
-    """
-    known: tuple[str, ...] = ()
-    if passes is not None:
-        found, known = find_matte(passes, name)
-        if found:
-            return Matte(name, ArrayCanvas(found[1][None], wrap), {found[0]: name})
-    if Path(name).is_file():
-        return _picture_matte(name, reader, wrap)
-    if known:
-        raise EngineError(
-            f"{shown(reader.name)!r} has no matte {name!r}.", f"Choose one of: {', '.join(known)}; or a picture file."
-        )
-    raise EngineError(
-        f"There is no picture file {name!r}, and {shown(reader.name)!r} has no Cryptomatte.",
-        "Choose a greyscale picture, or switch on Cryptomatte in View Layer Properties > Passes and render again.",
-    )
-
-
-def _picture_matte(path: str, reader: PictureReader, wrap: bool) -> Matte:
-    found = open_source(PictureSource(Path(path).name, path, encoding="data"))
-    if (found.height, found.width) != (reader.height, reader.width):
-        raise EngineError(
-            f"The matte {shown(path)} is {found.width} x {found.height}, the picture {reader.width} x {reader.height}.",
-            "Save the matte in the size of the picture.",
-        )
-    with reading(path):
-        digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
-    return Matte(path, _Grey(PictureCanvas(found, wrap)), {"picture": shown(Path(path).name), "sha256": digest})
-
-
-class _Grey:
-    """A picture as one plane (1, h, w): the mean of its channels, 0..1."""
-
-    def __init__(self, source: Canvas) -> None:
-        self.source = source
-        self.height, self.width = source.height, source.width
-
-    def read(self, top: int, left: int, height: int, width: int) -> Floats:
-        red, green, blue = self.source.read(top, left, height, width)
-        return ((red + green + blue) / np.float32(3))[None]
+    return Styles(shares, session(settings.palette) if settings.palette else None, settings.bands)
 
 
 # ---------------------------------------------------------------- canvases
@@ -252,8 +196,7 @@ class Mixed:
         """canvases: what each part paints, over the whole picture."""
         self.source, self.parts, self.canvases = source, parts, canvases
         self.height, self.width = source.height, source.width
-        mattes = {part.matte.name: part.matte for part in parts if part.matte}
-        self.planes = {name: self._sized(matte.plane) for name, matte in mattes.items()}
+        self.coverage = Coverage([part.matte for part in parts if part.matte], self.height, self.width)
         groups = [part.matte and part.matte.name for part in parts]
         totals = [
             sum(other.share for other, name in zip(parts, groups, strict=True) if name == mine) for mine in groups
@@ -273,24 +216,12 @@ class Mixed:
 
     def weights(self, window: tuple[int, int, int, int]) -> tuple[list[Floats], Floats]:
         """How much each part, and the picture itself, counts in each pixel (h, w); together 1."""
-        cover, rest = self._coverage(window)
+        cover, rest = self.coverage.read(window)
         weights = [
             share * (cover[part.matte.name] if part.matte else rest)
             for part, share in zip(self.parts, self.shares, strict=True)
         ]
         return weights, rest if all(part.matte for part in self.parts) else np.zeros_like(rest)
-
-    def _coverage(self, window: tuple[int, int, int, int]) -> tuple[dict[str, Floats], Floats]:
-        """How much of each pixel (h, w) each matte has, and what is left over; together 1."""
-        cover = {name: np.clip(plane.read(*window)[0], 0, 1) for name, plane in self.planes.items()}
-        total = sum(cover.values(), np.zeros(window[2:], np.float32))
-        most = np.maximum(total, np.float32(1))
-        return {name: plane / most for name, plane in cover.items()}, 1 - total / most
-
-    def _sized(self, plane: Canvas) -> Canvas:
-        """A matte in the size of the picture, which may be a reduced one."""
-        same = (plane.height, plane.width) == (self.height, self.width)
-        return plane if same else Resampled(plane, self.height, self.width)
 
 
 class Recoloured:

@@ -84,6 +84,9 @@ class StylizeSettings:
     """A style (name or path) whose colours the strokes of the others take; empty: their own."""
     strength: float = 1.0
     """0 leaves the picture as it is, 1 is the full style. Blended in display-referred colour."""
+    bands: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    """How strongly colour, form and strokes of what the style changes show (the bands of Attribution.Scale): 0 not at
+    all, 1 as painted .. 2. Beside a matte that says where to paint, bands are cut off with the style."""
     seed: int = 0
     """Chooses the noise: another seed, other strokes."""
     diversity: float = 1.0

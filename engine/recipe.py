@@ -16,7 +16,11 @@ def of_picture(styles: Json, settings: StylizeSettings, name: str, reader: Pictu
     """What was made of a picture, or asked about it. styles: what mixing.Mix.recipe says; name: the picture's."""
     recipe: Json = {
         **styles,
-        "settings": {**{key: getattr(settings, key) for key in _SETTINGS}, "overlays": list(settings.overlays)},
+        "settings": {
+            **{key: getattr(settings, key) for key in _SETTINGS},
+            "bands": list(settings.bands),
+            "overlays": list(settings.overlays),
+        },
         "source": {
             "name": shown(name),
             "size": [reader.width, reader.height],

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from . import outputs, recipe
+from . import controls, outputs, recipe
 from .canvas import ROWS, Canvas, PictureCanvas, alpha_of, by_rows, is_plain
 from .errors import EngineError
 from .explain.overlay import OF_A_RESULT, Overlay, told
@@ -84,6 +84,7 @@ def check_settings(settings: StylizeSettings) -> None:
         raise EngineError(f"Strokes cannot follow forms by {settings.follow:g}.", "Choose a number from 0 to 1.")
     if not 0 <= settings.strength <= 1:
         raise EngineError(f"The strength is {settings.strength:g}.", "Choose a strength from 0 to 1.")
+    controls.check(settings)
     if not 0.25 <= settings.stroke <= 4:
         raise EngineError(f"The stroke size is {settings.stroke:g}.", "Choose a stroke size from 0.25 to 4.")
     if not 0 <= settings.seed < 2**31:

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from .. import controls
 from ..canvas import ArrayCanvas, Canvas
 from ..errors import EngineError
 from ..mixing import Mixed
@@ -64,6 +65,7 @@ def check_gradients(look: Look) -> None:
         raise EngineError(
             "What is painted in the colours of another style has no gradient.", "Take the palette off, or ask Removal."
         )
+    controls.check_gradients(look.mix.bands)
     for session in look.mix.sessions:
         session.need_gradients()
 

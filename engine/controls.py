@@ -1,0 +1,83 @@
+"""What an artist can do with what a style painted, beside its strength. Each control is foretold by an overlay: how it
+will move the result can be read off before it is moved (docs/controls.md).
+
+Everything here is a function of the place and of what lies within a fixed reach, so tiles stay exact.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .canvas import Canvas, beyond_border
+from .errors import EngineError
+from .explain.pyramid import BANDS, Blur, levels, reach
+from .picture import Floats
+from .protocol import StylizeSettings
+from .runtime import Paint
+
+Bands = tuple[float, float, float]
+"""A factor for each of explain.pyramid.BANDS"""
+EVEN: Bands = (1.0, 1.0, 1.0)
+MOST_BAND = 2.0
+BANDS_BYTES = 120
+"""Working memory per pixel of a tile that is cut into bands, beside that of the style at work"""
+
+
+def check(settings: StylizeSettings) -> None:
+    """Checks that cost nothing."""
+    for name, gain in zip(BANDS, settings.bands, strict=True):
+        if not 0 <= gain <= MOST_BAND:
+            raise EngineError(f"The strength of {name} is {gain:g}.", f"Choose a number from 0 to {MOST_BAND:g}.")
+
+
+# ---------------------------------------------------------------- bands
+
+
+class Banded:
+    """What a style painted with its change of the picture weighed by bands: picture + sum of gain * band of the change,
+    planes (3, h, w), not clamped. The bands are those that Attribution.Scale tells apart."""
+
+    def __init__(self, source: Canvas, style: Canvas, gains: Bands, paint: Paint) -> None:
+        """source, style: the picture and what a style made of all of it; both wrap when `paint.wrap` is set."""
+        self.source, self.style, self.gains, self.paint = source, style, gains, paint
+        self.height, self.width = source.height, source.width
+
+    def read(self, top: int, left: int, height: int, width: int) -> Floats:
+        return beyond_border(self._inside, self.height, self.width, self.paint.wrap, (top, left, height, width), axis=1)
+
+    def _inside(self, top: int, left: int, height: int, width: int) -> Floats:
+        window = (top, left, height, width)
+        fine, coarse = (self._blur(count, window) for count in levels(self.paint.stroke))
+        change = self._change(coarse.window)
+        weighed, middle = coarse.of(change), fine.of(coarse.cut(change, fine.window))
+        inside = coarse.cut(change, window)
+        colour, form, stroke = map(np.float32, self.gains)
+        # colour * coarse + form * (middle - coarse) + stroke * (change - middle), in place
+        weighed *= colour - form
+        inside *= stroke
+        inside += weighed
+        middle *= form - stroke
+        inside += middle
+        inside += self.source.read(*window)
+        return inside
+
+    def _blur(self, count: int, window: tuple[int, int, int, int]) -> Blur:
+        return Blur(self.height, self.width, count, self.paint.wrap, window)
+
+    def _change(self, window: tuple[int, int, int, int]) -> Floats:
+        change = np.clip(self.style.read(*window), 0, 1)
+        change -= self.source.read(*window)
+        return change
+
+
+def bands_reach(gains: Bands, stroke: float) -> int:
+    """How far beyond the reach of the style itself a pixel changes the result."""
+    return reach(levels(stroke)[1]) if gains != EVEN else 0
+
+
+def check_gradients(gains: Bands) -> None:
+    """Raises EngineError where the result has no gradient that is known here."""
+    if gains != EVEN:
+        raise EngineError(
+            "What is cut into bands has no gradient here.", "Set the strengths of all bands to 1, or ask Removal."
+        )

@@ -1,0 +1,218 @@
+"""Controls, each against the overlay that foretells it: what the overlay says beforehand, and what then happens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny_styles
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from engine import controls, style_pack
+from engine.canvas import ArrayCanvas, PictureCanvas
+from engine.errors import EngineError
+from engine.explain.influence import check_gradients
+from engine.explain.pyramid import Blur, blurred, reach
+from engine.explain.removal import Look
+from engine.explain.scale import scale
+from engine.files import open_picture
+from engine.mixing import Mix, Part, alone
+from engine.picture import Floats
+from engine.protocol import PictureSource, StyleShare, Stylized, StylizeRequest, StylizeSettings, from_line, to_line
+from engine.runtime import Paint, Session, tiles
+from engine.stylize import stylize
+
+SAMPLE = Path(controls.__file__).parent / "samples" / "still_life_0001.exr"
+QUICK = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("styles")
+    makers = (tiny_styles.brush, tiny_styles.strokes, tiny_styles.identity)
+    return {maker.__name__: str(maker(folder / maker.__name__)) for maker in makers}
+
+
+@pytest.fixture(scope="module")
+def sessions(folders: dict[str, str]) -> dict[str, Session]:
+    return {name: Session(style_pack.load(path), "cpu") for name, path in folders.items()}
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Session:
+    """A style that ships"""
+    (starry,) = [style for style in style_pack.installed() if style.name == "Starry Night"]
+    return Session(style_pack.load(starry.folder), "cpu")
+
+
+@pytest.fixture(scope="module")
+def starry(shipped: Session, still_life: Floats) -> Floats:
+    """What it makes of the render"""
+    return Look(alone(shipped), Paint(3)).result(still_life)
+
+
+@pytest.fixture(scope="module")
+def still_life() -> Floats:
+    """A render as a style sees it, (3, 180, 320)"""
+    return PictureCanvas(open_picture(SAMPLE)).read(0, 0, 180, 320)
+
+
+def picture(height: int, width: int, seed: int = 0) -> Floats:
+    grain = np.random.default_rng(seed).random((3, height, width), dtype=np.float32)
+    return np.clip(blurred(grain, 3) * 3 - 1 + 0.2 * (grain - 0.5), 0, 1)
+
+
+def whole(mix: Mix, source: Floats, paint: Paint = Paint()) -> Floats:  # noqa: B008 (frozen)
+    return mix.painted(ArrayCanvas(source, paint.wrap), paint).read(0, 0, *source.shape[1:])
+
+
+def request(out: Path, style: str, source: Path, **choices: Any) -> StylizeRequest:
+    chosen = StylizeSettings((StyleShare(style),), **{"device": "cpu", **choices})
+    return StylizeRequest("job", (PictureSource(source.stem, str(source)),), chosen, str(out))
+
+
+def result(asked: StylizeRequest) -> Stylized:
+    assert from_line(to_line(asked)) == asked
+    (found,) = [event for event in stylize(asked) if isinstance(event, Stylized)]
+    assert from_line(to_line(found)) == found
+    return found
+
+
+def pixels(path: str) -> np.ndarray:
+    reader = open_picture(path)
+    return reader.read(0, 0, reader.height, reader.width)
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    Image.fromarray(np.rint(picture(90, 107) * 255).astype(np.uint8).transpose(1, 2, 0)).save(tmp_path / "photo.png")
+    return tmp_path / "photo.png"
+
+
+# ---------------------------------------------------------------- bands
+
+
+@QUICK
+@given(
+    size=st.tuples(st.integers(1, 150), st.integers(1, 150)),
+    place=st.tuples(*[st.floats(0, 1)] * 4),
+    count=st.integers(0, 7),
+    wrap=st.booleans(),
+)
+def test_a_blurred_window_is_a_window_of_the_blurred_picture(
+    size: tuple[int, int], place: tuple[float, ...], count: int, wrap: bool
+) -> None:
+    source = picture(*size)
+    top, left = (int(part * (length - 1)) for part, length in zip(place[:2], size, strict=True))
+    height, width = (1 + int(p * (n - s - 1)) for p, n, s in zip(place[2:], size, (top, left), strict=True))
+    blur = Blur(*size, count, wrap, (top, left, height, width))
+    found = blur.of(ArrayCanvas(source, wrap).read(*blur.window))
+    np.testing.assert_array_equal(found, blurred(source, count, wrap)[:, top : top + height, left : left + width])
+
+
+def test_a_blurred_window_needs_little_around_it() -> None:
+    top, left, height, width = Blur(4000, 5000, 5, True, (0, 2000, 300, 400)).window
+    around = reach(5) + 2**5
+    assert -around <= top < 0 and height <= 300 + 2 * around and 2000 - around <= left and width <= 400 + 2 * around
+
+
+@settings(QUICK, max_examples=8)
+@given(
+    edge=st.integers(45, 90),
+    wrap=st.booleans(),
+    stroke=st.sampled_from([1.0, 0.5, 1.37, 2.0, 4.0]),
+    gains=st.tuples(*[st.floats(0, 2)] * 3),
+)
+def test_tiles_of_banded_styles_are_exact(
+    sessions: dict[str, Session], edge: int, wrap: bool, stroke: float, gains: controls.Bands
+) -> None:
+    mix = Mix((Part(sessions["brush"]), Part(sessions["strokes"], 0.7)), bands=gains)
+    canvas = mix.painted(ArrayCanvas(picture(101, 117), wrap), Paint(1, stroke, wrap))
+    at_once = canvas.read(0, 0, 101, 117)
+    parted = np.full_like(at_once, np.nan)
+    for top, left, height, width in tiles(101, 117, edge):
+        parted[:, top : top + height, left : left + width] = canvas.read(top, left, height, width)
+    np.testing.assert_array_equal(parted, at_once)
+
+
+def test_even_bands_are_the_style_bit_for_bit_and_tiles_change_no_byte(
+    folders: dict[str, str], photo: Path, tmp_path: Path
+) -> None:
+    plain = pixels(result(request(tmp_path, folders["brush"], photo)).path)
+    even = pixels(result(request(tmp_path, folders["brush"], photo, bands=(1.0, 1.0, 1.0))).path)
+    np.testing.assert_array_equal(plain, even)
+    choices = {"bands": (0.5, 1.0, 2.0), "strength": 0.8}
+    done = [result(request(tmp_path, folders["brush"], photo, tile=tile, **choices)) for tile in (0, 33)]
+    np.testing.assert_array_equal(*(pixels(one.path) for one in done))
+    assert not np.array_equal(pixels(done[0].path), plain)
+    assert done[0].recipe["settings"]["bands"] == [0.5, 1.0, 2.0]
+
+
+def test_a_tileable_picture_stays_tileable(sessions: dict[str, Session]) -> None:
+    """Cut elsewhere, at a multiple of the coarsest grid, it is the same result cut elsewhere."""
+    source = picture(128, 192)
+    paint, mix = Paint(wrap=True, diversity=0.0), Mix((Part(sessions["brush"]),), bands=(2.0, 0.5, 0.0))
+    moved = whole(mix, np.roll(source, 32, (1, 2)), paint)
+    np.testing.assert_array_equal(np.roll(whole(mix, source, paint), 32, (1, 2)), moved)
+
+
+def test_bands_are_those_of_scale(sessions: dict[str, Session]) -> None:
+    source = picture(150, 170)
+    style = np.clip(whole(alone(sessions["brush"]), source), 0, 1)
+    kept = (blurred(style - source, 5), blurred(style - source, 3) - blurred(style - source, 5))
+    for n, gains in enumerate(((1.0, 0.0, 0.0), (0.0, 1.0, 0.0))):
+        made = whole(Mix((Part(sessions["brush"]),), bands=gains), source)
+        np.testing.assert_allclose(made, source + kept[n], atol=1e-6)
+    none = whole(Mix((Part(sessions["brush"]),), bands=(0.0, 0.0, 0.0)), source)
+    np.testing.assert_allclose(none, source, atol=1e-7)
+
+
+@pytest.mark.parametrize("stroke", [0.5, 1.0])
+def test_bands_see_no_further_than_they_say(sessions: dict[str, Session], stroke: float) -> None:
+    gains, paint, before = (0.0, 1.0, 1.0), Paint(stroke=stroke), picture(420, 421)
+    after = before.copy()
+    after[:, 210, 210] = 1 - after[:, 210, 210]
+    seen = [
+        controls.Banded(ArrayCanvas(before), ArrayCanvas(style), gains, paint).read(0, 0, 420, 421)
+        for style in (before, after)
+    ]
+    rows, columns = np.nonzero((seen[0] != seen[1]).any(axis=0))
+    told = controls.bands_reach(gains, stroke)
+    assert told / 2 < max(np.abs(rows - 210).max(), np.abs(columns - 210).max()) <= told
+    plain, banded = (Mix((Part(sessions["brush"]),), bands=bands) for bands in (controls.EVEN, gains))
+    assert banded.reach(420, 421, paint) == (plain.reach(420, 421, paint) or 0) + told
+
+
+@pytest.mark.parametrize("band", [0, 1, 2])
+@pytest.mark.parametrize("gain", [0.0, 0.5, 1.5])
+def test_scale_foretells_what_a_band_does(starry: Floats, still_life: Floats, band: int, gain: float) -> None:
+    """Share of the band times (gain - 1) is how far the result moves along the change, in every pixel. What is beyond
+    black and white cannot be painted: what is cut off there takes up to 11 % off the mean of the sample."""
+    told = scale(still_life, starry).pixels[..., band].astype(np.float64) * (gain - 1)
+    gains = tuple(gain if n == band else 1.0 for n in range(3))
+    banded = controls.Banded(ArrayCanvas(still_life), ArrayCanvas(starry), gains, Paint())  # type: ignore[arg-type]
+    moved = banded.read(0, 0, 180, 320)
+    change = (starry - still_life).astype(np.float64)
+    way = change / np.maximum(np.linalg.norm(change, axis=0), 1e-9)
+    np.testing.assert_allclose(((moved - starry) * way).sum(axis=0), told, atol=1e-5)
+    seen = ((np.clip(moved, 0, 1) - starry) * way).sum(axis=0)
+    assert abs(seen.mean() - told.mean()) <= 0.15 * abs(told.mean()) and abs(told.mean()) > 0.005
+
+
+def test_influence_refuses_bands(sessions: dict[str, Session]) -> None:
+    with pytest.raises(EngineError, match="bands") as caught:
+        check_gradients(Look(Mix((Part(sessions["brush"]),), bands=(1.0, 1.0, 0.5)), Paint()))
+    assert "Removal" in caught.value.fix
+
+
+@pytest.mark.parametrize("bands", [(-0.1, 1.0, 1.0), (1.0, 2.1, 1.0), (1.0, 1.0, float("nan"))])
+def test_bands_out_of_range_are_errors(
+    folders: dict[str, str], photo: Path, tmp_path: Path, bands: controls.Bands
+) -> None:
+    with pytest.raises(EngineError, match="The strength of") as caught:
+        list(stylize(request(tmp_path / "out", folders["brush"], photo, bands=bands)))
+    assert "0 to 2" in caught.value.fix and not (tmp_path / "out").exists()
