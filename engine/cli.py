@@ -230,6 +230,7 @@ def _settings(arguments: argparse.Namespace) -> protocol.StylizeSettings:
         palette=arguments.palette,
         strength=arguments.strength,
         bands=arguments.bands,
+        gains=tuple(arguments.gain),
         seed=arguments.seed,
         stroke=arguments.stroke,
         diversity=arguments.diversity,
@@ -612,6 +613,16 @@ def _add_look(parser: argparse.ArgumentParser) -> None:
         metavar="C,F,S",
         help="how strongly colour, form and strokes of the style show, 0 .. 2 (default 1,1,1): 1,1,.5 calms strokes",
     )
+    parser.add_argument(
+        "--gain",
+        nargs="+",
+        action="extend",
+        default=[],
+        type=_light_gain,
+        metavar="LIGHT=F",
+        help="of a render with light passes: paint it with this light turned up or down, 0 off .. 4 (Glossy=1.5). "
+        "Diffuse, Glossy, Transmission, Volume, Emission, Environment",
+    )
     parser.add_argument("--seed", type=_whole(0, 2**31 - 1), default=0, metavar="N", help="other seed, other strokes")
     parser.add_argument(
         "--diversity", type=_number(0, 1.5), default=1.0, metavar="F", help="0 calm .. 1 strokes as trained .. 1.5"
@@ -947,6 +958,15 @@ def _bands(text: str) -> tuple[float, float, float]:
     if len(values) != 3:
         raise argparse.ArgumentTypeError(f"{text!r} is not three numbers: write COLOUR,FORM,STROKES, such as 1,1,.5")
     return values[0], values[1], values[2]
+
+
+def _light_gain(text: str) -> protocol.LightGain:
+    """Glossy=1.5; the engine knows which lights there are."""
+    name, _, value = text.partition("=")
+    try:
+        return protocol.LightGain(name, float(value))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not LIGHT=NUMBER") from error
 
 
 def _seconds(text: str) -> float:

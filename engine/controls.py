@@ -6,19 +6,25 @@ Everything here is a function of the place and of what lies within a fixed reach
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
 from .canvas import Canvas, beyond_border
 from .errors import EngineError
 from .explain.pyramid import BANDS, Blur, levels, reach
-from .picture import Floats
-from .protocol import StylizeSettings
+from .files import shown
+from .passes import LIGHTS, Passes, lights, shown_lights
+from .picture import Floats, Picture, PictureReader, whole
+from .protocol import LightGain, StylizeSettings
 from .runtime import Paint
 
 Bands = tuple[float, float, float]
 """A factor for each of explain.pyramid.BANDS"""
 EVEN: Bands = (1.0, 1.0, 1.0)
 MOST_BAND = 2.0
+MOST_GAIN = 4.0
+"""Two stops: further up lies more noise of the render than light"""
 BANDS_BYTES = 120
 """Working memory per pixel of a tile that is cut into bands, beside that of the style at work"""
 
@@ -28,6 +34,54 @@ def check(settings: StylizeSettings) -> None:
     for name, gain in zip(BANDS, settings.bands, strict=True):
         if not 0 <= gain <= MOST_BAND:
             raise EngineError(f"The strength of {name} is {gain:g}.", f"Choose a number from 0 to {MOST_BAND:g}.")
+    for light in settings.gains:
+        if light.light not in LIGHTS:
+            raise EngineError(f"There is no light {light.light!r}.", f"Choose among: {', '.join(LIGHTS)}.")
+        if not 0 <= light.gain <= MOST_GAIN:
+            raise EngineError(
+                f"The gain of {light.light} is {light.gain:g}.", f"Choose a number from 0 to {MOST_GAIN:g}."
+            )
+
+
+# ---------------------------------------------------------------- lights
+
+
+def gained(reader: PictureReader, passes: Passes | None, gains: Sequence[LightGain]) -> PictureReader:
+    """The picture with its lights turned up or down: Combined + sum of (gain - 1) * light, scene-linear, alpha and
+    everything beside as it was. reader: the Combined of a render, passes: of the same. Without gains the reader itself.
+
+    Raises EngineError for a picture without passes, and for a light whose passes are not in the render. One that is
+    there and black stays black.
+    """
+    factors = {gain.light: gain.gain for gain in gains}
+    if all(gain == 1 for gain in factors.values()):
+        return reader
+    if passes is None:
+        raise EngineError(
+            f"{shown(reader.name)!r} has no passes, so none of its lights can be turned up or down.",
+            "Give the render as OpenEXR MultiLayer, or leave the gains out.",
+        )
+    here = shown_lights(passes)
+    missing = [name for name in factors if name not in here]
+    if missing:
+        raise EngineError(
+            f"{shown(reader.name)!r} has no light {', '.join(missing)}.",
+            f"Choose among: {', '.join(here) or 'none'}; or switch its passes on in View Layer Properties > Passes.",
+        )
+    pixels = whole(reader).copy()
+    change = np.zeros((*pixels.shape[:2], 3), np.float32)
+    for name, light in lights(passes).items():
+        change += np.float32(factors.get(name, 1.0) - 1) * light
+    limit = np.finfo(pixels.dtype).max
+    lit = np.clip(pixels[..., :3] + change, -limit, limit)
+    pixels[..., :3] = np.where(np.isfinite(lit) & np.isfinite(pixels[..., :3]), lit, pixels[..., :3])
+    return Picture(pixels, reader.encoding, reader.alpha, reader.name, reader.view)
+
+
+def turned(found: Mapping[str, Floats], gains: Sequence[LightGain]) -> dict[str, Floats]:
+    """Lights by their names, (H, W, 3) each, as the gains leave them; those that are off are none."""
+    factors = {gain.light: np.float32(gain.gain) for gain in gains}
+    return {name: light * factors.get(name, np.float32(1)) for name, light in found.items() if factors.get(name, 1)}
 
 
 # ---------------------------------------------------------------- bands

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from . import outputs, recipe
+from . import controls, outputs, recipe
 from .errors import EngineError
 from .explain.families import OF_RENDERS, Subject, check, overlay
 from .explain.overlay import OF_A_REGION, Overlay, told
@@ -54,15 +54,16 @@ def _explain(request: ExplainRequest) -> Iterator[Event]:
     yield Progress(request.job, 0.0, "Opening the style")
     styles = open_styles(settings, notes.append)
     reader = open_source(request.source, open_view(request.view) if request.view else None)
-    mix = styles.over(request.source, reader, settings.tileable)
-    size = explained_size(reader, settings, mix.sessions[0].spec)
-    asks = bool(request.region.object) or bool(set(OF_RENDERS) & set(settings.overlays))
+    asks = styles.asks_passes or bool(request.region.object or settings.gains or set(OF_RENDERS) & {*settings.overlays})
     passes = painted_passes(request.source.path) if asks and request.source.pixels is None else None
+    reader = controls.gained(reader, passes, settings.gains)
+    mix = styles.over(reader, passes, settings.tileable)
+    size = explained_size(reader, settings, mix.sessions[0].spec)
     region = region_of(request, reader, size, passes)
     chosen = Paint(settings.seed, 1.0, settings.tileable, settings.diversity, settings.follow, seen_at=settings.stroke)
     look = Look(mix, chosen, settings.strength)
     before = reduced(reader, size, settings.tileable)
-    subject = Subject(look, before, before, region, reader, passes)
+    subject = Subject(look, before, before, region, reader, passes, settings.gains)
     names = tuple(dict.fromkeys(settings.overlays))
     for name in names:
         check(name, subject)

@@ -11,7 +11,7 @@ covers. What no matte covers belongs to the styles without one; where there is n
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,10 +21,10 @@ from .canvas import Canvas
 from .errors import EngineError
 from .files import shown
 from .mattes import Coverage, Matte, open_matte
-from .passes import Passes, painted_passes
+from .passes import Passes
 from .picture import Floats, PictureReader
-from .protocol import Json, PictureSource, StyleShare, StylizeSettings
-from .runtime import Paint, Session, inner_size, painted
+from .protocol import Json, StyleShare, StylizeSettings
+from .runtime import Paint, Session, inner_size, painted, tiles
 
 _WEIGHTS_BYTES = 60
 """Working memory per pixel for weights and sums, beside that of the style at work"""
@@ -66,6 +66,10 @@ class Mix:
         recolouring = _PALETTE_BYTES * (self.palette is not None)
         banding = controls.BANDS_BYTES * (self.bands != controls.EVEN)
         return max(s.bytes_per_pixel for s in self.sessions) + mixing + recolouring + banding
+
+    def tiles(self, height: int, width: int, paint: Paint, edge: int = 0) -> Iterator[tuple[int, int, int, int]]:
+        """The windows in which a picture is best painted; see runtime.tiles."""
+        return tiles(height, width, edge, self.bytes_per_pixel, controls.bands_reach(self.bands, paint.stroke))
 
     def painted(self, source: Canvas, paint: Paint, followed: Canvas | None = None) -> Canvas:
         """The stylized picture as a canvas of the same size: display-referred, any window on demand.
@@ -144,18 +148,27 @@ class Styles:
         """The one that tells of the device: all run on the same."""
         return self.shares[0][1]
 
-    def over(self, source: PictureSource, reader: PictureReader, wrap: bool) -> Mix:
-        """The styles over one picture, with its mattes and guides."""
-        names = dict.fromkeys(share.matte for share, _ in self.shares if share.matte)
-        sessions = [session for _, session in self.shares] + ([self.palette] if self.palette else [])
-        guided = any(session.guides for session in sessions)
-        wanted = (names or guided) and source.pixels is None
-        passes = painted_passes(source.path) if wanted else None
-        for session in sessions:
+    @property
+    def asks_passes(self) -> bool:
+        """Must the passes of a render be read to paint it?"""
+        return self._guided or any(share.matte for share, _ in self.shares)
+
+    @property
+    def _sessions(self) -> list[Session]:
+        return [session for _, session in self.shares] + ([self.palette] if self.palette else [])
+
+    @property
+    def _guided(self) -> bool:
+        return any(session.guides for session in self._sessions)
+
+    def over(self, reader: PictureReader, passes: Passes | None, wrap: bool) -> Mix:
+        """The styles over one picture, with its mattes and guides. passes: of the render, where `asks_passes`."""
+        for session in self._sessions:
             guides.need(session.guides, passes, f"The style {session.pack.name!r}", shown(reader.name))
+        names = dict.fromkeys(share.matte for share, _ in self.shares if share.matte)
         mattes = {name: open_matte(name, passes, reader, wrap) for name in names}
         parts = (Part(session, share.share, mattes.get(share.matte)) for share, session in self.shares)
-        return Mix(tuple(parts), self.palette, passes if guided else None, self.bands)
+        return Mix(tuple(parts), self.palette, passes if self._guided else None, self.bands)
 
 
 def check_styles(styles: Sequence[StyleShare]) -> None:

@@ -75,6 +75,16 @@ class StyleShare:
 
 
 @dataclass(frozen=True)
+class LightGain:
+    """One light of a render, turned up or down before the render is painted."""
+
+    light: str
+    """Diffuse | Glossy | Transmission | Volume | Emission | Environment, as Attribution.Passes calls them"""
+    gain: float
+    """0 off, 1 as rendered .. 4"""
+
+
+@dataclass(frozen=True)
 class StylizeSettings:
     """The artist's choices for one look. The same everywhere: command line, panel, recipe."""
 
@@ -87,6 +97,9 @@ class StylizeSettings:
     bands: tuple[float, float, float] = (1.0, 1.0, 1.0)
     """How strongly colour, form and strokes of what the style changes show (the bands of Attribution.Scale): 0 not at
     all, 1 as painted .. 2. Beside a matte that says where to paint, bands are cut off with the style."""
+    gains: tuple[LightGain, ...] = ()
+    """Of a render with its light passes: what is painted is Combined with these lights turned up or down, in
+    scene-linear colour. The passes in the file stay as they were."""
     seed: int = 0
     """Chooses the noise: another seed, other strokes."""
     diversity: float = 1.0

@@ -19,6 +19,7 @@ def of_picture(styles: Json, settings: StylizeSettings, name: str, reader: Pictu
         "settings": {
             **{key: getattr(settings, key) for key in _SETTINGS},
             "bands": list(settings.bands),
+            "gains": {gain.light: gain.gain for gain in settings.gains},
             "overlays": list(settings.overlays),
         },
         "source": {

@@ -712,20 +712,26 @@ def _too_large(pack: StylePack) -> EngineError:
 # ---------------------------------------------------------------- tiles
 
 
-def tiles(height: int, width: int, edge: int, bytes_per_pixel: float = 500) -> Iterator[tuple[int, int, int, int]]:
-    """Windows (top, left, height, width) that cover a picture, row by row. edge: 0 chooses by the memory at hand."""
-    tall, wide = (edge, edge) if edge else _automatic(height, width, bytes_per_pixel)
+def tiles(
+    height: int, width: int, edge: int, bytes_per_pixel: float = 500, around: int = 0
+) -> Iterator[tuple[int, int, int, int]]:
+    """Windows (top, left, height, width) that cover a picture, row by row. edge: 0 chooses by the memory at hand, where
+    a tile needs `around` pixels more to each side."""
+    tall, wide = (edge, edge) if edge else _automatic(height, width, bytes_per_pixel, around)
     for top in range(0, height, tall):
         for left in range(0, width, wide):
             yield top, left, min(tall, height - top), min(wide, width - left)
 
 
-def _automatic(height: int, width: int, bytes_per_pixel: float) -> tuple[int, int]:
-    """The whole picture if it fits, else even tiles as square as can be: halos are paid along edges."""
+def _automatic(height: int, width: int, bytes_per_pixel: float, around: int) -> tuple[int, int]:
+    """The whole picture if it fits, else even tiles as square as can be: halos are paid along edges. What lies around a
+    tile takes of its memory, but never more than three quarters: tiles no larger than a corner would take forever."""
     memory = int(machine.available_memory() * 0.4)
     if height * width * bytes_per_pixel <= min(WINDOW_BYTES, memory):
         return height, width
     pixels = max(MIN_WINDOW**2, int(min(TILE_BYTES, memory) / bytes_per_pixel))
+    if around:
+        pixels = max(MIN_WINDOW, 2 * around, math.isqrt(pixels) - 2 * around) ** 2
     across = -(-width // min(width, math.isqrt(pixels)))
     wide = -(-width // across)
     down = -(-height // max(1, pixels // wide))

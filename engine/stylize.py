@@ -18,6 +18,7 @@ from .errors import EngineError
 from .explain.overlay import OF_A_RESULT, Overlay, told
 from .files import open_source, open_view
 from .mixing import Mix, Styles, check_styles, open_styles
+from .passes import Passes, painted_passes
 from .picture import Array, Floats, PictureReader, from_display, has_alpha, result_channels, split, to_display
 from .protocol import (
     Done,
@@ -31,7 +32,7 @@ from .protocol import (
     StylizeSettings,
 )
 from .resample import Resampled
-from .runtime import Paint, tiles
+from .runtime import Paint
 from .view import View
 
 OVERLAY_PIXELS = 16_000_000
@@ -130,7 +131,9 @@ class _Work:
             reader = open_source(self.source, self.view)
             self._check_overlays(reader)
             reader.read(0, 0, 1, 1)  # decoders work at the first read: its time is not the network's
-            mix = self.styles.over(self.source, reader, self.settings.tileable)
+            passes = self._passes()
+            reader = controls.gained(reader, passes, self.settings.gains)
+            mix = self.styles.over(reader, passes, self.settings.tileable)
         made = self._recipe(reader, mix)
         seen = _Seen(reader) if self.settings.overlays and not _too_large(reader) else None
         with outputs.opened(self.request, self.source, self.styles.name, reader, made) as output:
@@ -142,6 +145,11 @@ class _Work:
         yield self._progress(1.0, "Done")
         yield Stylized(self.request.job, self.source.name, layers, output.path, dict(self.seconds), made)
 
+    def _passes(self) -> Passes | None:
+        """Of a render, where something asks for them"""
+        asked = self.styles.asks_passes or bool(self.settings.gains)
+        return painted_passes(self.source.path) if asked and self.source.pixels is None else None
+
     def _check_overlays(self, reader: PictureReader) -> None:
         if self.settings.overlays and min(reader.height, reader.width) < 16:
             raise EngineError(
@@ -152,7 +160,7 @@ class _Work:
     def _paint(self, reader: PictureReader, mix: Mix, output: outputs.Output, seen: _Seen | None) -> Iterator[Event]:
         share = 0.5 if self.settings.overlays else 0.95
         canvas = mix.painted(PictureCanvas(reader, self.settings.tileable), self.paint)
-        windows = list(tiles(reader.height, reader.width, self.settings.tile, mix.bytes_per_pixel))
+        windows = list(mix.tiles(reader.height, reader.width, self.paint, self.settings.tile))
         band: Array | None = None
         for index, (top, left, height, width) in enumerate(windows):
             with _Clock(self.seconds, "inference"):
