@@ -229,6 +229,7 @@ def _settings(arguments: argparse.Namespace) -> protocol.StylizeSettings:
         styles=tuple(arguments.style),
         palette=arguments.palette,
         strength=arguments.strength,
+        strength_of=tuple(arguments.strength_of),
         bands=arguments.bands,
         gains=tuple(arguments.gain),
         seed=arguments.seed,
@@ -607,6 +608,15 @@ def _add_look(parser: argparse.ArgumentParser) -> None:
         "--strength", type=_number(0, 1), default=1.0, metavar="F", help="0 the picture .. 1 the style (default 1)"
     )
     parser.add_argument(
+        "--strength-of",
+        action="append",
+        default=[],
+        type=_named(protocol.MatteStrength, "MATTE"),
+        metavar="MATTE=F",
+        help="a strength of its own for an object or material of the render's Cryptomatte, or for where a greyscale "
+        "picture is white (Vase=.3)",
+    )
+    parser.add_argument(
         "--bands",
         type=_bands,
         default=(1.0, 1.0, 1.0),
@@ -615,10 +625,9 @@ def _add_look(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--gain",
-        nargs="+",
-        action="extend",
+        action="append",
         default=[],
-        type=_light_gain,
+        type=_named(protocol.LightGain, "LIGHT"),
         metavar="LIGHT=F",
         help="of a render with light passes: paint it with this light turned up or down, 0 off .. 4 (Glossy=1.5). "
         "Diffuse, Glossy, Transmission, Volume, Emission, Environment",
@@ -960,13 +969,17 @@ def _bands(text: str) -> tuple[float, float, float]:
     return values[0], values[1], values[2]
 
 
-def _light_gain(text: str) -> protocol.LightGain:
-    """Glossy=1.5; the engine knows which lights there are."""
-    name, _, value = text.partition("=")
-    try:
-        return protocol.LightGain(name, float(value))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not LIGHT=NUMBER") from error
+def _named(kind: Callable[[str, float], Any], word: str) -> Callable[[str], Any]:
+    """NAME=NUMBER as `kind`; the engine knows which there are, and how far they go."""
+
+    def parse(text: str) -> Any:
+        name, _, value = text.rpartition("=")
+        try:
+            return kind(name, float(value if name else "nothing"))
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"{text!r} is not {word}=NUMBER") from error
+
+    return parse
 
 
 def _seconds(text: str) -> float:

@@ -7,6 +7,7 @@ Everything here is a function of the place and of what lies within a fixed reach
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,9 +15,10 @@ from .canvas import Canvas, beyond_border
 from .errors import EngineError
 from .explain.pyramid import BANDS, Blur, levels, reach
 from .files import shown
+from .mattes import Coverage, Matte, open_matte
 from .passes import LIGHTS, Passes, lights, shown_lights
 from .picture import Floats, Picture, PictureReader, whole
-from .protocol import LightGain, StylizeSettings
+from .protocol import Json, LightGain, StylizeSettings
 from .runtime import Paint
 
 Bands = tuple[float, float, float]
@@ -34,6 +36,11 @@ def check(settings: StylizeSettings) -> None:
     for name, gain in zip(BANDS, settings.bands, strict=True):
         if not 0 <= gain <= MOST_BAND:
             raise EngineError(f"The strength of {name} is {gain:g}.", f"Choose a number from 0 to {MOST_BAND:g}.")
+    for place in settings.strength_of:
+        if not 0 <= place.strength <= 1:
+            raise EngineError(
+                f"The strength of {shown(place.matte)!r} is {place.strength:g}.", "Choose a strength from 0 to 1."
+            )
     for light in settings.gains:
         if light.light not in LIGHTS:
             raise EngineError(f"There is no light {light.light!r}.", f"Choose among: {', '.join(LIGHTS)}.")
@@ -82,6 +89,64 @@ def turned(found: Mapping[str, Floats], gains: Sequence[LightGain]) -> dict[str,
     """Lights by their names, (H, W, 3) each, as the gains leave them; those that are off are none."""
     factors = {gain.light: np.float32(gain.gain) for gain in gains}
     return {name: light * factors.get(name, np.float32(1)) for name, light in found.items() if factors.get(name, 1)}
+
+
+# ---------------------------------------------------------------- strength by place
+
+
+@dataclass(frozen=True, eq=False)
+class Strengths:
+    """How strongly the style shows, by place."""
+
+    everywhere: float
+    """Where no matte is"""
+    places: tuple[tuple[Matte, float], ...]
+
+    def described(self) -> Json:
+        """For the recipe"""
+        return {"strength_of": [{"matte": matte.described, "strength": strength} for matte, strength in self.places]}
+
+
+def strengths(settings: StylizeSettings, reader: PictureReader, passes: Passes | None, wrap: bool) -> Strengths | None:
+    """Those of the settings over one picture; None where it is the same everywhere. Of a matte that is named twice the
+    last strength counts."""
+    named = {place.matte: place.strength for place in settings.strength_of}
+    places = tuple((open_matte(name, passes, reader, wrap), strength) for name, strength in named.items())
+    return Strengths(settings.strength, places) if places else None
+
+
+def left_strength(settings: StylizeSettings) -> float:
+    """How strongly what a Mix paints is laid over the picture: fully, where the Mix has laid it there by place."""
+    return 1.0 if settings.strength_of else settings.strength
+
+
+class Faded:
+    """What styles painted, laid over the picture by place, planes (3, h, w) 0..1."""
+
+    def __init__(self, source: Canvas, style: Canvas, strengths: Strengths) -> None:
+        """source, style: the picture, which may be a reduced one, and what the styles made of it."""
+        self.source, self.style, self.strengths = source, style, strengths
+        self.height, self.width = source.height, source.width
+        self.coverage = Coverage((matte for matte, _ in strengths.places), self.height, self.width)
+
+    def read(self, top: int, left: int, height: int, width: int) -> Floats:
+        window = (top, left, height, width)
+        strength, picture = self.strength(window), self.source.read(*window)
+        if not strength.any():  # then the style need not run
+            return picture
+        change = np.clip(self.style.read(*window), 0, 1)
+        change -= picture
+        change *= strength
+        change += picture
+        return change
+
+    def strength(self, window: tuple[int, int, int, int]) -> Floats:
+        """Of each pixel (h, w) of a window"""
+        cover, rest = self.coverage.read(window)
+        total = rest * np.float32(self.strengths.everywhere)
+        for matte, strength in self.strengths.places:
+            total += cover[matte.name] * np.float32(strength)
+        return total
 
 
 # ---------------------------------------------------------------- bands

@@ -54,6 +54,8 @@ class Mix:
     """Of the render that is painted, for styles with guides"""
     bands: controls.Bands = controls.EVEN
     """How strongly each band of what a style changes shows"""
+    strengths: controls.Strengths | None = None
+    """By place; None: whoever lays what is painted over the picture decides"""
 
     @property
     def sessions(self) -> tuple[Session, ...]:
@@ -62,7 +64,7 @@ class Mix:
     @property
     def bytes_per_pixel(self) -> float:
         """Working memory per pixel of a tile."""
-        mixing = _WEIGHTS_BYTES * (len(self.parts) > 1 or self.parts[0].matte is not None)
+        mixing = _WEIGHTS_BYTES * (len(self.parts) > 1 or self.parts[0].matte is not None or self.strengths is not None)
         recolouring = _PALETTE_BYTES * (self.palette is not None)
         banding = controls.BANDS_BYTES * (self.bands != controls.EVEN)
         return max(s.bytes_per_pixel for s in self.sessions) + mixing + recolouring + banding
@@ -84,9 +86,9 @@ class Mix:
             canvases = [Recoloured(canvas, colours, paint.stroke) for canvas in canvases]
         if self.bands != controls.EVEN:
             canvases = [controls.Banded(source, canvas, self.bands, paint) for canvas in canvases]
-        if len(self.parts) == 1 and self.parts[0].matte is None:
-            return canvases[0]
-        return Mixed(source, self.parts, canvases)
+        lone = len(self.parts) == 1 and self.parts[0].matte is None
+        result = canvases[0] if lone else Mixed(source, self.parts, canvases)
+        return result if self.strengths is None else controls.Faded(source, result, self.strengths)
 
     def reach(self, height: int, width: int, paint: Paint) -> int | None:
         """How far to each side, in pixels of a picture of this size, a pixel changes the result where strokes go on to
@@ -103,7 +105,11 @@ class Mix:
             {**_named(part.session), "share": part.share, **({"matte": part.matte.described} if part.matte else {})}
             for part in self.parts
         ]
-        return {"styles": styles, **({"palette": _named(self.palette)} if self.palette else {})}
+        return {
+            "styles": styles,
+            **({"palette": _named(self.palette)} if self.palette else {}),
+            **(self.strengths.described() if self.strengths else {}),
+        }
 
 
 def alone(session: Session) -> Mix:
@@ -135,7 +141,7 @@ class Styles:
 
     shares: tuple[tuple[StyleShare, Session], ...]
     palette: Session | None
-    bands: controls.Bands = controls.EVEN
+    settings: StylizeSettings
 
     @property
     def name(self) -> str:
@@ -151,7 +157,8 @@ class Styles:
     @property
     def asks_passes(self) -> bool:
         """Must the passes of a render be read to paint it?"""
-        return self._guided or any(share.matte for share, _ in self.shares)
+        settings = self.settings
+        return self._guided or bool(settings.gains or settings.strength_of) or any(s.matte for s, _ in self.shares)
 
     @property
     def _sessions(self) -> list[Session]:
@@ -161,14 +168,17 @@ class Styles:
     def _guided(self) -> bool:
         return any(session.guides for session in self._sessions)
 
-    def over(self, reader: PictureReader, passes: Passes | None, wrap: bool) -> Mix:
+    def over(self, reader: PictureReader, passes: Passes | None) -> Mix:
         """The styles over one picture, with its mattes and guides. passes: of the render, where `asks_passes`."""
+        wrap = self.settings.tileable
         for session in self._sessions:
             guides.need(session.guides, passes, f"The style {session.pack.name!r}", shown(reader.name))
         names = dict.fromkeys(share.matte for share, _ in self.shares if share.matte)
         mattes = {name: open_matte(name, passes, reader, wrap) for name in names}
         parts = (Part(session, share.share, mattes.get(share.matte)) for share, session in self.shares)
-        return Mix(tuple(parts), self.palette, passes if self._guided else None, self.bands)
+        strengths = controls.strengths(self.settings, reader, passes, wrap)
+        told = passes if self._guided else None
+        return Mix(tuple(parts), self.palette, told, self.settings.bands, strengths)
 
 
 def check_styles(styles: Sequence[StyleShare]) -> None:
@@ -196,7 +206,7 @@ def open_styles(settings: StylizeSettings, note: Callable[[str], None]) -> Style
             key = session(share.style), share.matte
             merged[key] = replace(share, share=share.share + (merged[key].share if key in merged else 0))
     shares = tuple((share, key[0]) for key, share in merged.items())
-    return Styles(shares, session(settings.palette) if settings.palette else None, settings.bands)
+    return Styles(shares, session(settings.palette) if settings.palette else None, settings)
 
 
 # ---------------------------------------------------------------- canvases

@@ -85,6 +85,16 @@ class LightGain:
 
 
 @dataclass(frozen=True)
+class MatteStrength:
+    """How strongly the style shows in one place."""
+
+    matte: str
+    """An object, material or asset in the Cryptomatte of the render, or the path of a greyscale picture, white here"""
+    strength: float
+    """0 .. 1, in place of the strength everywhere else"""
+
+
+@dataclass(frozen=True)
 class StylizeSettings:
     """The artist's choices for one look. The same everywhere: command line, panel, recipe."""
 
@@ -94,6 +104,8 @@ class StylizeSettings:
     """A style (name or path) whose colours the strokes of the others take; empty: their own."""
     strength: float = 1.0
     """0 leaves the picture as it is, 1 is the full style. Blended in display-referred colour."""
+    strength_of: tuple[MatteStrength, ...] = ()
+    """Places with a strength of their own. Where they overlap they divide the place by how much each covers."""
     bands: tuple[float, float, float] = (1.0, 1.0, 1.0)
     """How strongly colour, form and strokes of what the style changes show (the bands of Attribution.Scale): 0 not at
     all, 1 as painted .. 2. Beside a matte that says where to paint, bands are cut off with the style."""

@@ -120,6 +120,10 @@ class _Work:
         return self.request.settings
 
     @property
+    def strength(self) -> float:
+        return controls.left_strength(self.settings)
+
+    @property
     def paint(self) -> Paint:
         chosen = self.settings
         return Paint(chosen.seed, chosen.stroke, chosen.tileable, chosen.diversity, chosen.follow)
@@ -133,7 +137,7 @@ class _Work:
             reader.read(0, 0, 1, 1)  # decoders work at the first read: its time is not the network's
             passes = self._passes()
             reader = controls.gained(reader, passes, self.settings.gains)
-            mix = self.styles.over(reader, passes, self.settings.tileable)
+            mix = self.styles.over(reader, passes)
         made = self._recipe(reader, mix)
         seen = _Seen(reader) if self.settings.overlays and not _too_large(reader) else None
         with outputs.opened(self.request, self.source, self.styles.name, reader, made) as output:
@@ -147,8 +151,8 @@ class _Work:
 
     def _passes(self) -> Passes | None:
         """Of a render, where something asks for them"""
-        asked = self.styles.asks_passes or bool(self.settings.gains)
-        return painted_passes(self.source.path) if asked and self.source.pixels is None else None
+        asked = self.styles.asks_passes and self.source.pixels is None
+        return painted_passes(self.source.path) if asked else None
 
     def _check_overlays(self, reader: PictureReader) -> None:
         if self.settings.overlays and min(reader.height, reader.width) < 16:
@@ -184,7 +188,7 @@ class _Work:
         """
         top, left = place
         height, width = style.shape[1:]
-        if seen is None and self.settings.strength == 1 and is_plain(reader):
+        if seen is None and self.strength == 1 and is_plain(reader):
             self._store(reader, style, place, band)
             return
 
@@ -193,7 +197,7 @@ class _Work:
             stored = reader.read(top + row, left, count, width)
             alpha = alpha_of(stored, reader.alpha)
             inside, beyond = split(to_display(stored, reader.encoding, alpha, reader.view))
-            result = _mixed(inside, style[:, row : row + count].transpose(1, 2, 0), self.settings.strength)
+            result = _mixed(inside, style[:, row : row + count].transpose(1, 2, 0), self.strength)
             if seen is not None:
                 seen.keep(top + row, left, inside, result)
             result += beyond
@@ -226,7 +230,7 @@ class _Work:
             return []
         from .explain.removal import Look  # overlays are only loaded when somebody asks why
 
-        look = Look(mix, self.paint, self.settings.strength)
+        look = Look(mix, self.paint, self.strength)
         started = time.perf_counter()
         if seen is None:
             yield self._progress(0.5, "Reducing the picture for the overlays")

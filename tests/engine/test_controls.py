@@ -17,19 +17,20 @@ from PIL import Image
 from engine import controls, style_pack
 from engine.canvas import ArrayCanvas, PictureCanvas
 from engine.errors import EngineError
-from engine.explain.influence import check_gradients
-from engine.explain.overlay import Overlay
-from engine.explain.players import of_passes, shares
+from engine.explain.influence import check_gradients, gradient_of, light_of
+from engine.explain.players import of_objects, of_passes, shares
 from engine.explain.pyramid import Blur, blurred, reach
-from engine.explain.removal import LUMINANCE, Look
+from engine.explain.removal import LUMINANCE, Grid, Look, _effects
 from engine.explain.scale import scale
 from engine.files import ExrLayer, open_picture, read_exr, write_exr
+from engine.mattes import Matte, open_matte
 from engine.mixing import Mix, Part, alone
 from engine.passes import painted_passes
 from engine.picture import Floats
 from engine.protocol import (
     ExplainRequest,
     LightGain,
+    MatteStrength,
     PictureSource,
     StyleShare,
     Stylized,
@@ -100,6 +101,15 @@ def result(asked: StylizeRequest) -> Stylized:
 def pixels(path: str) -> np.ndarray:
     reader = open_picture(path)
     return reader.read(0, 0, reader.height, reader.width)
+
+
+def finish(work: Generator[Any, None, Any]) -> Any:
+    """What it returns at its end"""
+    while True:
+        try:
+            next(work)
+        except StopIteration as done:
+            return done.value
 
 
 @pytest.fixture
@@ -233,6 +243,114 @@ def test_bands_out_of_range_are_errors(
     assert "0 to 2" in caught.value.fix and not (tmp_path / "out").exists()
 
 
+# ---------------------------------------------------------------- strength by place
+
+
+@pytest.fixture(scope="module")
+def jug() -> Matte:
+    return open_matte("Jug", painted_passes(SAMPLE), open_picture(SAMPLE), False)
+
+
+def faded(mix: Mix, everywhere: float, matte: Matte, strength: float) -> Mix:
+    return replace(mix, strengths=controls.Strengths(everywhere, ((matte, strength),)))
+
+
+def test_each_place_has_its_strength_and_none_shows_the_picture(
+    sessions: dict[str, Session], still_life: Floats, jug: Matte
+) -> None:
+    mix = alone(sessions["brush"])
+    style, cover = np.clip(whole(mix, still_life), 0, 1), jug.plane.read(0, 0, 180, 320)
+    assert ((cover > 0.2) & (cover < 0.8)).sum() > 50
+    made = whole(faded(mix, 0.25, jug, 0.75), still_life)
+    strength = 0.75 * cover + 0.25 * (1 - cover)
+    np.testing.assert_allclose(made, still_life + strength * (style - still_life), atol=1e-6)
+    kept = whole(faded(mix, 1.0, jug, 0.0), still_life)
+    np.testing.assert_array_equal(kept[:, cover[0] == 1], still_life[:, cover[0] == 1])
+    np.testing.assert_allclose(kept[:, cover[0] == 0], style[:, cover[0] == 0], atol=1e-6)
+
+
+def test_strengths_through_the_job_are_exact_in_tiles_and_in_the_recipe(
+    folders: dict[str, str], tmp_path: Path
+) -> None:
+    """The picture's own bits where the style is off, highlights and alpha among them."""
+    choices = {"strength_of": (MatteStrength("Jug", 0.0), MatteStrength("Table", 0.5)), "strength": 0.9}
+    done = [result(request(tmp_path, folders["strokes"], SAMPLE, tile=tile, **choices)) for tile in (0, 50)]
+    one, other = (read_exr(found.path).layers["ViewLayer.Stylized"].pixels() for found in done)
+    np.testing.assert_array_equal(one, other)
+    before = open_picture(SAMPLE).read(0, 0, 180, 320)
+    inside = open_matte("Jug", painted_passes(SAMPLE), open_picture(SAMPLE), False).plane.read(0, 0, 180, 320)[0] == 1
+    np.testing.assert_allclose(one[inside].astype(float), before[inside].astype(float), rtol=1e-3, atol=1e-4)
+    assert done[0].recipe["strength_of"] == [
+        {"matte": {"CryptoObject": "Jug"}, "strength": 0.0},
+        {"matte": {"CryptoObject": "Table"}, "strength": 0.5},
+    ]
+    assert done[0].recipe["settings"]["strength"] == 0.9
+
+
+def test_a_style_that_is_off_in_a_tile_does_not_run(
+    sessions: dict[str, Session], jug: Matte, still_life: Floats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    canvas = faded(alone(sessions["brush"]), 0.0, jug, 1.0).painted(ArrayCanvas(still_life), Paint())
+    monkeypatch.setattr(Session, "run", lambda *_: pytest.fail("it ran"))
+    np.testing.assert_array_equal(canvas.read(0, 0, 20, 20), still_life[:, :20, :20])
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.3, 1.0])
+def test_what_the_surroundings_do_falls_with_the_strength_of_an_object(
+    sessions: dict[str, Session],
+    still_life: Floats,
+    jug: Matte,
+    strength: float,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Removal and Objects foretell it: inside the object everything they say of what lies around it, times its
+    strength. Exactly: there the picture itself does not see its surroundings."""
+    mix, cover = alone(sessions["brush"]), jug.plane.read(0, 0, 180, 320)[0]
+    region = cover == 1
+    looks = [Look(mix, Paint()), Look(faded(mix, 1.0, jug, strength), Paint())]
+    grid = Grid.over(180, 320, 20)
+    around = grid.sums((cover > 0).astype(np.float32)) == 0
+    full, less = (finish(_effects(look, grid, still_life, look.result(still_life), region)) for look in looks)
+    assert np.abs(full[around]).max() > 0.1
+    np.testing.assert_allclose(less[around], strength * full[around], atol=2e-5)
+    passes = painted_passes(SAMPLE)
+    assert passes is not None
+    monkeypatch.setattr("engine.explain.players.MOST", 3)
+    players = of_objects(passes, still_life, region, 24, False)
+    full, less = (
+        {bar.name: bar.value for bar in finish(shares("Objects", players, look, region)).bars} for look in looks
+    )
+    others = [name for name in players.names if name != "Jug"]
+    assert "Jug" in players.names and max(abs(full[name]) for name in others) > 1e-4
+    for name in others:
+        assert abs(less[name] - strength * full[name]) < 1e-5
+
+
+def test_influence_knows_strengths_by_place(tmp_path: Path) -> None:
+    """A blur whose kernel is known, at .25 inside the matte that the region lies in."""
+    session = Session(style_pack.load(tiny_styles.explained(tiny_styles.blur(tmp_path / "blur"))), "cpu")
+    cover = np.zeros((1, 40, 60), np.float32)
+    cover[..., 30:] = 1
+    mix = faded(alone(session), 1.0, Matte("right", ArrayCanvas(cover), {}), 0.25)
+    region = np.zeros((40, 60), bool)
+    region[20, 40] = True
+    found = gradient_of(Look(mix, Paint()), picture(40, 60), light_of(region)).sum(axis=0)
+    wanted = np.zeros((40, 60), np.float32)
+    wanted[18:23, 38:43] = 0.25 / 25
+    wanted[20, 40] += 0.75
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+
+
+def test_a_wrong_strength_of_a_place_says_what_to_do(folders: dict[str, str], photo: Path, tmp_path: Path) -> None:
+    for place, said, fix in (
+        (MatteStrength("Jug", 1.1), "The strength of 'Jug' is 1.1", "0 to 1"),
+        (MatteStrength("Jug", 0.5), "no picture file 'Jug'", "greyscale"),
+    ):
+        with pytest.raises(EngineError, match=said) as caught:
+            list(stylize(request(tmp_path / "out", folders["brush"], photo, strength_of=(place,))))
+        assert fix in caught.value.fix and not (tmp_path / "out").exists()
+
+
 # ---------------------------------------------------------------- lights
 
 
@@ -305,15 +423,6 @@ def test_a_picture_without_passes_has_no_gains(folders: dict[str, str], photo: P
     assert "OpenEXR" in caught.value.fix
 
 
-def told(work: Generator[Any, None, Overlay]) -> Overlay:
-    while True:
-        try:
-            next(work)
-        except StopIteration as done:
-            overlay: Overlay = done.value
-            return overlay
-
-
 def test_passes_foretell_what_a_gain_does(shipped: Session, render: Callable[..., Path]) -> None:
     """Measured with Starry Night on the tests' render. A light that is switched off takes away its share (within 15 %
     or .006), and exactly what the set of the other lights gave. Between and above, the share times
@@ -324,7 +433,7 @@ def test_passes_foretell_what_a_gain_does(shipped: Session, render: Callable[...
     size, box = (reader.height, reader.width), (0, 0, reader.height, reader.width)
     look, before = Look(alone(shipped), Paint(3)), PictureCanvas(reader).read(*box)
     players = of_passes(passes, reader, size, False)
-    bars = {bar.name: bar.value for bar in told(shares("Passes", players, look, np.ones(size, bool))).bars}
+    bars = {bar.name: bar.value for bar in finish(shares("Passes", players, look, np.ones(size, bool))).bars}
 
     def seen(planes: Floats) -> tuple[float, float]:
         """Mean luminance of a picture and of its result"""
