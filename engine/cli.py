@@ -231,6 +231,7 @@ def _settings(arguments: argparse.Namespace) -> protocol.StylizeSettings:
         strength=arguments.strength,
         strength_of=tuple(arguments.strength_of),
         bands=arguments.bands,
+        colours=arguments.colours,
         gains=tuple(arguments.gain),
         seed=arguments.seed,
         stroke=arguments.stroke,
@@ -622,6 +623,13 @@ def _add_look(parser: argparse.ArgumentParser) -> None:
         default=(1.0, 1.0, 1.0),
         metavar="C,F,S",
         help="how strongly colour, form and strokes of the style show, 0 .. 2 (default 1,1,1): 1,1,.5 calms strokes",
+    )
+    parser.add_argument(
+        "--colours",
+        choices=("style", "luma", "histogram"),
+        default="style",
+        help="whose: the style's; or the picture's, in the style's light and dark (luma) or by their statistics "
+        "(histogram; frames of a shot by those of the first)",
     )
     parser.add_argument(
         "--gain",

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from . import colours
 from .canvas import Canvas, beyond_border
 from .errors import EngineError
 from .explain.pyramid import BANDS, Blur, levels, reach
@@ -36,6 +37,13 @@ def check(settings: StylizeSettings) -> None:
     for name, gain in zip(BANDS, settings.bands, strict=True):
         if not 0 <= gain <= MOST_BAND:
             raise EngineError(f"The strength of {name} is {gain:g}.", f"Choose a number from 0 to {MOST_BAND:g}.")
+    if settings.colours not in colours.WAYS:
+        raise EngineError(f"There are no colours {settings.colours!r}.", f"Choose among: {', '.join(colours.WAYS)}.")
+    if settings.colours != "style" and settings.palette:
+        raise EngineError(
+            "A result cannot have the colours of a palette and of the picture.",
+            "Take the palette off, or choose the colours of the style.",
+        )
     for place in settings.strength_of:
         if not 0 <= place.strength <= 1:
             raise EngineError(
@@ -192,11 +200,3 @@ class Banded:
 def bands_reach(gains: Bands, stroke: float) -> int:
     """How far beyond the reach of the style itself a pixel changes the result."""
     return reach(levels(stroke)[1]) if gains != EVEN else 0
-
-
-def check_gradients(gains: Bands) -> None:
-    """Raises EngineError where the result has no gradient that is known here."""
-    if gains != EVEN:
-        raise EngineError(
-            "What is cut into bands has no gradient here.", "Set the strengths of all bands to 1, or ask Removal."
-        )

@@ -24,10 +24,10 @@ from .mixing import open_styles
 from .passes import Passes, painted_passes
 from .picture import PictureReader
 from .protocol import Answered, Done, Event, Explained, ExplainRequest, Json, Progress, Region, StylizeSettings
-from .resample import Resampled
+from .resample import Resampled, reduced
 from .runtime import Paint, inner_size
 from .style_pack import ModelSpec
-from .stylize import OVERLAY_PIXELS, check_overlays, check_settings, no_memory, reduced
+from .stylize import OVERLAY_PIXELS, check_overlays, check_settings, no_memory
 
 COVERED = 0.5
 """Of a pixel by a matte, from which on it is part of the region"""
@@ -57,7 +57,7 @@ def _explain(request: ExplainRequest) -> Iterator[Event]:
     asks = styles.asks_passes or bool(request.region.object) or bool(set(OF_RENDERS) & set(settings.overlays))
     passes = painted_passes(request.source.path) if asks and request.source.pixels is None else None
     reader = controls.gained(reader, passes, settings.gains)
-    mix = styles.over(reader, passes)
+    mix = styles.over(request.source, reader, passes)
     size = explained_size(reader, settings, mix.sessions[0].spec)
     region = region_of(request, reader, size, passes)
     chosen = Paint(settings.seed, 1.0, settings.tileable, settings.diversity, settings.follow, seen_at=settings.stroke)

@@ -12,24 +12,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from . import controls, guides, palette, style_pack
+from . import colours, controls, guides, palette, style_pack
 from .canvas import Canvas
+from .colours import Coloured, Colours, Matched, luma
 from .errors import EngineError
 from .files import shown
 from .mattes import Coverage, Matte, open_matte
 from .passes import Passes
 from .picture import Floats, PictureReader
-from .protocol import Json, StyleShare, StylizeSettings
+from .protocol import Json, PictureSource, StyleShare, StylizeSettings
 from .runtime import Paint, Session, inner_size, painted, tiles
 
 _WEIGHTS_BYTES = 60
 """Working memory per pixel for weights and sums, beside that of the style at work"""
 _PALETTE_BYTES = 120
 """The same for the averages of a palette"""
+_COLOURS_BYTES = 60
+"""The same for the colours of the picture"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +44,8 @@ class Part:
     """Above 0. Only its ratio to the other shares under the same matte matters"""
     matte: Matte | None = None
     """None: wherever no matte of another style is"""
+    colours: Colours | None = None
+    """What becomes of the colours it paints; None: they stay"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +71,7 @@ class Mix:
         """Working memory per pixel of a tile."""
         mixing = _WEIGHTS_BYTES * (len(self.parts) > 1 or self.parts[0].matte is not None or self.strengths is not None)
         recolouring = _PALETTE_BYTES * (self.palette is not None)
+        recolouring += _COLOURS_BYTES * any(part.colours is not None for part in self.parts)
         banding = controls.BANDS_BYTES * (self.bands != controls.EVEN)
         return max(s.bytes_per_pixel for s in self.sessions) + mixing + recolouring + banding
 
@@ -80,10 +86,14 @@ class Mix:
         runtime.painted.
         """
         told = (source, paint, self.passes, followed)
-        colours = _Remembered(painted(self.palette, *told)) if self.palette else None
+        palette_ = _Remembered(painted(self.palette, *told)) if self.palette else None
         canvases = [painted(part.session, *told) for part in self.parts]
-        if colours:
-            canvases = [Recoloured(canvas, colours, paint.stroke) for canvas in canvases]
+        if palette_:
+            canvases = [Recoloured(canvas, palette_, paint.stroke) for canvas in canvases]
+        canvases = [
+            canvas if part.colours is None else Coloured(source, canvas, part.colours)
+            for part, canvas in zip(self.parts, canvases, strict=True)
+        ]
         if self.bands != controls.EVEN:
             canvases = [controls.Banded(source, canvas, self.bands, paint) for canvas in canvases]
         lone = len(self.parts) == 1 and self.parts[0].matte is None
@@ -102,7 +112,12 @@ class Mix:
     def recipe(self) -> Json:
         """What must be known of the styles to make the result again."""
         styles = [
-            {**_named(part.session), "share": part.share, **({"matte": part.matte.described} if part.matte else {})}
+            {
+                **_named(part.session),
+                "share": part.share,
+                **({"matte": part.matte.described} if part.matte else {}),
+                **({"colours": part.colours.described()} if isinstance(part.colours, Matched) else {}),
+            }
             for part in self.parts
         ]
         return {
@@ -142,6 +157,8 @@ class Styles:
     shares: tuple[tuple[StyleShare, Session], ...]
     palette: Session | None
     settings: StylizeSettings
+    matched: dict[str, tuple[Matched, ...]] = field(default_factory=dict)
+    """By shots: to what the colours of each style are brought"""
 
     @property
     def name(self) -> str:
@@ -168,7 +185,12 @@ class Styles:
     def _guided(self) -> bool:
         return any(session.guides for session in self._sessions)
 
-    def over(self, reader: PictureReader, passes: Passes | None) -> Mix:
+    @property
+    def paint(self) -> Paint:
+        chosen = self.settings
+        return Paint(chosen.seed, chosen.stroke, chosen.tileable, chosen.diversity, chosen.follow)
+
+    def over(self, source: PictureSource, reader: PictureReader, passes: Passes | None) -> Mix:
         """The styles over one picture, with its mattes and guides. passes: of the render, where `asks_passes`."""
         wrap = self.settings.tileable
         for session in self._sessions:
@@ -178,7 +200,34 @@ class Styles:
         parts = (Part(session, share.share, mattes.get(share.matte)) for share, session in self.shares)
         strengths = controls.strengths(self.settings, reader, passes, wrap)
         told = passes if self._guided else None
-        return Mix(tuple(parts), self.palette, told, self.settings.bands, strengths)
+        mix = Mix(tuple(parts), self.palette, told, self.settings.bands, strengths)
+        return replace(mix, parts=self._coloured(mix, source, reader))
+
+    def _coloured(self, mix: Mix, source: PictureSource, reader: PictureReader) -> tuple[Part, ...]:
+        """The parts with what becomes of their colours. The first frame of a shot decides for the others."""
+        if self.settings.colours == "style":
+            return mix.parts
+        if self.settings.colours == "luma":
+            return tuple(replace(part, colours=luma) for part in mix.parts)
+        shot = colours.shot(source, reader)
+        if shot not in self.matched:
+            self.matched[shot] = self._measured(mix, reader)
+        return tuple(replace(part, colours=found) for part, found in zip(mix.parts, self.matched[shot], strict=True))
+
+    def _measured(self, mix: Mix, reader: PictureReader) -> tuple[Matched, ...]:
+        """How each style's colours are brought to those of a picture."""
+        small, weights = colours.measured_on(reader, self.paint.wrap)
+        window = (0, 0, small.height, small.width)
+        picture = small.read(*window)
+        return tuple(
+            colours.matching(
+                np.clip(painted(part.session, small, self.paint, mix.passes).read(*window), 0, 1),
+                picture,
+                weights,
+                shown(reader.name),
+            )
+            for part in mix.parts
+        )
 
 
 def check_styles(styles: Sequence[StyleShare]) -> None:

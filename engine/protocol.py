@@ -109,6 +109,10 @@ class StylizeSettings:
     bands: tuple[float, float, float] = (1.0, 1.0, 1.0)
     """How strongly colour, form and strokes of what the style changes show (the bands of Attribution.Scale): 0 not at
     all, 1 as painted .. 2. Beside a matte that says where to paint, bands are cut off with the style."""
+    colours: str = "style"
+    """style | luma | histogram. The style's; or the picture's, in the light and dark of the style (luma), or in the way
+    that what the style paints is brought to the picture's mean and covariance (histogram). Frames of one job that are
+    named alike but for their number are brought to the first of them."""
     gains: tuple[LightGain, ...] = ()
     """Of a render with its light passes: what is painted is Combined with these lights turned up or down, in
     scene-linear colour. The passes in the file stay as they were."""

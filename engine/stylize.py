@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from . import controls, outputs, recipe
-from .canvas import ROWS, Canvas, PictureCanvas, alpha_of, by_rows, is_plain
+from .canvas import ROWS, PictureCanvas, alpha_of, by_rows, is_plain
 from .errors import EngineError
 from .explain.overlay import OF_A_RESULT, Overlay, told
 from .files import open_source, open_view
@@ -31,7 +31,7 @@ from .protocol import (
     StylizeRequest,
     StylizeSettings,
 )
-from .resample import Resampled
+from .resample import reduced
 from .runtime import Paint
 from .view import View
 
@@ -125,8 +125,7 @@ class _Work:
 
     @property
     def paint(self) -> Paint:
-        chosen = self.settings
-        return Paint(chosen.seed, chosen.stroke, chosen.tileable, chosen.diversity, chosen.follow)
+        return self.styles.paint
 
     def run(self) -> Iterator[Event]:
         """Open, paint, explain, deliver."""
@@ -137,7 +136,7 @@ class _Work:
             reader.read(0, 0, 1, 1)  # decoders work at the first read: its time is not the network's
             passes = self._passes()
             reader = controls.gained(reader, passes, self.settings.gains)
-            mix = self.styles.over(reader, passes)
+            mix = self.styles.over(self.source, reader, passes)
         made = self._recipe(reader, mix)
         seen = _Seen(reader) if self.settings.overlays and not _too_large(reader) else None
         with outputs.opened(self.request, self.source, self.styles.name, reader, made) as output:
@@ -315,17 +314,6 @@ def _mixed(inside: Floats, style: Floats, strength: float) -> Floats:
 
 def _too_large(reader: PictureReader) -> bool:
     return reader.height * reader.width > OVERLAY_PIXELS
-
-
-def reduced(reader: PictureReader, size: tuple[int, int], wrap: bool) -> Floats:
-    """The picture at a size (height, width), as a model sees it: planes (3, height, width) 0..1."""
-    canvas: Canvas = PictureCanvas(reader, wrap)
-    small = canvas if size == (reader.height, reader.width) else Resampled(canvas, *size)
-    planes = np.empty((3, *size), np.float32)
-    for row in range(0, size[0], ROWS):
-        count = min(ROWS, size[0] - row)
-        planes[:, row : row + count] = np.clip(small.read(row, 0, count, size[1]), 0, 1)
-    return planes
 
 
 def overlay_size(reader: PictureReader) -> tuple[int, int]:

@@ -65,7 +65,11 @@ def check_gradients(look: Look) -> None:
         raise EngineError(
             "What is painted in the colours of another style has no gradient.", "Take the palette off, or ask Removal."
         )
-    controls.check_gradients(look.mix.bands)
+    if look.mix.bands != controls.EVEN or any(part.colours for part in look.mix.parts):
+        raise EngineError(
+            "What is cut into bands or painted in the colours of the picture has no gradient here.",
+            "Set all bands to 1 and choose the colours of the style, or ask Removal.",
+        )
     for session in look.mix.sessions:
         session.need_gradients()
 

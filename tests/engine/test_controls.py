@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Generator
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from engine import controls, style_pack
+from engine import colours, controls, style_pack
 from engine.canvas import ArrayCanvas, PictureCanvas
 from engine.errors import EngineError
 from engine.explain.influence import check_gradients, gradient_of, light_of
@@ -228,10 +229,12 @@ def test_scale_foretells_what_a_band_does(starry: Floats, still_life: Floats, ba
     assert abs(seen.mean() - told.mean()) <= 0.15 * abs(told.mean()) and abs(told.mean()) > 0.005
 
 
-def test_influence_refuses_bands(sessions: dict[str, Session]) -> None:
-    with pytest.raises(EngineError, match="bands") as caught:
-        check_gradients(Look(Mix((Part(sessions["brush"]),), bands=(1.0, 1.0, 0.5)), Paint()))
-    assert "Removal" in caught.value.fix
+def test_influence_refuses_bands_and_colours(sessions: dict[str, Session]) -> None:
+    brush = sessions["brush"]
+    for mix in (Mix((Part(brush),), bands=(1.0, 1.0, 0.5)), Mix((Part(brush, colours=colours.luma),))):
+        with pytest.raises(EngineError, match="bands") as caught:
+            check_gradients(Look(mix, Paint()))
+        assert "Removal" in caught.value.fix
 
 
 @pytest.mark.parametrize("bands", [(-0.1, 1.0, 1.0), (1.0, 2.1, 1.0), (1.0, 1.0, float("nan"))])
@@ -349,6 +352,138 @@ def test_a_wrong_strength_of_a_place_says_what_to_do(folders: dict[str, str], ph
         with pytest.raises(EngineError, match=said) as caught:
             list(stylize(request(tmp_path / "out", folders["brush"], photo, strength_of=(place,))))
         assert fix in caught.value.fix and not (tmp_path / "out").exists()
+
+
+# ---------------------------------------------------------------- colours
+
+
+def luminance(planes: Floats) -> np.ndarray:
+    return np.tensordot(LUMINANCE.astype(np.float64), planes, axes=1)
+
+
+@QUICK
+@given(seed=st.integers(0, 1000), contrast=st.floats(0, 4))
+def test_luma_is_the_light_of_the_style_in_the_colours_of_the_picture(seed: int, contrast: float) -> None:
+    """Luminance everywhere; chroma wherever a colour of that luminance can hold it, elsewhere paler, never another."""
+    style, source = (
+        np.clip((np.random.default_rng([seed, n]).random((3, 20, 30), dtype=np.float32) - 0.5) * contrast + 0.5, 0, 1)
+        for n in range(2)
+    )
+    made = colours.luma(style, source)
+    assert made.min() >= 0 and made.max() <= 1
+    np.testing.assert_allclose(luminance(made), luminance(style), atol=1e-6)
+    chroma, wanted = made - luminance(made), source - luminance(source)
+    inside = ((luminance(style) + wanted >= 0) & (luminance(style) + wanted <= 1)).all(axis=0)
+    np.testing.assert_allclose(chroma[:, inside], wanted[:, inside], atol=1e-6)
+    length = np.linalg.norm(wanted, axis=0)
+    kept = (chroma * wanted).sum(axis=0) / np.maximum(length**2, 1e-12)
+    assert ((kept >= -1e-4) & (kept <= 1 + 1e-4))[length > 1e-2].all()
+    np.testing.assert_allclose(chroma, kept * wanted, atol=1e-5)
+    np.testing.assert_allclose(colours.luma(source, source), source, atol=1e-6)
+
+
+def test_histogram_brings_mean_and_covariance_to_the_pictures() -> None:
+    style, source, weights = picture(60, 70, 1), picture(60, 70, 2) ** 2, picture(60, 70, 3)[0]
+    made = colours.matching(style, source, weights)(style, source)
+    for planes in (made, source):
+        assert planes.dtype == np.float32
+    (mean, spread), (wanted, target) = (colours._moments(planes, weights) for planes in (made, source))
+    np.testing.assert_allclose(mean, wanted, atol=1e-5)
+    np.testing.assert_allclose(spread, target, atol=5e-4)
+    same = colours.matching(source, source, weights)
+    np.testing.assert_allclose(same.matrix, np.eye(3), atol=1e-6)
+    np.testing.assert_allclose(same.offset, 0, atol=1e-6)
+
+
+def test_a_style_of_one_colour_is_not_torn_apart() -> None:
+    flat = np.full((3, 40, 40), 0.5, np.float32)
+    flat += np.random.default_rng(0).normal(0, 1e-4, flat.shape).astype(np.float32)
+    source = picture(40, 40)
+    made = colours.matching(flat, source, np.ones((40, 40), np.float32))(flat, source)
+    assert np.abs(made - made.mean(axis=(1, 2), keepdims=True)).max() < 0.02
+    np.testing.assert_allclose(made.mean(axis=(1, 2)), source.mean(axis=(1, 2)), atol=1e-4)
+
+
+@pytest.mark.parametrize("way", ["luma", "histogram"])
+def test_colours_are_exact_in_tiles_and_told(folders: dict[str, str], photo: Path, tmp_path: Path, way: str) -> None:
+    choices = {"colours": way, "bands": (1.0, 1.0, 0.5), "strength": 0.9, "tileable": True}
+    done = [result(request(tmp_path, folders["brush"], photo, tile=tile, **choices)) for tile in (0, 40)]
+    np.testing.assert_array_equal(*(pixels(one.path) for one in done))
+    assert done[0].recipe["settings"]["colours"] == way
+    told = done[0].recipe["styles"][0].get("colours")
+    assert (told is None) == (way == "luma")
+    if told:
+        assert told["matched_to"] == "photo" and np.shape(told["matrix"]) == (3, 3) and len(told["offset"]) == 3
+
+
+def frames(folder: Path, *names: str) -> tuple[PictureSource, ...]:
+    """Pictures of quite different colours"""
+    for n, name in enumerate(names):
+        tint = np.random.default_rng(n).random(3) * 155
+        values = picture(60, 70, n).transpose(1, 2, 0) * 100 + tint
+        Image.fromarray(values.astype(np.uint8)).save(folder / f"{name}.png")
+    return tuple(PictureSource(name, str(folder / f"{name}.png")) for name in names)
+
+
+def test_frames_of_a_shot_take_the_statistics_of_the_first(folders: dict[str, str], tmp_path: Path) -> None:
+    """What is brought to them does not flicker when a frame has other colours. Pictures without a number, and other
+    shots, have statistics of their own."""
+    sources = frames(tmp_path, "wall", "shot_0001", "shot_0002", "tower", "turn_0001")
+    how = StylizeSettings((StyleShare(folders["brush"]),), colours="histogram", device="cpu")
+    events = stylize(StylizeRequest("job", sources, how, str(tmp_path / "out")))
+    told = [event.recipe["styles"][0]["colours"] for event in events if isinstance(event, Stylized)]
+    assert [one["matched_to"] for one in told] == ["wall", "shot_0001", "shot_0001", "tower", "turn_0001"]
+    assert told[1] == told[2] and len({json.dumps(one["matrix"]) for one in told}) == 4
+
+
+def test_what_cannot_be_seen_has_no_say_in_the_colours(tmp_path: Path) -> None:
+    values = np.zeros((40, 50, 4), np.uint8)
+    values[:, 25:] = (200, 40, 40, 255)
+    Image.fromarray(values).save(tmp_path / "cut_out.png")
+    _, weights = colours.measured_on(open_picture(tmp_path / "cut_out.png"), False)
+    assert weights[:, :25].max() == 0 and weights[:, 25:].min() == 1
+    write_exr(tmp_path / "cut_out.exr", [ExrLayer.of("", (values / 255).astype(np.float16))], {})
+    _, weights = colours.measured_on(open_picture(tmp_path / "cut_out.exr"), False)
+    assert weights[:, :25].max() == 0 and weights[:, 25:].min() == 1
+
+
+@pytest.mark.parametrize("way", ["luma", "histogram"])
+def test_highlights_and_alpha_survive(folders: dict[str, str], tmp_path: Path, way: str) -> None:
+    """Through a style that paints what it sees."""
+    source = lit_render(tmp_path / "frame.exr")
+    done = result(request(tmp_path / "out", folders["identity"], source, colours=way))
+    made, before = read_exr(done.path).layers["ViewLayer.Stylized"].pixels(), open_picture(source).read(0, 0, 20, 30)
+    np.testing.assert_allclose(made.astype(float), before.astype(float), rtol=3e-3, atol=1e-4)
+
+
+def test_luma_leaves_all_that_removal_and_passes_say(sessions: dict[str, Session], tmp_path: Path) -> None:
+    """They speak of luminance, and that is the style's either way: nothing moves, as they foretell."""
+    mix = alone(sessions["brush"])
+    (part,) = mix.parts
+    looks = [Look(one, Paint(2), 0.9) for one in (mix, replace(mix, parts=(replace(part, colours=colours.luma),)))]
+    before = picture(64, 80)
+    grid = Grid.over(64, 80, 8)
+    plain, kept = (finish(_effects(look, grid, before, look.result(before), None)) for look in looks)
+    assert np.abs(plain).max() > 1e-2 and not np.allclose(*(look.result(before) for look in looks), atol=1e-2)
+    np.testing.assert_allclose(kept, plain, atol=1e-3 * np.abs(plain).max())
+    path = lit_render(tmp_path / "frame.exr")
+    passes, reader = painted_passes(path), open_picture(path)
+    assert passes is not None
+    players = of_passes(passes, reader, (20, 30), False)
+    plain, kept = (finish(shares("Passes", players, look, np.ones((20, 30), bool))).pixels for look in looks)
+    np.testing.assert_allclose(kept, plain, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("choices", "said", "fix"),
+    [({"colours": "sepia"}, "no colours 'sepia'", "luma"), ({"colours": "luma", "palette": "x"}, "palette", "off")],
+)
+def test_wrong_colours_are_errors(
+    folders: dict[str, str], photo: Path, tmp_path: Path, choices: dict[str, Any], said: str, fix: str
+) -> None:
+    with pytest.raises(EngineError, match=said) as caught:
+        list(stylize(request(tmp_path / "out", folders["brush"], photo, **choices)))
+    assert fix in caught.value.fix and not (tmp_path / "out").exists()
 
 
 # ---------------------------------------------------------------- lights
