@@ -239,6 +239,7 @@ def _settings(arguments: argparse.Namespace) -> protocol.StylizeSettings:
         follow=arguments.follow,
         tile=getattr(arguments, "tile", 0),
         tileable=arguments.tileable,
+        lock=arguments.lock,
         overlays=tuple(dict.fromkeys(arguments.overlay)),
         device=arguments.device,
         precision=arguments.precision,
@@ -630,6 +631,11 @@ def _add_look(parser: argparse.ArgumentParser) -> None:
         default="style",
         help="whose: the style's; or the picture's, in the style's light and dark (luma) or by their statistics "
         "(histogram; frames of a shot by those of the first)",
+    )
+    parser.add_argument(
+        "--lock",
+        action="store_true",
+        help="styles of other programs: the statistics of the whole picture, of a shot's first frame, for every tile",
     )
     parser.add_argument(
         "--gain",

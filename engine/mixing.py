@@ -25,6 +25,7 @@ from .mattes import Coverage, Matte, open_matte
 from .passes import Passes
 from .picture import Floats, PictureReader
 from .protocol import Json, PictureSource, StyleShare, StylizeSettings
+from .resample import reduced
 from .runtime import Paint, Session, inner_size, painted, tiles
 
 _WEIGHTS_BYTES = 60
@@ -133,7 +134,8 @@ def alone(session: Session) -> Mix:
 
 
 def _named(session: Session) -> Json:
-    return {"name": session.pack.name, "hash": session.pack.hash, "precision": session.precision}
+    locked = {"locked_to": session.locked_to} if session.locked_to else {}
+    return {"name": session.pack.name, "hash": session.pack.hash, "precision": session.precision, **locked}
 
 
 def _reach(session: Session, height: int, width: int, paint: Paint) -> int | None:
@@ -159,6 +161,8 @@ class Styles:
     settings: StylizeSettings
     matched: dict[str, tuple[Matched, ...]] = field(default_factory=dict)
     """By shots: to what the colours of each style are brought"""
+    locked: dict[tuple[str, str], Session] = field(default_factory=dict)
+    """By shots and styles: those with statistics that are locked"""
 
     @property
     def name(self) -> str:
@@ -197,19 +201,34 @@ class Styles:
             guides.need(session.guides, passes, f"The style {session.pack.name!r}", shown(reader.name))
         names = dict.fromkeys(share.matte for share, _ in self.shares if share.matte)
         mattes = {name: open_matte(name, passes, reader, wrap) for name in names}
-        parts = (Part(session, share.share, mattes.get(share.matte)) for share, session in self.shares)
+        shot = colours.shot(source, reader)
+        parts = (
+            Part(self._locked(session, shot, reader), share.share, mattes.get(share.matte))
+            for share, session in self.shares
+        )
+        palette_ = self._locked(self.palette, shot, reader) if self.palette else None
         strengths = controls.strengths(self.settings, reader, passes, wrap)
         told = passes if self._guided else None
-        mix = Mix(tuple(parts), self.palette, told, self.settings.bands, strengths)
-        return replace(mix, parts=self._coloured(mix, source, reader))
+        mix = Mix(tuple(parts), palette_, told, self.settings.bands, strengths)
+        return replace(mix, parts=self._coloured(mix, shot, reader))
 
-    def _coloured(self, mix: Mix, source: PictureSource, reader: PictureReader) -> tuple[Part, ...]:
+    def _locked(self, session: Session, shot: str, reader: PictureReader) -> Session:
+        """A style as it paints a shot: with the statistics of its first frame, where they are to be locked."""
+        if not self.settings.lock:
+            return session
+        key = shot, session.pack.hash
+        if key not in self.locked:
+            size = session.reference_size(reader.height, reader.width, self.paint.stroke)
+            planes = reduced(reader, size, self.paint.wrap)
+            self.locked[key] = session.locked(planes, self.paint, shown(reader.name))
+        return self.locked[key]
+
+    def _coloured(self, mix: Mix, shot: str, reader: PictureReader) -> tuple[Part, ...]:
         """The parts with what becomes of their colours. The first frame of a shot decides for the others."""
         if self.settings.colours == "style":
             return mix.parts
         if self.settings.colours == "luma":
             return tuple(replace(part, colours=luma) for part in mix.parts)
-        shot = colours.shot(source, reader)
         if shot not in self.matched:
             self.matched[shot] = self._measured(mix, reader)
         return tuple(replace(part, colours=found) for part, found in zip(mix.parts, self.matched[shot], strict=True))

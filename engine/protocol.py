@@ -129,6 +129,9 @@ class StylizeSettings:
     """Edge of a tile in pixels; 0 chooses by the memory at hand. The result does not depend on it."""
     tileable: bool = False
     """The picture wraps around: its left edge continues at the right, its top at the bottom."""
+    lock: bool = False
+    """Styles of other programs that normalise by the whole frame take the statistics of one whole picture, whatever a
+    tile shows: of the picture itself, or of a shot's first frame in the job. Others have none, and stay as they are."""
     overlays: tuple[str, ...] = ()
     """Names without the prefix: ("Scale", "Removal")."""
     device: str = "auto"

@@ -8,7 +8,7 @@ from .atomic import shown
 from .picture import PictureReader
 from .protocol import Json, StylizeSettings
 
-_SETTINGS = ("strength", "colours", "seed", "stroke", "diversity", "follow", "tileable")
+_SETTINGS = ("strength", "colours", "seed", "stroke", "diversity", "follow", "tileable", "lock")
 _VERSIONS = ("engine", "numpy", "onnxruntime", "onnxruntime-gpu")
 
 
