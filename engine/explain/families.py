@@ -10,6 +10,7 @@ import numpy as np
 from ..errors import EngineError
 from ..passes import Passes
 from ..picture import Floats, PictureReader
+from ..protocol import LightGain
 from ..style_pack import FIT, StylePack
 from .detail import detail
 from .influence import check_gradients, influence
@@ -47,6 +48,8 @@ class Subject:
     reader: PictureReader | None = None
     passes: Passes | None = None
     """Of a render: its picture in full size, and its passes"""
+    gains: tuple[LightGain, ...] = ()
+    """Of its lights, in the picture already"""
 
     @property
     def area(self) -> np.ndarray:
@@ -107,7 +110,7 @@ def _players(name: str, subject: Subject) -> Players:
     size = (before.shape[1], before.shape[2])
     assert subject.passes is not None and subject.reader is not None  # see check
     if name == "Passes":
-        return of_passes(subject.passes, subject.reader, size, wrap)
+        return of_passes(subject.passes, subject.reader, size, wrap, subject.gains)
     reach = look.reach(*size)
     return of_objects(subject.passes, before, subject.area, max(size) if reach is None else reach, wrap)
 
