@@ -6,6 +6,7 @@ The picture lies beneath in grey at low contrast, the map over it; colours are e
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -42,6 +43,8 @@ MASS_OF = ("Influence", "Detail")
 """Overlays that divide one whole over the picture, so that it can be said where most of it is"""
 SMOOTH = 1 / 100
 """Of the long side, over which values are averaged before lines are drawn around them"""
+NARROWEST, MOST = 480, 2_000_000
+"""Pixels across that a legend needs, and pixels of a display picture that can be drawn again while somebody waits"""
 
 
 def kind_of(channels: Sequence[str], display: tuple[float, float]) -> Kind:
@@ -86,6 +89,15 @@ def bar(kind: Kind, width: int) -> Array:
     along = np.linspace(-1 if kind == "signed" else 0, 1, width, dtype=np.float32)
     colours = _diverging(along) if kind == "signed" else _between(CIVIDIS, along)
     return np.asarray((1 - PICTURE) * colours + PICTURE * 0.5, np.float32)
+
+
+def display_size(height: int, width: int) -> tuple[int, int, int, int]:
+    """Height and width of the display picture of an overlay; each of its pixels is every `step`-th of the overlay,
+    shown `larger` times in both directions: (height, width, step, larger)."""
+    step = math.ceil(math.sqrt(height * width / MOST))
+    height, width = math.ceil(height / step), math.ceil(width / step)
+    larger = math.ceil(NARROWEST / width)
+    return height * larger, width * larger, step, larger
 
 
 def hatch(height: int, width: int) -> Mask:

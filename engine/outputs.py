@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from . import looks
 from .explain.display import Beneath, legend, picture_of
 from .explain.overlay import Overlay
 from .files import (
@@ -118,7 +119,7 @@ def _explained_pixels(
         _overlay_layer(
             overlay,
             pixels=_block(placed, base, np.asarray(overlay.pixels, np.float32)),
-            legend=_block(placed, base, legend(overlay, overlay.pixels.shape[1])),
+            legend=_block(placed, base, legend(overlay, looks.display_size(*overlay.pixels.shape[:2])[1])),
         )
         for overlay in overlays
     )

@@ -14,8 +14,6 @@ from ..picture import Array, Floats
 from ..protocol import Certificate, Check
 from .overlay import Overlay
 
-NARROWEST = 480
-"""Pixels across that a legend needs: smaller pictures are shown enlarged"""
 GROUND, INK, FAINT = (38, 38, 38), (228, 228, 228), (160, 160, 160)
 
 
@@ -48,14 +46,9 @@ def picture_of(overlay: Overlay, beneath: Beneath | None = None) -> Array:
         lines=title_of(overlay) in looks.MASS_OF,
         faithful=overlay.certificate.faithful,
     )
-    larger = magnification(shown.shape[1])
+    larger = math.ceil(looks.NARROWEST / shown.shape[1])
     shown = shown.repeat(larger, axis=0).repeat(larger, axis=1)
-    return np.concatenate((shown, legend(overlay, overlay.pixels.shape[1])))
-
-
-def magnification(width: int) -> int:
-    """How many times a picture of this width is enlarged, so that its legend can be read."""
-    return math.ceil(NARROWEST / width)
+    return np.concatenate((shown, legend(overlay, shown.shape[1])))
 
 
 def title_of(overlay: Overlay) -> str:
@@ -63,8 +56,8 @@ def title_of(overlay: Overlay) -> str:
 
 
 def legend(overlay: Overlay, width: int) -> Array:
-    """A strip, uint8 RGB (h, width * magnification(width), 3): what the colours mean, and how far to trust them."""
-    strip = _Strip(width * magnification(width))
+    """A strip, uint8 RGB (h, width, 3): what the colours mean, and how far to trust them."""
+    strip = _Strip(width)
     strip.title(title_of(overlay), overlay.certificate.faithful)
     kind = looks.kind_of(overlay.channels, overlay.display)
     if kind == "bands":
