@@ -98,6 +98,17 @@ def _explain(arguments: argparse.Namespace) -> int:
     )
 
 
+def _certify(arguments: argparse.Namespace) -> int:
+    from .certification import certify
+
+    content = tuple(_text(path) for path in arguments.content)
+    overlays = tuple(arguments.overlay)
+    return _follow(
+        certify(protocol.CertifyRequest(JOB, arguments.style, content, overlays, arguments.pictures, arguments.device)),
+        arguments,
+    )
+
+
 def _texture(arguments: argparse.Namespace) -> int:
     from .texture import texture
 
@@ -538,8 +549,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"pentimento {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for add in (
-        *(_add_demo, _add_styles, _add_stylize, _add_explain, _add_texture, _add_train),
-        *(_add_evaluate, _add_import, _add_export, _add_info),
+        *(_add_demo, _add_styles, _add_stylize, _add_explain, _add_certify),
+        *(_add_texture, _add_train, _add_evaluate, _add_import, _add_export, _add_info),
     ):
         add(commands)
     return parser
@@ -688,10 +699,32 @@ def _add_explain(commands: Any) -> None:
     _add_precision(parser)
 
 
+def _add_certify(commands: Any) -> None:
+    about = "How far can the overlays of a style be trusted? The whole table of bars, over many pictures."
+    parser = _command(
+        commands,
+        "certify",
+        _certify,
+        about,
+        "--style 'Starry Night' --content renders",
+        "--style mine --content renders frame_0001.exr --overlay Influence Detail --json",
+    )
+    parser.add_argument(
+        "--style", required=True, metavar="NAME", help="an installed style, or the path of a style pack"
+    )
+    parser.add_argument("--content", nargs="+", required=True, type=Path, metavar="PATH", help="pictures, or folders")
+    parser.add_argument("--overlay", nargs="+", default=[], metavar="NAME", help="default: all; see explain")
+    parser.add_argument(
+        "--pictures", type=_whole(2, 10000), default=20, metavar="N", help="how many, evenly chosen (default 20)"
+    )
+    _add_device(parser)
+
+
 _EXPLAINING = (
     "Influence (what could change this), Detail (which detail made this), Removal (what if a part were gone), Scale "
     "(what was changed, how large), Styles, Passes, Objects (how much comes from which style of a mix, which light, "
-    "which object of a render)"
+    "which object of a render), Provenance (which place of the style picture it is like), StyleFit (where it does not "
+    "look like the style)"
 )
 
 
