@@ -229,12 +229,17 @@ def _settings(arguments: argparse.Namespace) -> protocol.StylizeSettings:
         styles=tuple(arguments.style),
         palette=arguments.palette,
         strength=arguments.strength,
+        strength_of=tuple(arguments.strength_of),
+        bands=arguments.bands,
+        colours=arguments.colours,
+        gains=tuple(arguments.gain),
         seed=arguments.seed,
         stroke=arguments.stroke,
         diversity=arguments.diversity,
         follow=arguments.follow,
         tile=getattr(arguments, "tile", 0),
         tileable=arguments.tileable,
+        lock=arguments.lock,
         overlays=tuple(dict.fromkeys(arguments.overlay)),
         device=arguments.device,
         precision=arguments.precision,
@@ -604,6 +609,43 @@ def _add_look(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--strength", type=_number(0, 1), default=1.0, metavar="F", help="0 the picture .. 1 the style (default 1)"
     )
+    parser.add_argument(
+        "--strength-of",
+        action="append",
+        default=[],
+        type=_named(protocol.MatteStrength, "MATTE"),
+        metavar="MATTE=F",
+        help="a strength of its own for an object or material of the render's Cryptomatte, or for where a greyscale "
+        "picture is white (Vase=.3)",
+    )
+    parser.add_argument(
+        "--bands",
+        type=_bands,
+        default=(1.0, 1.0, 1.0),
+        metavar="C,F,S",
+        help="how strongly colour, form and strokes of the style show, 0 .. 2 (default 1,1,1): 1,1,.5 calms strokes",
+    )
+    parser.add_argument(
+        "--colours",
+        choices=("style", "luma", "histogram"),
+        default="style",
+        help="whose: the style's; or the picture's, in the style's light and dark (luma) or by their statistics "
+        "(histogram; frames of a shot by those of the first)",
+    )
+    parser.add_argument(
+        "--lock",
+        action="store_true",
+        help="styles of other programs: the statistics of the whole picture, of a shot's first frame, for every tile",
+    )
+    parser.add_argument(
+        "--gain",
+        action="append",
+        default=[],
+        type=_named(protocol.LightGain, "LIGHT"),
+        metavar="LIGHT=F",
+        help="of a render with light passes: paint it with this light turned up or down, 0 off .. 4 (Glossy=1.5). "
+        "Diffuse, Glossy, Transmission, Volume, Emission, Environment",
+    )
     parser.add_argument("--seed", type=_whole(0, 2**31 - 1), default=0, metavar="N", help="other seed, other strokes")
     parser.add_argument(
         "--diversity", type=_number(0, 1.5), default=1.0, metavar="F", help="0 calm .. 1 strokes as trained .. 1.5"
@@ -931,6 +973,28 @@ def _share(text: str) -> tuple[str, float, str]:
         raise argparse.ArgumentTypeError(f"{text!r} is empty: write NAME, NAME=SHARE or NAME@MATTE=SHARE")
     name, at, matte = (found[1], "", "") if Path(found[1]).exists() else found[1].rpartition("@")
     return name if at else found[1], float(found[2] or 1), matte if at else ""
+
+
+def _bands(text: str) -> tuple[float, float, float]:
+    """1,1,.5"""
+    parse = _number(0, 2)
+    values = [parse(part) for part in text.split(",")]
+    if len(values) != 3:
+        raise argparse.ArgumentTypeError(f"{text!r} is not three numbers: write COLOUR,FORM,STROKES, such as 1,1,.5")
+    return values[0], values[1], values[2]
+
+
+def _named(kind: Callable[[str, float], Any], word: str) -> Callable[[str], Any]:
+    """NAME=NUMBER as `kind`; the engine knows which there are, and how far they go."""
+
+    def parse(text: str) -> Any:
+        name, _, value = text.rpartition("=")
+        try:
+            return kind(name, float(value if name else "nothing"))
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"{text!r} is not {word}=NUMBER") from error
+
+    return parse
 
 
 def _seconds(text: str) -> float:

@@ -75,6 +75,26 @@ class StyleShare:
 
 
 @dataclass(frozen=True)
+class LightGain:
+    """One light of a render, turned up or down before the render is painted."""
+
+    light: str
+    """Diffuse | Glossy | Transmission | Volume | Emission | Environment, as Attribution.Passes calls them"""
+    gain: float
+    """0 off, 1 as rendered .. 4"""
+
+
+@dataclass(frozen=True)
+class MatteStrength:
+    """How strongly the style shows in one place."""
+
+    matte: str
+    """An object, material or asset in the Cryptomatte of the render, or the path of a greyscale picture, white here"""
+    strength: float
+    """0 .. 1, in place of the strength everywhere else"""
+
+
+@dataclass(frozen=True)
 class StylizeSettings:
     """The artist's choices for one look. The same everywhere: command line, panel, recipe."""
 
@@ -84,6 +104,18 @@ class StylizeSettings:
     """A style (name or path) whose colours the strokes of the others take; empty: their own."""
     strength: float = 1.0
     """0 leaves the picture as it is, 1 is the full style. Blended in display-referred colour."""
+    strength_of: tuple[MatteStrength, ...] = ()
+    """Places with a strength of their own. Where they overlap they divide the place by how much each covers."""
+    bands: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    """How strongly colour, form and strokes of what the style changes show (the bands of Attribution.Scale): 0 not at
+    all, 1 as painted .. 2. Beside a matte that says where to paint, bands are cut off with the style."""
+    colours: str = "style"
+    """style | luma | histogram. The style's; or the picture's, in the light and dark of the style (luma), or in the way
+    that what the style paints is brought to the picture's mean and covariance (histogram). Frames of one job that are
+    named alike but for their number are brought to the first of them."""
+    gains: tuple[LightGain, ...] = ()
+    """Of a render with its light passes: what is painted is Combined with these lights turned up or down, in
+    scene-linear colour. The passes in the file stay as they were."""
     seed: int = 0
     """Chooses the noise: another seed, other strokes."""
     diversity: float = 1.0
@@ -97,6 +129,9 @@ class StylizeSettings:
     """Edge of a tile in pixels; 0 chooses by the memory at hand. The result does not depend on it."""
     tileable: bool = False
     """The picture wraps around: its left edge continues at the right, its top at the bottom."""
+    lock: bool = False
+    """Styles of other programs that normalise by the whole frame take the statistics of one whole picture, whatever a
+    tile shows: of the picture itself, or of a shot's first frame in the job. Others have none, and stay as they are."""
     overlays: tuple[str, ...] = ()
     """Names without the prefix: ("Scale", "Removal")."""
     device: str = "auto"
@@ -161,6 +196,8 @@ class Layer:
     bars: tuple[Bar, ...] = ()
     """What an overlay says of the whole area in a few numbers"""
     certificate: Certificate | None = None
+    legend: PixelBlock | None = None
+    """Of an overlay that is delivered as pixels: a strip, sRGB bytes (h, w, 3), that says what its colours mean"""
 
 
 # ---------------------------------------------------------------- requests
@@ -205,6 +242,8 @@ class ExplainRequest:
     region: Region = Region()
     view: ViewTable | None = None
     """See StylizeRequest"""
+    deliver: str = "files"
+    """files: one EXR, and pictures to look at | pixels: raw floats, their legends, and what they lie over"""
 
 
 @dataclass(frozen=True)
@@ -430,14 +469,18 @@ class Answered:
 
 @dataclass(frozen=True)
 class Explained:
-    """The overlays that were asked for, each with its certificate, in one file."""
+    """The overlays that were asked for, each with its certificate."""
 
     job: str
     source: str
     layers: tuple[Layer, ...]
     path: str
+    """The file with all of them (deliver=files), else empty."""
     seconds: float
     recipe: Json
+    beneath: Layer | None = None
+    """What the overlays lie over (deliver=pixels): sRGB bytes (h, w, 4) in their size, the picture as it is displayed,
+    and the area that was asked about as 255 in the fourth channel"""
 
 
 @dataclass(frozen=True)

@@ -14,17 +14,18 @@ blocked kernels get their margin that way). `is_exact` measures it for one style
 
 from __future__ import annotations
 
+import copy
 import math
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
 import numpy as np
 import onnxruntime as ort
 
-from . import forms, guides, machine, noise, onnx_graph, onnx_growth
+from . import forms, guides, machine, noise, onnx_graph, onnx_growth, onnx_lock
 from .canvas import ArrayCanvas, Canvas, beyond_border, border_indices
 from .errors import EngineError
 from .picture import Array, Floats
@@ -60,6 +61,9 @@ class OutOfMemoryError(Exception):
 
 class Session:
     """A style's network, ready to run on planes of display-referred colour."""
+
+    locked_to = ""
+    """The picture whose statistics it has, whatever it paints"""
 
     def __init__(
         self,
@@ -128,6 +132,42 @@ class Session:
         data = self.pack.network(EXPLAIN)
         session = _cuda_session(data) if self.device == "cuda" else None
         return session or ort.InferenceSession(data, _options(), providers=["CPUExecutionProvider"])
+
+    def reference_size(self, height: int, width: int, stroke: float) -> tuple[int, int]:
+        """Height and width in which a picture of that size is looked at as a whole: as the model sees it, and no larger
+        than one run of it."""
+        tall, wide = self.spec.fixed_size or (FREE_SIZE, FREE_SIZE)
+        room = 7 / 8 if self.spec.fixed_size else 1.0  # as tile_starts leaves around a picture in one tile
+        shrink = min(1 / stroke, room * tall / height, room * wide / width)
+        return max(1, round(height * shrink)), max(1, round(width * shrink))
+
+    def locked(self, planes: Floats, paint: Paint, name: str) -> Session:
+        """The same style with the statistics that it has over one whole picture: planes (3, h, w) 0..1 in
+        `reference_size`; name: what it is called. Itself where it has none.
+
+        Raises EngineError for a style whose statistics cannot be locked.
+        """
+        if self.spec.receptive_radius is not None:
+            return self
+        network = onnx_lock.lockable(self.pack.network(self.spec.file), self.spec.layout == "NHWC")
+        tall, wide = self.spec.fixed_size or (
+            max(MIN_WINDOW, -(-size // self.spec.stride) * self.spec.stride) for size in planes.shape[1:]
+        )
+        window = ((planes.shape[1] - tall) // 2, (planes.shape[2] - wide) // 2, tall, wide)
+        source = ArrayCanvas(planes, paint.wrap)
+        feeds = self._feeds(source.read(*window)[None], noise_for(self, paint, window, source), {})
+        other = copy.copy(self)
+        try:
+            asked = ort.InferenceSession(onnx_lock.telling(network), _options(), providers=["CPUExecutionProvider"])
+            found = asked.run(list(network.asked), feeds)
+            data = onnx_lock.locked(network, dict(zip(network.asked, found, strict=True)))
+            session = _cuda_session(data) if self.device == "cuda" else None
+            other._session = session or ort.InferenceSession(data, _options(), providers=["CPUExecutionProvider"])
+        except (*_FAIL, MemoryError) as error:
+            raise _reason(error, self.pack) from error
+        other.spec = replace(self.spec, receptive_radius=onnx_lock.radius(network, self.spec.stride))
+        other.locked_to = name
+        return other
 
     def make(self, noises: Mapping[str, Floats]) -> Floats:
         """Of a texture style: noise maps (N, C, h/scale, w/scale) by their names -> (N, 3, h, w) display-referred, not
@@ -712,20 +752,26 @@ def _too_large(pack: StylePack) -> EngineError:
 # ---------------------------------------------------------------- tiles
 
 
-def tiles(height: int, width: int, edge: int, bytes_per_pixel: float = 500) -> Iterator[tuple[int, int, int, int]]:
-    """Windows (top, left, height, width) that cover a picture, row by row. edge: 0 chooses by the memory at hand."""
-    tall, wide = (edge, edge) if edge else _automatic(height, width, bytes_per_pixel)
+def tiles(
+    height: int, width: int, edge: int, bytes_per_pixel: float = 500, around: int = 0
+) -> Iterator[tuple[int, int, int, int]]:
+    """Windows (top, left, height, width) that cover a picture, row by row. edge: 0 chooses by the memory at hand, where
+    a tile needs `around` pixels more to each side."""
+    tall, wide = (edge, edge) if edge else _automatic(height, width, bytes_per_pixel, around)
     for top in range(0, height, tall):
         for left in range(0, width, wide):
             yield top, left, min(tall, height - top), min(wide, width - left)
 
 
-def _automatic(height: int, width: int, bytes_per_pixel: float) -> tuple[int, int]:
-    """The whole picture if it fits, else even tiles as square as can be: halos are paid along edges."""
+def _automatic(height: int, width: int, bytes_per_pixel: float, around: int) -> tuple[int, int]:
+    """The whole picture if it fits, else even tiles as square as can be: halos are paid along edges. What lies around a
+    tile takes of its memory, but never more than three quarters: tiles no larger than a corner would take forever."""
     memory = int(machine.available_memory() * 0.4)
     if height * width * bytes_per_pixel <= min(WINDOW_BYTES, memory):
         return height, width
     pixels = max(MIN_WINDOW**2, int(min(TILE_BYTES, memory) / bytes_per_pixel))
+    if around:
+        pixels = max(MIN_WINDOW, 2 * around, math.isqrt(pixels) - 2 * around) ** 2
     across = -(-width // min(width, math.isqrt(pixels)))
     wide = -(-width // across)
     down = -(-height // max(1, pixels // wide))

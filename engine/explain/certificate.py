@@ -73,18 +73,18 @@ def interventions(
     r_few = correlation(predicted[FEW], few)
     rival, best = strongest({name: abs(correlation(sets[FEW] @ value, few)) for name, value in controls.items()})
     yield (
-        _at_least("B3", "r, 10 % removed", r_few, R_FEW),
-        _at_least("B3", "R2, 10 % removed", explained(predicted[FEW], few), R2_FEW),
-        _at_least("B3", "r, 50 % removed", correlation(predicted[MANY], many), R_MANY),
-        _at_least("B3", f"lead over {rival}", r_few - best, LEAD),
+        at_least("B3", "r, 10 % removed", r_few, R_FEW),
+        at_least("B3", "R2, 10 % removed", explained(predicted[FEW], few), R2_FEW),
+        at_least("B3", "r, 50 % removed", correlation(predicted[MANY], many), R_MANY),
+        at_least("B3", f"lead over {rival}", r_few - best, LEAD),
     )
 
 
 def foretold(predicted: Values, happened: Values) -> tuple[Check, ...]:
     """B3 where every set of players was looked at: what the sum of their shares says, against what each set gives."""
     return (
-        _at_least("B3", "r, all sets", correlation(predicted, happened), R_FEW),
-        _at_least("B3", "R2, all sets", explained(predicted, happened), R2_FEW),
+        at_least("B3", "r, all sets", correlation(predicted, happened), R_FEW),
+        at_least("B3", "R2, all sets", explained(predicted, happened), R2_FEW),
     )
 
 
@@ -122,8 +122,8 @@ def deletion(
         spread = max(float(lucky.std(ddof=1)), 1e-12)
         z[fill] = (float(lucky.mean()) - areas[0]) / spread
         lead[fill] = (min(areas[1 : len(orders)], default=areas[0]) - areas[0]) / spread
-    checks = [_at_least("B4", f"deletion, {fill}: deviations below chance", value, Z) for fill, value in z.items()]
-    yield *checks, _at_least("B4", "deletion: ahead of the best control by", max(lead.values()), 0.0)
+    checks = [at_least("B4", f"deletion, {fill}: deviations below chance", value, Z) for fill, value in z.items()]
+    yield *checks, at_least("B4", "deletion: ahead of the best control by", max(lead.values()), 0.0)
 
 
 def _area(order: np.ndarray, happened: Callable[[np.ndarray], float]) -> float:
@@ -197,5 +197,6 @@ def explained(predicted: Values, happened: Values) -> float:
     return max(-10.0, 1 - float(((happened - predicted) ** 2).sum()) / spread)
 
 
-def _at_least(bar: str, name: str, value: float, threshold: float) -> Check:
+def at_least(bar: str, name: str, value: float, threshold: float) -> Check:
+    """A bar that is met from its threshold on"""
     return Check(bar, name, value, threshold, value >= threshold)

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from .. import controls
 from ..canvas import ArrayCanvas, Canvas
 from ..errors import EngineError
 from ..mixing import Mixed
@@ -64,6 +65,11 @@ def check_gradients(look: Look) -> None:
         raise EngineError(
             "What is painted in the colours of another style has no gradient.", "Take the palette off, or ask Removal."
         )
+    if look.mix.bands != controls.EVEN or any(part.colours for part in look.mix.parts):
+        raise EngineError(
+            "What is cut into bands or painted in the colours of the picture has no gradient here.",
+            "Set all bands to 1 and choose the colours of the style, or ask Removal.",
+        )
     for session in look.mix.sessions:
         session.need_gradients()
 
@@ -94,10 +100,16 @@ def _painted(
 ) -> Iterator[tuple[Floats | float, Canvas]]:
     """What each style of a mix paints, and how much it counts in each pixel of a window; what stays as it is is added
     to `onto` at once."""
+    top, left, height, width = window
+    if isinstance(canvas, controls.Faded):
+        strength = canvas.strength(window)
+        onto[:, top : top + height, left : left + width] += (1 - strength) * asked
+        for share, part in _painted(canvas.style, window, onto, strength * asked):
+            yield share * strength, part
+        return
     if not isinstance(canvas, Mixed):
         yield 1.0, canvas
         return
-    top, left, height, width = window
     weights, untouched = canvas.weights(window)
     onto[:, top : top + height, left : left + width] += untouched * asked
     for weight, part in zip(weights, canvas.canvases, strict=True):

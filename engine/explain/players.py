@@ -13,10 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..canvas import ArrayCanvas
+from ..controls import turned
 from ..errors import EngineError
 from ..passes import Passes, lights, matte
 from ..picture import Floats, PictureReader, to_display, whole
-from ..protocol import Bar, Certificate, Check
+from ..protocol import Bar, Certificate, Check, LightGain
 from ..resample import Resampled
 from . import certificate
 from .overlay import Overlay, box_of
@@ -43,10 +44,12 @@ class Players:
     """What is left when nobody plays, in words"""
 
 
-def of_passes(passes: Passes, reader: PictureReader, size: tuple[int, int], wrap: bool) -> Players:
-    """The lights of a render, whose Combined `reader` shows, at a size (height, width). Taken from Combined one by one,
-    so that all together are the picture itself, denoised or not."""
-    found, combined = lights(passes), whole(reader).astype(np.float32)
+def of_passes(
+    passes: Passes, reader: PictureReader, size: tuple[int, int], wrap: bool, gains: Sequence[LightGain] = ()
+) -> Players:
+    """The lights of a render, whose Combined `reader` shows with these gains, at a size (height, width). Taken from
+    Combined one by one, so that all together are the picture itself, denoised or not."""
+    found, combined = turned(lights(passes), gains), whole(reader).astype(np.float32)
 
     def picture(present: Sequence[bool]) -> Floats:
         left = combined.copy()

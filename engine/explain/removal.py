@@ -23,7 +23,7 @@ from ..mixing import Mix
 from ..picture import Floats
 from ..protocol import Certificate, Check
 from ..resample import Resampled
-from ..runtime import Paint, tiles
+from ..runtime import Paint
 from . import certificate
 from .overlay import Overlay, box_of, told
 from .pyramid import blurred
@@ -60,7 +60,7 @@ class Look:
         forms = None if followed is None else ArrayCanvas(followed, self.paint.wrap)
         canvas = self.mix.painted(ArrayCanvas(planes, self.paint.wrap), self.paint, forms)
         style = np.empty_like(planes)
-        for top, left, height, width in tiles(canvas.height, canvas.width, 0, self.mix.bytes_per_pixel):
+        for top, left, height, width in self.mix.tiles(canvas.height, canvas.width, self.paint):
             style[:, top : top + height, left : left + width] = canvas.read(top, left, height, width)
         return mixed(planes, style, self.strength)
 
@@ -70,7 +70,7 @@ class Look:
             ArrayCanvas(planes, self.paint.wrap), self.paint, ArrayCanvas(followed, self.paint.wrap)
         )
         light = np.empty(box[2:], np.float32)
-        for y, x, height, width in tiles(*box[2:], 0, self.mix.bytes_per_pixel):
+        for y, x, height, width in self.mix.tiles(box[2], box[3], self.paint):
             top, left = box[0] + y, box[1] + x
             style = canvas.read(top, left, height, width)
             result = mixed(planes[:, top : top + height, left : left + width], style, self.strength)
