@@ -23,6 +23,7 @@ from engine.explain.players import of_objects, of_passes, shares
 from engine.explain.pyramid import Blur, blurred, reach
 from engine.explain.removal import LUMINANCE, Grid, Look, _effects
 from engine.explain.scale import scale
+from engine.explanation import explain
 from engine.files import ExrLayer, open_picture, read_exr, write_exr
 from engine.mattes import Matte, open_matte
 from engine.mixing import Mix, Part, alone
@@ -235,6 +236,21 @@ def test_influence_refuses_bands_and_colours(sessions: dict[str, Session]) -> No
         with pytest.raises(EngineError, match="bands") as caught:
             check_gradients(Look(mix, Paint()))
         assert "Removal" in caught.value.fix
+
+
+@pytest.mark.parametrize("controls_", [{"bands": (0.0, 0.0, 0.0)}, {"strength_of": (MatteStrength("Table", 0.0),)}])
+def test_what_is_explained_is_the_result_with_its_controls(
+    folders: dict[str, str], tmp_path: Path, controls_: dict[str, Any]
+) -> None:
+    """Where a control takes back all that the style changed, Scale finds no change, beside the result and alone."""
+    asked = request(tmp_path / "out", folders["brush"], SAMPLE, overlays=("Scale",), **controls_)
+    table = open_matte("Table", painted_passes(SAMPLE), open_picture(SAMPLE), False).plane.read(0, 0, 180, 320)[0] == 1
+    *_, alone_, _ = explain(ExplainRequest("job", asked.sources[0], asked.settings, str(tmp_path / "why")))
+    for path, layer in (
+        (result(asked).path, "ViewLayer.Attribution Scale"),
+        (alone_.path, "Attribution Scale"),
+    ):
+        assert np.abs(read_exr(path).layers[layer].pixels()[table]).max() < 1e-5
 
 
 @pytest.mark.parametrize("bands", [(-0.1, 1.0, 1.0), (1.0, 2.1, 1.0), (1.0, 1.0, float("nan"))])
@@ -592,8 +608,6 @@ def test_passes_foretell_what_a_gain_does(shipped: Session, render: Callable[...
 
 def test_passes_explain_the_picture_with_its_gains(folders: dict[str, str], tmp_path: Path) -> None:
     """Through a style that paints what it sees: a light that is off has no share, another has what it gives now."""
-    from engine.explanation import explain
-
     asked = request(tmp_path / "out", folders["identity"], lit_render(tmp_path / "frame.exr"))
     gains = (LightGain("Diffuse", 2.0), LightGain("Emission", 0.0))
     how = replace(asked.settings, overlays=("Passes",), gains=gains)
