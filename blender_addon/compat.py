@@ -56,6 +56,17 @@ def new_mix(tree: bpy.types.NodeTree, blend: str) -> Mix:
     return Mix(by_name["Factor_Float"], by_name["A_Color"], by_name["B_Color"], by_name["Result_Color"])
 
 
+def new_colour_node(tree: bpy.types.NodeTree, kind: str) -> Any:
+    """A Math, ValToRGB (colour ramp) or SeparateColor node. Since 5.0 the compositor has the first two from shaders."""
+    shared = tree.bl_idname == "ShaderNodeTree" or (not BEFORE_5_0 and kind != "SeparateColor")
+    return tree.nodes.new(f"{'ShaderNode' if shared else 'CompositorNode'}{kind}")
+
+
+def has_group_socket(tree: bpy.types.NodeTree, name: str) -> bool:
+    """Is there an input of that name on the outside of a node group?"""
+    return name in (tree.inputs if BEFORE_4_0 else tree.interface.items_tree)
+
+
 def new_group_socket(tree: bpy.types.NodeTree, name: str, kind: str, output: bool = False) -> Any:
     """A socket on the outside of a node group."""
     if BEFORE_4_0:
@@ -71,6 +82,13 @@ def compositor(scene: bpy.types.Scene) -> bpy.types.NodeTree:
         return scene.node_tree
     if scene.compositing_node_group is None:
         scene.compositing_node_group = _plain_compositor()
+    return scene.compositing_node_group
+
+
+def compositor_there(scene: bpy.types.Scene) -> bpy.types.NodeTree | None:
+    """The scene's compositor tree, if it has one that is used."""
+    if BEFORE_5_0:
+        return scene.node_tree if scene.use_nodes else None
     return scene.compositing_node_group
 
 

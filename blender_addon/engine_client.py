@@ -1,4 +1,5 @@
-"""The worker: started, spoken to, listened to. The only importer of the engine (protocol and errors), and free of bpy.
+"""The worker: started, spoken to, listened to. Free of bpy, and the only importer of the engine: of its protocol and
+errors, and of looks, which shows overlays in Blender as in the engine's own pictures and needs numpy alone.
 
 Two threads per worker read its pipes and put what they hear into a queue; Blender's main thread takes it out with
 `receive`, which never blocks. Every way a worker can fail (it exits, is killed, closes its pipe, falls silent, talks
@@ -21,10 +22,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from engine import protocol
+    from engine import looks, protocol
     from engine.errors import EngineError
 else:
-    from .engine import protocol
+    from .engine import looks, protocol
     from .engine.errors import EngineError
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "Limits",
     "Slot",
     "blender_python",
+    "looks",
     "protocol",
 ]
 

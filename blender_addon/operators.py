@@ -7,14 +7,14 @@
 import functools
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import bpy
 
-from . import jobs, preferences, props, scene_io, training
+from . import explaining, jobs, preferences, props, scene_io, training
 from .engine_client import EngineError, protocol
 
 Answer = set[str]
@@ -84,6 +84,112 @@ class StylizeRender(JobOperator, bpy.types.Operator):
         return render_job(context, self.filepath, blocking)
 
 
+class Explain(JobOperator, bpy.types.Operator):
+    """Ask why this part of the result looks as it does. The answer stands below, its overlays are new images"""
+
+    bl_idname = "pentimento.explain"
+    bl_label = "Explain"
+    bl_options = {"REGISTER", "UNDO"}
+
+    image: bpy.props.StringProperty(name="Image", description="Empty: the image in view", options={"SKIP_SAVE"})
+    at: bpy.props.IntVectorProperty(
+        name="Pixel",
+        description="For scripts: x from the left and y from the top, instead of the 2D cursor",
+        size=2,
+        default=(-1, -1),
+        options={"HIDDEN", "SKIP_SAVE"},
+    )
+
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        return jobs.current() is None
+
+    def job(self, context: bpy.types.Context, blocking: bool) -> jobs.Job:
+        at = (self.at[0], self.at[1]) if self.at[0] >= 0 else None
+        return explain_job(context, self.image, at, blocking)
+
+
+class PointAtPicture(bpy.types.Operator):
+    """Click into the picture: the 2D cursor goes there, and that place is explained"""
+
+    bl_idname = "pentimento.point"
+    bl_label = "Point at the Picture"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return jobs.current() is None and context.area is not None and context.area.type == "IMAGE_EDITOR"
+
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> Answer:
+        context.window.cursor_modal_set("EYEDROPPER")
+        context.area.header_text_set("Click what is to be explained. Esc: leave it")
+        context.window_manager.modal_handler_add(self)
+        return {"RUNNING_MODAL"}
+
+    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> Answer:
+        if event.type in {"RIGHTMOUSE", "ESC"}:
+            return self._leave(context, {"CANCELLED"})
+        if event.type != "LEFTMOUSE" or event.value != "PRESS":
+            return {"PASS_THROUGH"}  # zoom and pan as ever
+        region = _picture_region(context.area, event.mouse_x, event.mouse_y)
+        if region is None:
+            return self._leave(context, {"CANCELLED"})
+        place: Any = region.view2d.region_to_view(event.mouse_x - region.x, event.mouse_y - region.y)
+        explaining.put_cursor(context.space_data, *place)
+        self._leave(context, {"FINISHED"})
+        bpy.ops.pentimento.explain("INVOKE_DEFAULT")
+        return {"FINISHED"}
+
+    def _leave(self, context: bpy.types.Context, answer: Answer) -> Answer:
+        context.window.cursor_modal_restore()
+        context.area.header_text_set(None)
+        return answer
+
+
+def _picture_region(area: bpy.types.Area, x: int, y: int) -> bpy.types.Region | None:
+    """The region that shows the picture, where that is what lies under the mouse: a sidebar may lie over it."""
+    under = [
+        region
+        for region in area.regions
+        if region.x <= x < region.x + region.width and region.y <= y < region.y + region.height
+    ]
+    return under[0] if [region.type for region in under] == ["WINDOW"] else None
+
+
+class LookAt(bpy.types.Operator):
+    """Show this overlay over the picture, with its legend"""
+
+    bl_idname = "pentimento.look_at"
+    bl_label = "Look at It"
+    bl_options = {"REGISTER", "UNDO"}
+
+    image: bpy.props.StringProperty(options={"SKIP_SAVE"})
+
+    def execute(self, context: bpy.types.Context) -> Answer:
+        image = bpy.data.images.get(self.image)
+        if image is None:
+            self.report({"ERROR"}, f"There is no image {self.image!r} any more.")
+            return {"CANCELLED"}
+        explaining.look_at(image, props.explain_settings(context).blend)
+        return {"FINISHED"}
+
+
+class DiscardAnswer(bpy.types.Operator):
+    """Throw this answer away, with its overlays and the picture that shows them"""
+
+    bl_idname = "pentimento.discard_answer"
+    bl_label = "Discard Answer"
+    bl_options = {"REGISTER", "UNDO"}
+
+    image: bpy.props.StringProperty(name="Image", description="Empty: the image in view", options={"SKIP_SAVE"})
+
+    def execute(self, context: bpy.types.Context) -> Answer:
+        image = bpy.data.images.get(self.image) if self.image else scene_io.image_in_view(context)
+        if image is None:
+            return {"CANCELLED"}
+        explaining.discard(image)
+        return {"FINISHED"}
+
+
 class NewTexture(JobOperator, bpy.types.Operator):
     """Make a new image of this material that tiles: every seed is another piece of it"""
 
@@ -127,6 +233,22 @@ def image_job(context: bpy.types.Context, name: str, blocking: bool) -> jobs.Job
     return _job(f"Stylize {image.name}", requests, apply, blocking)
 
 
+def explain_job(context: bpy.types.Context, name: str, at: tuple[int, int] | None, blocking: bool) -> jobs.Job:
+    """Asks about the image of that name, or the one in view. at: a pixel instead of the 2D cursor."""
+    image = scene_io.find_image(name) if name else scene_io.active_image(context)
+    subject = explaining.subject_of(image, context.scene)
+    region, area = explaining.region_of(context, subject, at)
+    chosen, is_render = props.settings(context), bool(subject.file)
+    about = f"{area} of {subject.image} in {props.look_name(chosen)}"
+    asked = explaining.questions(context, subject)
+    how = replace(props.stylize_settings(chosen, is_render), overlays=asked)
+    masks = [] if is_render else scene_io.masks_of(chosen, scene_io.find_image(subject.image))
+    requests = _explain_requests(subject, about, region, _view_scene(context), how, masks)
+    blend = props.explain_settings(context).blend
+    apply = functools.partial(explaining.take, image=subject.image, about=about, blend=blend)
+    return _job(f"Explain {subject.image}", requests, apply, blocking)
+
+
 def render_job(context: bpy.types.Context, filepath: str, blocking: bool) -> jobs.Job:
     """Paints the EXR, or a new render of the current frame."""
     chosen, scene = props.settings(context), context.scene.name
@@ -158,13 +280,42 @@ def _remember(title: str, report: jobs.Report) -> None:
 
 def _image_requests(image: str, view_of: str, how: protocol.StylizeSettings, masks: list[str]) -> jobs.Requests:
     with _scratch() as folder:
-        files = yield from scene_io.write_pictures(filter(None, masks), Path(folder, "masks"))
-        where = iter(files)
-        parts = (replace(part, matte=next(where) if mask else "") for part, mask in zip(how.styles, masks, strict=True))
-        how = replace(how, styles=tuple(parts))
+        how = yield from _with_masks(how, masks, folder)
         source = scene_io.gather(scene_io.find_image(image), folder)
         view = _view(view_of, folder) if source.encoding == "linear" else None
         yield props.stylize_request(source, how, folder, "pixels", view)
+
+
+def _with_masks(
+    how: protocol.StylizeSettings, masks: list[str], folder: str
+) -> Generator[None, None, protocol.StylizeSettings]:
+    """Each style with the file of its mask, written into the folder. masks: names of images, or nothing."""
+    files = iter((yield from scene_io.write_pictures(filter(None, masks), Path(folder, "masks"))))
+    parts = (replace(part, matte=next(files) if mask else "") for part, mask in zip(how.styles, masks, strict=True))
+    return replace(how, styles=tuple(parts))
+
+
+def _explain_requests(
+    subject: explaining.Subject,
+    about: str,
+    region: protocol.Region,
+    view_of: str,
+    how: protocol.StylizeSettings,
+    masks: list[str],
+) -> jobs.Requests:
+    explaining.begin(subject.image, about)
+    try:
+        with _scratch() as folder:
+            if subject.file:
+                source = protocol.PictureSource(Path(subject.file).stem, path=subject.file)
+            else:
+                how = yield from _with_masks(how, masks, folder)
+                source = scene_io.gather(scene_io.find_image(subject.image), folder)
+            is_light = bool(subject.file) or source.encoding == "linear"
+            view = _view(view_of, folder) if is_light else None
+            yield protocol.ExplainRequest(props.new_job(), source, how, folder, region, view, "pixels")
+    finally:
+        explaining.end()
 
 
 def _view(scene: str, folder: str) -> protocol.ViewTable | None:
@@ -543,6 +694,10 @@ class RefreshStyles(bpy.types.Operator):
 CLASSES = (
     StylizeImage,
     StylizeRender,
+    Explain,
+    PointAtPicture,
+    LookAt,
+    DiscardAnswer,
     NewTexture,
     ImportStyle,
     CheckPython,

@@ -12,7 +12,8 @@ from typing import Any
 
 import bpy
 
-from . import compat, jobs, props, scene_io, training
+from . import compat, explaining, jobs, props, scene_io, training
+from .engine_client import EngineError, protocol
 
 
 class PentimentoPanel:
@@ -199,6 +200,194 @@ class RenderMixingPanel(MixingPanel, bpy.types.Panel):
     paints_renders = True
 
 
+# ---------------------------------------------------------------- explaining
+
+
+class ImageExplainPanel(bpy.types.Panel):
+    """Why a part of the result looks as it does: what is asked, what was answered, how it is looked at."""
+
+    bl_idname = "PENTIMENTO_PT_image_explain"
+    bl_label = "Explain"
+    bl_category = "Pentimento"
+    bl_space_type = "IMAGE_EDITOR"
+    bl_region_type = "UI"
+    bl_options = {"DEFAULT_CLOSED"}
+    bl_order = 1
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout: bpy.types.UILayout = self.layout  # type: ignore[assignment]
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        image = scene_io.image_in_view(context)
+        subject, problem = _subject(context, image)
+        _draw_question(layout, context, subject)
+        if jobs.current():
+            _draw_progress(layout)
+        else:
+            _draw_ask(layout, context, image, problem)
+            if (report := jobs.last_report()) and report.level != "INFO":
+                _draw_report(layout, context)
+        if explaining.asking is not None:
+            _draw_asking(layout, context, explaining.asking)
+        else:
+            _draw_answer(layout, context, image)
+
+
+def _subject(
+    context: bpy.types.Context, image: bpy.types.Image | None
+) -> tuple[explaining.Subject | None, EngineError | None]:
+    """What the editor's picture asks about, else why there is nothing to ask."""
+    try:
+        return (explaining.subject_of(image, context.scene), None) if image is not None else (None, None)
+    except EngineError as error:
+        return None, error
+
+
+def _draw_question(layout: bpy.types.UILayout, context: bpy.types.Context, subject: explaining.Subject | None) -> None:
+    chosen = props.explain_settings(context)
+    column = layout.column()
+    column.enabled = jobs.current() is None
+    row = column.row(align=True)
+    row.use_property_split = False
+    row.prop(chosen, "place", expand=True)
+    if chosen.place == "OBJECT":
+        active = context.object
+        column.label(text=active.name if active else "No object is active", icon="OBJECT_DATA")
+    elif chosen.place != "PICTURE":
+        column.prop(context.space_data, "cursor_location", text="2D Cursor")
+    if chosen.place == "BOX":
+        column.prop(chosen, "size")
+    _draw_questions(column, context, subject)
+
+
+def _draw_questions(column: bpy.types.UILayout, context: bpy.types.Context, subject: explaining.Subject | None) -> None:
+    """A tick for each overlay; grey where it cannot answer, and why below."""
+    chosen = props.explain_settings(context)
+    reasons: dict[str, list[str]] = {}
+    grid = column.grid_flow(row_major=True, columns=3, even_columns=True, align=True)
+    grid.use_property_split = False
+    for name in props.QUESTIONS:
+        tick = grid.row(align=True)
+        reason = explaining.lacks(name, props.settings(context), subject)
+        tick.enabled = not reason
+        tick.prop_enum(chosen, "questions", name)
+        if reason:
+            reasons.setdefault(reason, []).append(props.QUESTIONS[name].label or name)
+    if subject is not None:
+        for reason, names in reasons.items():
+            _draw_text(column.column(align=True), context, f"{', '.join(names)}: {reason}.", "INFO")
+
+
+def _draw_ask(
+    layout: bpy.types.UILayout, context: bpy.types.Context, image: bpy.types.Image | None, problem: EngineError | None
+) -> None:
+    if problem is not None:
+        _draw_text(layout.column(align=True), context, str(problem), "INFO")
+    row = layout.row(align=True)
+    row.scale_y = 1.5
+    row.enabled = image is not None and problem is None
+    row.operator("pentimento.explain", icon="QUESTION", text="Explain" if image else "No Image in View")
+    if props.explain_settings(context).place in ("PIXEL", "BOX"):
+        row.operator("pentimento.point", icon="EYEDROPPER", text="")
+
+
+def _draw_asking(layout: bpy.types.UILayout, context: bpy.types.Context, asking: explaining.Asking) -> None:
+    """What is known so far. How far it may be trusted is still being measured."""
+    _draw_text(layout.column(align=True), context, f"About {asking.about}", "BLANK1")
+    for answer in asking.answers:
+        box = layout.box().column(align=True)
+        _draw_text(box, context, f"{answer.overlay}: {answer.sentence}", "SORTTIME")
+        _draw_text(box, context, "Being checked.", "BLANK1")
+        _draw_bars(box, answer.bars, {})
+
+
+def _draw_answer(layout: bpy.types.UILayout, context: bpy.types.Context, image: bpy.types.Image | None) -> None:
+    answer = explaining.answer_beside(image)
+    if not answer or image is None:
+        return
+    _draw_text(layout.column(align=True), context, f"About {answer[0].about}", "BLANK1")
+    families = {found.family: found for found in reversed(answer)}
+    shown = str(image.get(explaining.SHOWN, ""))
+    for family, found in reversed(families.items()):
+        _draw_family(layout, context, found, {each.name: each.image for each in answer if each.family == family}, shown)
+    column = layout.column()
+    column.prop(props.explain_settings(context), "blend", slider=True)
+    row = column.row(align=True)
+    back = scene_io.original_of(image)
+    row.operator("pentimento.look_at", text="Picture", icon="IMAGE_DATA").image = back.name
+    row.operator("pentimento.discard_answer", text="", icon="TRASH")
+
+
+def _draw_family(
+    layout: bpy.types.UILayout,
+    context: bpy.types.Context,
+    found: explaining.Told,
+    images: dict[str, str],
+    shown: str,
+) -> None:
+    """What an overlay says, whether it may be believed, its numbers, and buttons that show its layers."""
+    box = layout.box().column(align=True)
+    row = box.row()
+    row.label(text=found.family, icon="CHECKMARK" if found.faithful else "QUESTION")
+    row.label(text="certified" if found.faithful else "indicative only")
+    eye = row.row()
+    eye.operator_context = "EXEC_DEFAULT"
+    seen = shown in images.values()
+    button = eye.operator("pentimento.look_at", text="", icon="HIDE_OFF" if seen else "HIDE_ON", depress=seen)
+    button.image = shown if seen else found.image
+    _draw_text(box, context, found.sentence, "BLANK1")
+    for line in [] if found.faithful else explaining.failures(found):
+        _draw_text(box, context, line, "BLANK1")
+    _draw_bars(box, found.bars, {name.partition(".")[2]: image for name, image in images.items()})
+    low, high = found.display
+    _draw_text(box, context, f"Shown from {low:g} to {high:g}: {found.unit}.", "BLANK1")
+
+
+SHORTEST = 0.02
+"""Share of its place that a bar takes at least, so that it can be seen and clicked"""
+
+
+def _draw_bars(column: bpy.types.UILayout, bars: tuple[protocol.Bar, ...], images: dict[str, str]) -> None:
+    """One number below the other, the largest first; below zero to the left. A bar whose overlay has a layer of its own
+    is the button that shows it."""
+    largest = max((abs(bar.value) for bar in bars), default=0.0)
+    signed = any(bar.value < 0 for bar in bars)
+    for bar in sorted(bars, key=lambda bar: -abs(bar.value)):
+        name, rest = _parted(column.row(align=True), 0.36)
+        name.label(text=bar.name)
+        length, number = _parted(rest, 0.7)
+        _draw_bar(length, bar.value / largest if largest else 0.0, signed, images.get(bar.name, ""))
+        number.label(text=f"{100 * bar.value:+.1f} %" if signed else f"{100 * bar.value:.1f} %")
+
+
+def _draw_bar(row: bpy.types.UILayout, share: float, signed: bool, image: str) -> None:
+    """A button as long as the number is large: every Blender draws those in the colour of what is chosen."""
+    if not signed:
+        full, _ = _parted(row, share)
+        _draw_length(full, image)
+        return
+    left, right = _parted(row, 0.5)
+    if share < 0:
+        _, full = _parted(left, 1 + share)
+        right.label(text="")
+    else:
+        left.label(text="")
+        full, _ = _parted(right, share)
+    _draw_length(full, image)
+
+
+def _draw_length(row: bpy.types.UILayout, image: str) -> None:
+    row.scale_y = 0.6
+    button = row.operator("pentimento.look_at", text="", depress=True)
+    button.image = image
+
+
+def _parted(row: bpy.types.UILayout, share: float) -> tuple[bpy.types.UILayout, bpy.types.UILayout]:
+    """A row in two; 0 would mean that Blender chooses."""
+    split = row.split(factor=min(max(share, SHORTEST), 1 - SHORTEST), align=True)
+    return split.row(align=True), split.row(align=True)
+
+
 # ---------------------------------------------------------------- textures
 
 
@@ -208,7 +397,7 @@ class TexturePanel:
     bl_label = "Texture"
     bl_category = "Pentimento"
     bl_options = {"DEFAULT_CLOSED"}
-    bl_order = 1
+    bl_order = 2
 
     def draw(self, context: bpy.types.Context) -> None:
         layout: bpy.types.UILayout = self.layout  # type: ignore[attr-defined]
@@ -247,7 +436,7 @@ class TrainingPanel:
     bl_label = "Training"
     bl_category = "Pentimento"
     bl_options = {"DEFAULT_CLOSED"}
-    bl_order = 2
+    bl_order = 3
 
     def draw(self, context: bpy.types.Context) -> None:
         layout: bpy.types.UILayout = self.layout  # type: ignore[attr-defined]
@@ -510,6 +699,7 @@ CLASSES = (
     ImageMixingPanel,
     ViewportMixingPanel,
     RenderMixingPanel,
+    ImageExplainPanel,
     ImageTexturePanel,
     ViewportTexturePanel,
     ImageTrainingPanel,

@@ -5,6 +5,7 @@
 
 import json
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,40 @@ OVERLAYS = (
         "How much each part of the picture contributes: it is removed and the result measured again",
     ),
 )
+
+
+@dataclass(frozen=True)
+class Question:
+    """An overlay that can be asked about a part of a result."""
+
+    about: str
+    """The artist's question, for the tooltip"""
+    needs: str = ""
+    """What it cannot do without, one of explaining.NEEDS; empty: nothing"""
+    label: str = ""
+    """Where it is not called by its name"""
+
+
+QUESTIONS = {
+    "Influence": Question("What could change this spot, and by how much?", "gradients"),
+    "Passes": Question("How much comes from which light of the render?", "lights"),
+    "Objects": Question("How much comes from which object of the render?", "objects"),
+    "Styles": Question("How much comes from which style of the mix?", "mix"),
+    "Removal": Question("What would change if this part of the picture were not there?"),
+    "Detail": Question("Which detail of the picture made this, against a blurred picture?", "gradients"),
+    "Provenance": Question("Which place of the style picture does this stroke resemble?", "gradients"),
+    "StyleFit": Question("Where does the result not look like the style?", "gradients", "Style Fit"),
+    "Scale": Question("What did the style change: colour, form or strokes?"),
+}
+"""By the engine's names, in the order in which they are offered"""
+
+PLACES = (
+    ("PIXEL", "Pixel", "The pixel under the 2D cursor"),
+    ("BOX", "Box", "A box around the 2D cursor"),
+    ("OBJECT", "Object", "All that the render shows of the active object, by its Cryptomatte"),
+    ("PICTURE", "Picture", "The whole picture"),
+)
+
 
 COLOURS = (
     (
@@ -183,6 +218,10 @@ class Style:
     """Of noise alone: it paints no picture."""
     variants: int = 0
     """Exemplars of a texture of which it can be made alone"""
+    explains: bool = False
+    """It brings its gradients"""
+    third_party: bool = False
+    """Made by another program"""
 
     @property
     def preview(self) -> Path:
@@ -254,7 +293,8 @@ def _style(pack: Path) -> Style | None:
         author, licence = str(data.get("author", "")), str(data.get("licence", ""))
         makes_textures = bool(inputs) and "image" not in inputs
         variants = len((inputs["noise"].get("strokes") or {}).get("parts", ())) if makes_textures else 0
-        return Style(str(data["name"]), pack, author, licence, makes_textures, variants)
+        explains, foreign = "explain.onnx" in data.get("files", {}), data.get("kind") == "third-party"
+        return Style(str(data["name"]), pack, author, licence, makes_textures, variants, explains, foreign)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
@@ -446,6 +486,40 @@ class PentimentoSettings(StyleChoice, bpy.types.PropertyGroup):
     )
 
 
+on_blend: Callable[[float], None] | None = None
+"""Draws display pictures again: explaining puts it here, as this room knows none of those above it."""
+
+
+def _blend_changed(chosen: Any, _context: Any) -> None:
+    if on_blend is not None:
+        on_blend(chosen.blend)
+
+
+class ExplainSettings(bpy.types.PropertyGroup):
+    """What to ask. One set per scene, saved with it."""
+
+    place: bpy.props.EnumProperty(name="About", description="What to ask about", items=PLACES, default="PIXEL")
+    size: bpy.props.IntProperty(
+        name="Box Size", description="Pixels to each side of the box", default=64, min=1, max=16384, subtype="PIXEL"
+    )
+    questions: bpy.props.EnumProperty(
+        name="Ask",
+        description="What to ask",
+        items=tuple((name, asked.label or name, asked.about) for name, asked in QUESTIONS.items()),
+        options={"ENUM_FLAG"},
+        default={"Influence", "Removal", "Scale"},
+    )
+    blend: bpy.props.FloatProperty(
+        name="Overlay",
+        description="How much of the overlay shows over the picture",
+        default=1.0,
+        min=0.0,
+        max=1.0,
+        subtype="FACTOR",
+        update=_blend_changed,
+    )
+
+
 class TextureSettings(bpy.types.PropertyGroup):
     """The texture to make. One set per scene, saved with it."""
 
@@ -546,6 +620,10 @@ def settings(context: bpy.types.Context) -> PentimentoSettings:
 
 def texture_settings(context: bpy.types.Context) -> TextureSettings:
     return context.scene.pentimento_texture
+
+
+def explain_settings(context: bpy.types.Context) -> ExplainSettings:
+    return context.scene.pentimento_explain
 
 
 def training_settings(context: bpy.types.Context) -> TrainingSettings:
@@ -677,13 +755,14 @@ def texture_request(chosen: TextureSettings, device: str) -> protocol.TextureReq
 # ---------------------------------------------------------------- registration
 
 
-CLASSES = (MixedStyle, PentimentoSettings, TextureSettings, StylePicture, Keyframe, TrainingSettings)
+CLASSES = (MixedStyle, PentimentoSettings, ExplainSettings, TextureSettings, StylePicture, Keyframe, TrainingSettings)
 
 
 def register() -> None:
     for cls in CLASSES:
         bpy.utils.register_class(cls)
     bpy.types.Scene.pentimento = bpy.props.PointerProperty(type=PentimentoSettings)
+    bpy.types.Scene.pentimento_explain = bpy.props.PointerProperty(type=ExplainSettings)
     bpy.types.Scene.pentimento_texture = bpy.props.PointerProperty(type=TextureSettings)
     bpy.types.Scene.pentimento_training = bpy.props.PointerProperty(type=TrainingSettings)
 
@@ -691,6 +770,7 @@ def register() -> None:
 def unregister() -> None:
     del bpy.types.Scene.pentimento_training
     del bpy.types.Scene.pentimento_texture
+    del bpy.types.Scene.pentimento_explain
     del bpy.types.Scene.pentimento
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import compat, encode, props
-from .engine_client import EngineError, protocol
+from .engine_client import EngineError, looks, protocol
 
 ROLE = "pentimento"
 """Custom property of our nodes and node groups: what they are for."""
@@ -34,15 +34,30 @@ SOURCE = "pentimento_source"
 """Custom property of result images: the name of the image they were made from."""
 OVERLAYS = "pentimento_overlays"
 """Custom property of stylized images: JSON list of what the overlays say and whether they may be believed."""
+OVERLAY = "pentimento_overlay"
+"""Custom property of an overlay's image: its name. Beside it, each a property of its own: what `describe_overlay` puts
+there."""
 
 Work = Generator[None, None, str]
 """Changes of Blender's data in pieces; Blender has its turn at every yield. Returns what the artist should know."""
-Overlay = tuple[bpy.types.Image, tuple[float, float]]
-"""An overlay's image and its fixed display range."""
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """An overlay's image, and how it is displayed."""
+
+    image: bpy.types.Image
+    display: tuple[float, float]
+    """Its fixed display range"""
+    bands: bool
+    """Its three channels are parts of one whole"""
+
 
 RENDERS = {"RENDER_RESULT", "COMPOSITING"}
 """Images that stand for what was rendered or composited last, without pixels of their own."""
 GROUP = "Pentimento Layers"
+BANDS = "Overlay Bands"
+"""Socket of the group: 1 where an overlay's three channels are parts of one whole"""
 BAND = 256
 """Rows converted at a time: a few megabytes beside the picture itself."""
 MAX_NAME = 63
@@ -321,21 +336,22 @@ def add_layers(event: protocol.Event, image: str, material: str, style: str) -> 
 def _add_layers(event: protocol.Stylized, image: str, material: str, style: str) -> Work:
     added: dict[str, bpy.types.Image] = {}
     with ThreadPoolExecutor(max_workers=1) as thread:
-        files = [(layer, thread.submit(_encoded, layer)) for layer in event.layers]
+        files = [(layer, thread.submit(encoded, layer)) for layer in event.layers]
         for layer, file in files:
             while not file.done():
                 yield
-            added[layer.name] = _new_image(layer, file.result(), find_image(image), style)
+            added[layer.name] = new_image(layer, file.result(), find_image(image), style)
     _describe(added, event)
     original, stylized = find_image(image), added["Stylized"]
     overlay = next((layer for layer in event.layers if layer.name in added and layer.name != "Stylized"), None)
     if owner := bpy.data.materials.get(material):
-        wire_material(owner, original, stylized, overlay and (added[overlay.name], overlay.display))
+        shown = overlay and Overlay(added[overlay.name], overlay.display, is_bands(overlay.channels, overlay.display))
+        wire_material(owner, original, stylized, shown)
     _show(original, stylized)
     return says(event)
 
 
-def _encoded(layer: protocol.Layer) -> Encoded:
+def encoded(layer: protocol.Layer) -> Encoded:
     """In a thread: nothing of Blender's in here."""
     assert layer.pixels is not None
     block = layer.pixels
@@ -349,27 +365,27 @@ def _encoded(layer: protocol.Layer) -> Encoded:
     return Encoded(encode.exr(rows) if is_float else encode.png(rows), is_float, channels == 4)
 
 
-def _new_image(layer: protocol.Layer, pixels: Encoded, original: bpy.types.Image, style: str) -> bpy.types.Image:
+def new_image(layer: protocol.Layer, pixels: Encoded, original: bpy.types.Image, style: str) -> bpy.types.Image:
     """Everything that makes Blender load the pixels again is set before they are there."""
     suffix = f" ({style})" if layer.name == "Stylized" else f" {layer.name}"
-    image = _empty_image(_name(original.name, suffix), pixels, layer.encoding == "data")
+    image = empty_image(named(original.name, suffix), pixels, layer.encoding == "data")
     image[SOURCE] = original.name
     if not pixels.is_float:
         # A float image keeps the scene-linear colour space of its buffer: read back as sRGB it would be darker.
         image.colorspace_settings.name = original.colorspace_settings.name
     image.alpha_mode = _alpha_mode(original, pixels.is_float)
-    _fill(image, pixels)
+    fill_image(image, pixels)
     return image
 
 
-def _empty_image(name: str, pixels: Encoded, is_data: bool) -> bpy.types.Image:
+def empty_image(name: str, pixels: Encoded, is_data: bool) -> bpy.types.Image:
     """One pixel: the file brings its own size, and a black picture of that size would only take time."""
     image = bpy.data.images.new(name, 1, 1, alpha=pixels.has_alpha, float_buffer=pixels.is_float, is_data=is_data)
     image.use_fake_user = True
     return image
 
 
-def _fill(image: bpy.types.Image, pixels: Encoded) -> None:
+def fill_image(image: bpy.types.Image, pixels: Encoded) -> None:
     image.pack(data=pixels.file, data_len=len(pixels.file))
     image.source = "FILE"
 
@@ -381,13 +397,13 @@ def add_texture(event: protocol.Event, style: str) -> Work | None:
 
 def _add_texture(event: protocol.TextureMade, style: str) -> Work:
     with ThreadPoolExecutor(max_workers=1) as thread:
-        file = thread.submit(_encoded, event.layer)
+        file = thread.submit(encoded, event.layer)
         while not file.done():
             yield
-    image = _empty_image(_name(style, f" {event.seed}"), file.result(), is_data=False)
-    _fill(image, file.result())
+    image = empty_image(named(style, f" {event.seed}"), file.result(), is_data=False)
+    fill_image(image, file.result())
     image[RECIPE] = json.dumps(event.recipe, sort_keys=True)
-    _show_in(lambda shown: shown is None, image)
+    show_in(lambda shown: shown is None, image)
     return f"{image.name}: {image.size[0]} x {image.size[1]} pixels"
 
 
@@ -398,7 +414,7 @@ def _alpha_mode(original: bpy.types.Image, is_float: bool) -> Literal["CHANNEL_P
     return "PREMUL" if is_float else "STRAIGHT"
 
 
-def _name(base: str, suffix: str) -> str:
+def named(base: str, suffix: str) -> str:
     """Cut so that the suffix survives, with room for the .001 that Blender may add."""
     room = MAX_NAME - len(suffix.encode()) - 4
     return base.encode()[: max(room, 0)].decode("utf-8", "ignore") + suffix
@@ -409,7 +425,25 @@ def _describe(added: dict[str, bpy.types.Image], event: protocol.Stylized) -> No
     recipe = json.dumps(event.recipe, sort_keys=True)
     for image in added.values():
         image[RECIPE] = recipe
+    for layer in event.layers:
+        if layer.name != "Stylized":
+            describe_overlay(added[layer.name], layer)
     added["Stylized"][OVERLAYS] = json.dumps(findings(event))
+
+
+def describe_overlay(image: bpy.types.Image, layer: protocol.Layer) -> None:
+    """What an overlay means goes with its image, for the panel and for whoever looks at its custom properties."""
+    checks = layer.certificate.checks if layer.certificate else ()
+    image[OVERLAY] = layer.name.removeprefix("Attribution.")
+    image["pentimento_sentence"], image["pentimento_unit"] = layer.sentence, layer.unit
+    image["pentimento_display"] = list(layer.display)
+    image["pentimento_channels"] = json.dumps(layer.channels)
+    image["pentimento_bars"] = json.dumps([[bar.name, bar.value] for bar in layer.bars])
+    image["pentimento_certificate"] = json.dumps([list(vars(check).values()) for check in checks])
+
+
+def is_bands(channels: Iterable[str], display: tuple[float, float]) -> bool:
+    return looks.kind_of(tuple(channels), display) == "bands"
 
 
 def findings(event: protocol.Stylized) -> list[dict[str, Any]]:
@@ -435,10 +469,10 @@ def says(event: protocol.Stylized) -> str:
 
 def _show(original: bpy.types.Image, stylized: bpy.types.Image) -> None:
     """Image Editors that showed the original show the result."""
-    _show_in(lambda shown: shown == original, stylized)
+    show_in(lambda shown: shown == original, stylized)
 
 
-def _show_in(wanted: Callable[[bpy.types.Image | None], bool], image: bpy.types.Image) -> None:
+def show_in(wanted: Callable[[bpy.types.Image | None], bool], image: bpy.types.Image) -> None:
     """In the Image Editors whose image is wanted for it."""
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
@@ -450,9 +484,12 @@ def _show_in(wanted: Callable[[bpy.types.Image | None], bool], image: bpy.types.
 
 
 def layers_group(kind: str) -> bpy.types.NodeTree:
-    """The one node group of a kind of tree: mixes original, result and overlay. Mix 0 shows the original again."""
+    """The one node group of a kind of tree: mixes original, result and overlay. Mix 0 shows the original again.
+
+    One of an older version, which shows overlays without colours, stays where it is used and is not used again.
+    """
     ours = (tree for tree in bpy.data.node_groups if tree.bl_idname == kind and tree.get(ROLE) == GROUP)
-    return next(ours, None) or _new_group(kind)
+    return next((tree for tree in ours if compat.has_group_socket(tree, BANDS)), None) or _new_group(kind)
 
 
 def _new_group(kind: str) -> bpy.types.NodeTree:
@@ -465,6 +502,7 @@ def _new_group(kind: str) -> bpy.types.NodeTree:
         ("Overlay Mix", 0, 0, 1),
         ("Overlay Low", 0, -1e6, 1e6),
         ("Overlay High", 1, -1e6, 1e6),
+        (BANDS, 0, 0, 1),
     ):
         socket = compat.new_group_socket(tree, name, "NodeSocketFloat")
         socket.default_value, socket.min_value, socket.max_value = value, low, high
@@ -474,25 +512,74 @@ def _new_group(kind: str) -> bpy.types.NodeTree:
 
 
 def _fill_group(tree: bpy.types.NodeTree) -> None:
-    """result = mix(mix(original, stylized), (overlay - low) / (high - low))"""
+    """result = mix(mix(original, stylized), colours of the overlay within its display range): a map around zero where
+    the range begins below it, one from dark to bright where not, and of bands a hue for each."""
     start, end = tree.nodes.new("NodeGroupInput"), tree.nodes.new("NodeGroupOutput")
     take = start.outputs
-
-    def mix(blend: str, factor: Any, a: Any, b: Any) -> Any:
-        node = compat.new_mix(tree, blend)
-        node.factor.default_value = 1.0
-        for value, socket in ((factor, node.factor), (a, node.a), (b, node.b)):
-            if value is not None:
-                tree.links.new(value, socket)
-        return node.result
-
-    painted = mix("MIX", take["Mix"], take["Original"], take["Stylized"])
-    above = mix("SUBTRACT", None, take["Overlay"], take["Overlay Low"])
-    span = mix("SUBTRACT", None, take["Overlay High"], take["Overlay Low"])
-    shown = mix("DIVIDE", None, above, span)
-    tree.links.new(mix("MIX", take["Overlay Mix"], painted, shown), end.inputs["Result"])
+    painted = _mix(tree, "MIX", take["Mix"], take["Original"], take["Stylized"])
+    parts = _within_range(tree, take)
+    signed = _math(tree, "LESS_THAN", take["Overlay Low"], 0.0)
+    amount, around = (_ramp(tree, parts[0], stops) for stops in (looks.CIVIDIS, looks.DIVERGING))
+    one = _mix(tree, "MIX", signed, amount, around)
+    bands: Any = _linear((int(255 * looks.PAPER),) * 3)
+    for part, hue in zip(parts, looks.BANDS, strict=True):
+        bands = _mix(tree, "MIX", part, bands, _linear(hue))
+    colours = _mix(tree, "MIX", take[BANDS], one, bands)
+    tree.links.new(_mix(tree, "MIX", take["Overlay Mix"], painted, colours), end.inputs["Result"])
     for column, node in enumerate(tree.nodes):
         node.location.x = 200 * (column if node != end else len(tree.nodes))
+
+
+def _within_range(tree: bpy.types.NodeTree, take: Any) -> list[Any]:
+    """Each channel of the overlay as 0..1 of its display range."""
+    channels = compat.new_colour_node(tree, "SeparateColor")
+    tree.links.new(take["Overlay"], channels.inputs[0])
+    span = _math(tree, "SUBTRACT", take["Overlay High"], take["Overlay Low"])
+    above = [_math(tree, "SUBTRACT", channel, take["Overlay Low"]) for channel in channels.outputs[:3]]
+    return [_math(tree, "DIVIDE", value, span, clamp=True) for value in above]
+
+
+def _math(tree: bpy.types.NodeTree, operation: str, a: Any, b: Any, clamp: bool = False) -> Any:
+    node = compat.new_colour_node(tree, "Math")
+    node.operation, node.use_clamp = operation, clamp
+    _give(tree, node.inputs[0], a)
+    _give(tree, node.inputs[1], b)
+    return node.outputs[0]
+
+
+def _mix(tree: bpy.types.NodeTree, blend: str, factor: Any, a: Any, b: Any) -> Any:
+    node = compat.new_mix(tree, blend)
+    for socket, value in ((node.factor, factor), (node.a, a), (node.b, b)):
+        _give(tree, socket, value)
+    return node.result
+
+
+def _give(tree: bpy.types.NodeTree, socket: Any, value: Any) -> None:
+    """A value, or what comes out of another node."""
+    if isinstance(value, bpy.types.NodeSocket):
+        tree.links.new(value, socket)
+    else:
+        socket.default_value = value
+
+
+def _ramp(tree: bpy.types.NodeTree, value: Any, stops: tuple[tuple[int, int, int], ...]) -> Any:
+    """Colours at even steps of 0..1"""
+    node = compat.new_colour_node(tree, "ValToRGB")
+    elements = node.color_ramp.elements
+    while len(elements) < len(stops):
+        elements.new(0.5)
+    for number, (element, stop) in enumerate(zip(elements, stops, strict=True)):
+        element.position, element.color = number / (len(stops) - 1), _linear(stop)
+    tree.links.new(value, node.inputs[0])
+    return node.outputs[0]
+
+
+def _linear(stop: tuple[int, int, int]) -> tuple[float, float, float, float]:
+    """sRGB bytes as scene-linear colour with alpha"""
+    red, green, blue = (
+        value / 255 / 12.92 if value <= 10 else ((value / 255 + 0.055) / 1.055) ** 2.4 for value in stop
+    )
+    return red, green, blue, 1.0
 
 
 def insert_group(tree: bpy.types.NodeTree, original: bpy.types.NodeSocket) -> bpy.types.Node:
@@ -542,8 +629,8 @@ def wire_material(
         group = insert_group(tree, texture.outputs["Color"])
         _feed_texture(tree, group, "Stylized", texture, stylized)
         if overlay:
-            _feed_texture(tree, group, "Overlay", texture, overlay[0])
-            _set_range(group, overlay[1])
+            _feed_texture(tree, group, "Overlay", texture, overlay.image)
+            _set_range(group, overlay.display, overlay.bands)
 
 
 def _feed_texture(
@@ -559,8 +646,47 @@ def _feed_texture(
     tree.links.new(node.outputs["Color"], group.inputs[socket])
 
 
-def _set_range(group: bpy.types.Node, display: tuple[float, float]) -> None:
+def _set_range(group: bpy.types.Node, display: tuple[float, float], bands: bool) -> None:
     group.inputs["Overlay Low"].default_value, group.inputs["Overlay High"].default_value = display
+    if BANDS in group.inputs:  # groups of an older version have no such socket
+        group.inputs[BANDS].default_value = float(bands)
+
+
+def feed_overlay(original: bpy.types.Image, overlay: Overlay) -> None:
+    """The overlay into every group of ours that stands behind the original, in materials and compositors. How much of
+    it shows there stays as the artist has it: nothing, until Overlay Mix is raised."""
+    for material in bpy.data.materials:
+        if material.node_tree is not None and material.library is None:
+            _feed_material(material.node_tree, original, overlay)
+    for scene in bpy.data.scenes:
+        tree = compat.compositor_there(scene)
+        for group in _groups(tree) if tree is not None else ():
+            painted = [link.from_node for link in group.inputs["Stylized"].links]
+            if any(getattr(node, "image", None) == original for node in painted):
+                _feed_image(tree, group, overlay)
+
+
+def _feed_material(tree: bpy.types.NodeTree, original: bpy.types.Image, overlay: Overlay) -> None:
+    for group in _groups(tree):
+        for link in group.inputs["Original"].links:
+            if link.from_node.type == "TEX_IMAGE" and link.from_node.image == original:
+                _feed_texture(tree, group, "Overlay", link.from_node, overlay.image)
+                _set_range(group, overlay.display, overlay.bands)
+
+
+def _groups(tree: bpy.types.NodeTree) -> list[bpy.types.Node]:
+    """Ours in a tree of the artist's"""
+    return [node for node in tree.nodes if node.get(ROLE) == GROUP]
+
+
+def _feed_image(tree: Any, group: bpy.types.Node, overlay: Overlay) -> None:
+    """An image of its own instead of a layer of the result's file."""
+    old = feed(tree, group, "Overlay", "CompositorNodeImage")
+    node = new_feed(tree, "Overlay", "CompositorNodeImage", old.location)
+    tree.nodes.remove(old)
+    node.image = overlay.image
+    tree.links.new(node.outputs["Image"], group.inputs["Overlay"])
+    _set_range(group, overlay.display, overlay.bands)
 
 
 # ---------------------------------------------------------------- renders
@@ -647,7 +773,7 @@ def add_render(event: protocol.Event, scene: str, style: str) -> Work | None:
 
 def _add_render(event: protocol.Stylized, scene: str, style: str) -> Work:
     image = bpy.data.images.load(event.path)
-    image.name = _name(Path(event.source).name, f" ({style})")
+    image.name = named(Path(event.source).name, f" ({style})")
     image.use_fake_user = True
     image[RECIPE] = json.dumps(event.recipe, sort_keys=True)
     image[OVERLAYS] = json.dumps(findings(event))
@@ -670,7 +796,7 @@ def wire_compositor(scene: bpy.types.Scene, image: bpy.types.Image, overlay: pro
     problem = _feed_layer(tree, group, "Stylized", image, ("Stylized", "Stylized.Combined"))
     if overlay:
         problem += _feed_layer(tree, group, "Overlay", image, (overlay.name,))
-        _set_range(group, overlay.display)
+        _set_range(group, overlay.display, is_bands(overlay.channels, overlay.display))
     return problem
 
 

@@ -689,8 +689,9 @@ def _add_explain(commands: Any) -> None:
 
 
 _EXPLAINING = (
-    "Influence (what could change this), Removal (what if a part were gone), Scale (what was changed, how large), "
-    "Passes, Objects (how much comes from which light, which object of a render)"
+    "Influence (what could change this), Detail (which detail made this), Removal (what if a part were gone), Scale "
+    "(what was changed, how large), Styles, Passes, Objects (how much comes from which style of a mix, which light, "
+    "which object of a render)"
 )
 
 

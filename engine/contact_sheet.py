@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from .atomic import NewFile, reading
 
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 Shown = Image.Image | Path | NDArray[Any]
 """A PIL picture, the path of a PNG or JPEG, or pixels (H, W, 1..4): uint8, or float display-referred 0..1."""
 
@@ -46,13 +47,13 @@ def contact_sheet(rows: Sequence[Sequence[Cell]], title: str = "", look: Look | 
     """An RGB picture with the cells in rows; captions wrapped below each picture, the title above all."""
     look = look or Look()
     columns = max((len(row) for row in rows), default=0)
-    captions = [[_wrapped(cell.caption, look) for cell in row] for row in rows]
+    captions = [[wrapped(cell.caption, look.width, look.text) for cell in row] for row in rows]
     heights = [_row_height(row, look) for row in captions]
     top = look.gap + (2 * look.text if title else 0)
     size = (look.gap + columns * (look.width + look.gap), top + sum(heights))
     sheet = Image.new("RGB", size, look.background)
     draw = ImageDraw.Draw(sheet)
-    draw.text((look.gap, look.gap // 2), title, look.ink, _font(look.text * 3 // 2))
+    draw.text((look.gap, look.gap // 2), title, look.ink, font(look.text * 3 // 2))
     for row, lines, height in zip(rows, captions, heights, strict=True):
         for column, cell in enumerate(row):
             _place(sheet, draw, cell, lines[column], (look.gap + column * (look.width + look.gap), top), look)
@@ -125,7 +126,7 @@ def _place(
         # Centred across, but standing on the line of the captions.
         sheet.paste(picture, (left + (look.width - picture.width) // 2, top + look.height - picture.height))
     for number, line in enumerate(caption):
-        draw.text((left, top + look.height + 2 + number * _line_step(look)), line, look.ink, _font(look.text))
+        draw.text((left, top + look.height + 2 + number * _line_step(look)), line, look.ink, font(look.text))
 
 
 def _fitted(picture: Image.Image, look: Look) -> Image.Image:
@@ -134,15 +135,14 @@ def _fitted(picture: Image.Image, look: Look) -> Image.Image:
     return picture.resize(size, Image.Resampling.LANCZOS if scale < 1 else Image.Resampling.BICUBIC)
 
 
-def _wrapped(text: str, look: Look) -> list[str]:
-    """The caption in lines that fit the cell, broken between words."""
-    font = _font(look.text)
+def wrapped(text: str, width: int, size: int) -> list[str]:
+    """Text of that size in lines of at most `width` pixels, broken between words."""
     lines: list[str] = []
     for paragraph in text.split("\n") if text else []:
         line = ""
         for word in paragraph.split(" "):
             longer = f"{line} {word}" if line else word
-            if line and font.getlength(longer) > look.width:
+            if line and font(size).getlength(longer) > width:
                 lines.append(line)
                 longer = word
             line = longer
@@ -151,5 +151,6 @@ def _wrapped(text: str, look: Look) -> list[str]:
 
 
 @cache
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def font(size: int) -> Font:
+    """Pillow's own, so that it looks the same everywhere"""
     return ImageFont.load_default(size)

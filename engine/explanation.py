@@ -15,7 +15,8 @@ import numpy as np
 
 from . import controls, outputs, recipe
 from .errors import EngineError
-from .explain.families import OF_RENDERS, Subject, check, overlay
+from .explain.display import Beneath
+from .explain.families import OF_RENDERS, OF_RESULTS, Subject, check, overlay
 from .explain.overlay import OF_A_REGION, Overlay, told
 from .explain.removal import Look
 from .files import open_source, open_view, shown
@@ -27,7 +28,7 @@ from .protocol import Answered, Done, Event, Explained, ExplainRequest, Json, Pr
 from .resample import Resampled, reduced
 from .runtime import Paint, inner_size
 from .style_pack import ModelSpec
-from .stylize import OVERLAY_PIXELS, check_overlays, check_settings, no_memory
+from .stylize import OVERLAY_PIXELS, check_delivery, check_overlays, check_settings, no_memory
 
 COVERED = 0.5
 """Of a pixel by a matte, from which on it is part of the region"""
@@ -46,6 +47,7 @@ def _explain(request: ExplainRequest) -> Iterator[Event]:
     Done."""
     began = time.monotonic()
     settings = request.settings
+    check_delivery(request.deliver)
     check_settings(settings)
     check_overlays(settings, OF_A_REGION)
     if not settings.overlays:
@@ -67,7 +69,7 @@ def _explain(request: ExplainRequest) -> Iterator[Event]:
     names = tuple(dict.fromkeys(settings.overlays))
     for name in names:
         check(name, subject)
-    if {"Removal", "Scale"} & set(names):
+    if set(OF_RESULTS) & set(names):
         subject = replace(subject, after=look.result(before))
     found: list[Overlay] = []
     for number, name in enumerate(names):
@@ -76,8 +78,10 @@ def _explain(request: ExplainRequest) -> Iterator[Event]:
         while notes:
             yield Progress(request.job, share[0] + share[1], notes.pop(0))
     made = _recipe(request, mix.recipe(), reader, size, styles.first.device)
-    layers = outputs.explained(request.folder, request.source, found, made)
-    yield Explained(request.job, request.source.name, layers, layers[0].path, time.monotonic() - began, made)
+    under = Beneath(before.transpose(1, 2, 0), region)
+    layers, beneath = outputs.explained(request, found, under, made)
+    seconds = time.monotonic() - began
+    yield Explained(request.job, request.source.name, layers, layers[0].path, seconds, made, beneath)
     yield Done(request.job, {"device": styles.first.device})
 
 

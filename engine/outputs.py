@@ -12,7 +12,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .explain.display import picture_of
+from . import looks
+from .explain.display import Beneath, legend, picture_of
 from .explain.overlay import Overlay
 from .files import (
     ExrFile,
@@ -26,8 +27,8 @@ from .files import (
     write_exr,
     writing,
 )
-from .picture import Array, Encoding, PictureReader, result_channels, to_display
-from .protocol import Json, Layer, PictureSource, PixelBlock, StylizeRequest, TextureRequest
+from .picture import Array, Encoding, Floats, PictureReader, result_channels, to_display
+from .protocol import ExplainRequest, Json, Layer, PictureSource, PixelBlock, StylizeRequest, TextureRequest
 from .style_pack import slug
 
 RECIPE = "pentimento"
@@ -60,8 +61,9 @@ class Output(Protocol):
     """The file with the result; empty for raw pixels"""
 
     def write_rows(self, rows: Array) -> None: ...
-    def finish(self, overlays: Sequence[Overlay]) -> tuple[Layer, ...]:
-        """Put everything in place. Returns the layers of the event."""
+    def finish(self, overlays: Sequence[Overlay], beneath: Floats | None = None) -> tuple[Layer, ...]:
+        """Put everything in place. beneath: what the overlays lie over, (H, W, 3) display-referred. Returns the layers
+        of the event."""
         ...
 
 
@@ -94,14 +96,35 @@ def made(request: TextureRequest, name: str, sheet: Sheet, recipe: Json) -> Iter
             yield _Png(placed, stack, folder / name, sheet, recipe, TEXTURE)
 
 
-def explained(folder: str, source: PictureSource, overlays: Sequence[Overlay], recipe: Json) -> tuple[Layer, ...]:
-    """Overlays alone: one EXR with their raw floats, certificates and the recipe, and a PNG of each to look at."""
+def explained(
+    request: ExplainRequest, overlays: Sequence[Overlay], beneath: Beneath, recipe: Json
+) -> tuple[tuple[Layer, ...], Layer | None]:
+    """Overlays alone, as the request asks for them. Files: one EXR with their raw floats, certificates and the recipe,
+    and a PNG of each to look at. Pixels: raw files with the floats, a legend of each, and what they lie over."""
+    folder, stem = _folder(request.folder), _stem(request.source)
     with _Placed() as placed:
-        path = unique_path(_folder(folder) / f"{_stem(source)}_explained.exr")
+        if request.deliver == "pixels":
+            return _explained_pixels(placed, folder / request.job, overlays, beneath)
+        path = unique_path(folder / f"{stem}_explained.exr")
         write_exr(path, _renamed([_exr_layer(overlay, "") for overlay in overlays], None), _header(recipe, overlays))
         placed.add(path)
-        _write_looks(placed, path, overlays)
-        return tuple(_overlay_layer(overlay, path=str(path)) for overlay in overlays)
+        _write_looks(placed, path, overlays, beneath)
+        return tuple(_overlay_layer(overlay, path=str(path)) for overlay in overlays), None
+
+
+def _explained_pixels(
+    placed: _Placed, base: Path, overlays: Sequence[Overlay], beneath: Beneath
+) -> tuple[tuple[Layer, ...], Layer]:
+    layers = tuple(
+        _overlay_layer(
+            overlay,
+            pixels=_block(placed, base, np.asarray(overlay.pixels, np.float32)),
+            legend=_block(placed, base, legend(overlay, looks.display_size(*overlay.pixels.shape[:2])[1])),
+        )
+        for overlay in overlays
+    )
+    under = _block(placed, base, beneath.bytes())
+    return layers, Layer("Picture", ("R", "G", "B", "region"), "srgb", pixels=under)
 
 
 def _folder(path: str) -> Path:
@@ -175,8 +198,8 @@ class _Blocks:
     def write_rows(self, rows: Array) -> None:
         self.new.file.write(_bytes(rows))
 
-    def finish(self, overlays: Sequence[Overlay]) -> tuple[Layer, ...]:
-        blocks = [self._written(overlay) for overlay in overlays]
+    def finish(self, overlays: Sequence[Overlay], beneath: Floats | None = None) -> tuple[Layer, ...]:
+        blocks = [_block(self.placed, self.base, np.asarray(overlay.pixels, np.float32)) for overlay in overlays]
         self.stack.close()
         self.placed.add(self.file)
         shape = (self.sheet.height, self.sheet.width, result_channels(self.sheet.channels))
@@ -184,14 +207,15 @@ class _Blocks:
         layers = [_overlay_layer(overlay, pixels=pixels) for overlay, pixels in zip(overlays, blocks, strict=True)]
         return (_described(self.sheet, self.layer, pixels=block), *layers)
 
-    def _written(self, overlay: Overlay) -> PixelBlock:
-        path = unique_path(self.base.with_name(f"{self.base.name}_{overlay.name.replace('.', '_')}.raw"))
-        pixels = np.ascontiguousarray(overlay.pixels, np.float32)
-        with NewFile(path) as new:
-            new.file.write(_bytes(pixels))
-        self.placed.add(path)
-        height, width, channels = pixels.shape
-        return PixelBlock(str(path), (height, width, channels), "float32")
+
+def _block(placed: _Placed, base: Path, pixels: Array) -> PixelBlock:
+    """Pixels (H, W, C) as a raw file of their own whose name begins as `base`."""
+    path = unique_path(base.with_name(f"{base.name}_layer.raw"))
+    with NewFile(path) as new:
+        new.file.write(_bytes(pixels))
+    placed.add(path)
+    height, width, channels = pixels.shape
+    return PixelBlock(str(path), (height, width, channels), str(pixels.dtype))
 
 
 def _bytes(pixels: Array) -> memoryview:
@@ -232,7 +256,7 @@ class _Png:
                 self.slice[: len(part) - fits] = part[fits:]
                 self.waiting = len(part) - fits
 
-    def finish(self, overlays: Sequence[Overlay]) -> tuple[Layer, ...]:
+    def finish(self, overlays: Sequence[Overlay], beneath: Floats | None = None) -> tuple[Layer, ...]:
         if self.waiting:
             self.png.write_rows(self.slice[: self.waiting])
         self.stack.close()
@@ -244,16 +268,16 @@ class _Png:
         layers = [_exr_layer(overlay, "") for overlay in overlays]
         write_exr(path, layers, _header(self.recipe, overlays))
         self.placed.add(path)
-        _write_looks(self.placed, self.file, overlays)
+        _write_looks(self.placed, self.file, overlays, Beneath(beneath))
         return (stylized, *(_overlay_layer(overlay, path=str(path)) for overlay in overlays))
 
 
-def _write_looks(placed: _Placed, beside: Path, overlays: Sequence[Overlay]) -> None:
+def _write_looks(placed: _Placed, beside: Path, overlays: Sequence[Overlay], beneath: Beneath) -> None:
     """One display picture per overlay: render_look_scale.png"""
     for overlay in overlays:
         name = slug(overlay.name.partition(".")[2])
         path = unique_path(beside.with_name(f"{beside.stem}_{name}.png"))
-        pixels = picture_of(overlay)
+        pixels = picture_of(overlay, beneath)
         height, width, channels = pixels.shape
         with create_png(path, height, width, channels, pixels.dtype, {}) as png:
             png.write_rows(pixels)
@@ -278,7 +302,7 @@ class _Exr:
         self.pixels[self.filled : self.filled + len(rows)] = rows
         self.filled += len(rows)
 
-    def finish(self, overlays: Sequence[Overlay]) -> tuple[Layer, ...]:
+    def finish(self, overlays: Sequence[Overlay], beneath: Floats | None = None) -> tuple[Layer, ...]:
         original = read_exr(self.source.path) if self.source.pixels is None else None
         view_layer = main_layer(original).view_layer if original else ""
         ours = [ExrLayer.of(blender_name(STYLIZED, view_layer), self.pixels)]
@@ -288,7 +312,7 @@ class _Exr:
         write_exr(self.file, [*theirs, *_renamed(ours, original)], header)
         self.placed.add(self.file)
         self._write_preview()
-        _write_looks(self.placed, self.file, overlays)
+        _write_looks(self.placed, self.file, overlays, Beneath(beneath))
         stylized = _described(self.reader, STYLIZED, path=self.path)
         return (stylized, *(_overlay_layer(overlay, path=self.path) for overlay in overlays))
 

@@ -199,6 +199,8 @@ class Layer:
     bars: tuple[Bar, ...] = ()
     """What an overlay says of the whole area in a few numbers"""
     certificate: Certificate | None = None
+    legend: PixelBlock | None = None
+    """Of an overlay that is delivered as pixels: a strip, sRGB bytes (h, w, 3), that says what its colours mean"""
 
 
 # ---------------------------------------------------------------- requests
@@ -238,11 +240,13 @@ class ExplainRequest:
     job: str
     source: PictureSource
     settings: StylizeSettings
-    """How the result is made; `overlays` names what is asked: Influence, Removal, Scale, Passes, Objects."""
+    """How the result is made; `overlays` names what is asked: see overlay.OF_A_REGION."""
     folder: str
     region: Region = Region()
     view: ViewTable | None = None
     """See StylizeRequest"""
+    deliver: str = "files"
+    """files: one EXR, and pictures to look at | pixels: raw floats, their legends, and what they lie over"""
 
 
 @dataclass(frozen=True)
@@ -468,14 +472,18 @@ class Answered:
 
 @dataclass(frozen=True)
 class Explained:
-    """The overlays that were asked for, each with its certificate, in one file."""
+    """The overlays that were asked for, each with its certificate."""
 
     job: str
     source: str
     layers: tuple[Layer, ...]
     path: str
+    """The file with all of them (deliver=files), else empty."""
     seconds: float
     recipe: Json
+    beneath: Layer | None = None
+    """What the overlays lie over (deliver=pixels): sRGB bytes (h, w, 4) in their size, the picture as it is displayed,
+    and the area that was asked about as 255 in the fourth channel"""
 
 
 @dataclass(frozen=True)

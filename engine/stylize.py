@@ -72,8 +72,12 @@ def _check(request: StylizeRequest) -> None:
         raise EngineError("There is no picture to stylize.", "Choose at least one picture.")
     check_settings(request.settings)
     check_overlays(request.settings, OF_A_RESULT)
-    if request.deliver not in ("files", "pixels"):
-        raise EngineError(f"Results cannot be delivered as {request.deliver!r}.", "Ask for files or pixels.")
+    check_delivery(request.deliver)
+
+
+def check_delivery(deliver: str) -> None:
+    if deliver not in ("files", "pixels"):
+        raise EngineError(f"Results cannot be delivered as {deliver!r}.", "Ask for files or pixels.")
 
 
 def check_settings(settings: StylizeSettings) -> None:
@@ -141,10 +145,10 @@ class _Work:
         seen = _Seen(reader) if self.settings.overlays and not _too_large(reader) else None
         with outputs.opened(self.request, self.source, self.styles.name, reader, made) as output:
             yield from self._paint(reader, mix, output, seen)
-            overlays = yield from self._explain(reader, mix, seen)
+            overlays, beneath = yield from self._explain(reader, mix, seen)
             yield self._progress(0.98, "Writing")
             with _Clock(self.seconds, "write"):
-                layers = output.finish(overlays)
+                layers = output.finish(overlays, beneath)
         yield self._progress(1.0, "Done")
         yield Stylized(self.request.job, self.source.name, layers, output.path, dict(self.seconds), made)
 
@@ -223,10 +227,12 @@ class _Work:
         if has_alpha(reader.channels):
             window[..., 3] = reader.read(top, left, height, width)[..., -1]
 
-    def _explain(self, reader: PictureReader, mix: Mix, seen: _Seen | None) -> Generator[Event, None, list[Overlay]]:
-        """The overlays that were asked for, in that order."""
+    def _explain(
+        self, reader: PictureReader, mix: Mix, seen: _Seen | None
+    ) -> Generator[Event, None, tuple[list[Overlay], Floats | None]]:
+        """The overlays that were asked for, in that order, and what they lie over: (H, W, 3) display-referred."""
         if not self.settings.overlays:
-            return []
+            return [], None
         from .explain.removal import Look  # overlays are only loaded when somebody asks why
 
         look = Look(mix, self.paint, self.strength)
@@ -241,7 +247,7 @@ class _Work:
         for name in self.settings.overlays:
             overlays.append((yield from self._overlay(name, look, before, after, len(overlays))))
         self.seconds["overlays"] += time.perf_counter() - started
-        return overlays
+        return overlays, before.transpose(1, 2, 0)
 
     def _overlay(
         self, name: str, look: Any, before: Floats, after: Floats, index: int

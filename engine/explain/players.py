@@ -130,7 +130,7 @@ def shares(name: str, players: Players, look: Look, region: np.ndarray) -> Gener
     parts = found[:, region[inside]]
     complete = certificate.completeness(parts.T, change)
     checks = (complete, *_checks(parts.mean(axis=1), means))
-    sentence = _sentence(players, parts.mean(axis=1), float(change.mean()))
+    sentence = said(players.names, parts.mean(axis=1), float(change.mean()), players.against)
     bars = tuple(map(Bar, players.names, parts.mean(axis=1).tolist(), _alone_gone(means)))
     layer = f"Attribution.{name}"
     return Overlay(layer, players.names, pixels, sentence, DISPLAY, Certificate(checks), True, UNIT, bars)
@@ -149,12 +149,12 @@ def _checks(parts: np.ndarray, means: Mapping[tuple[bool, ...], float]) -> tuple
     return certificate.foretold(sets @ parts, happened - happened[0])
 
 
-def _sentence(players: Players, parts: np.ndarray, change: float) -> str:
-    """parts: what each adds to the luminance of the area, change: all of them together."""
+def said(names: Sequence[str], parts: np.ndarray, change: float, against: str) -> str:
+    """parts: what each adds to the luminance of the area, change: all of them together; against: what is left without
+    them, in words."""
     if np.abs(parts).max() < 1e-4:
-        return f"This area looks the same {players.against}."
-    names = players.names
+        return f"This area looks the same {against}."
     largest = [n for n in np.argsort(-np.abs(parts))[:3] if abs(parts[n]) >= 1e-4]
     said = ", ".join(f"{names[n]} {100 * float(parts[n]):+.1f}" for n in largest)
     word = "lighter" if change >= 0 else "darker"
-    return f"This area is {100 * abs(change):.1f} % of white {word} than {players.against}: {said}."
+    return f"This area is {100 * abs(change):.1f} % of white {word} than {against}: {said}."

@@ -66,11 +66,15 @@ class Look:
 
     def light(self, planes: Floats, box: tuple[int, int, int, int], followed: Floats) -> Floats:
         """The luminance of the same in a box (top, left, height, width) alone, (height, width)."""
-        forms = ArrayCanvas(followed, self.paint.wrap)
-        style = self.mix.painted(ArrayCanvas(planes, self.paint.wrap), self.paint, forms).read(*box)
-        top, left, height, width = box
-        before = planes[:, top : top + height, left : left + width]
-        light: Floats = np.tensordot(LUMINANCE, mixed(before, style, self.strength), axes=1)
+        canvas = self.mix.painted(
+            ArrayCanvas(planes, self.paint.wrap), self.paint, ArrayCanvas(followed, self.paint.wrap)
+        )
+        light = np.empty(box[2:], np.float32)
+        for y, x, height, width in self.mix.tiles(box[2], box[3], self.paint):
+            top, left = box[0] + y, box[1] + x
+            style = canvas.read(top, left, height, width)
+            result = mixed(planes[:, top : top + height, left : left + width], style, self.strength)
+            light[y : y + height, x : x + width] = np.tensordot(LUMINANCE, result, axes=1)
         return light
 
     def reach(self, height: int, width: int) -> int | None:

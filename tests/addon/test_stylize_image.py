@@ -142,7 +142,7 @@ def render_pixel() -> np.ndarray:
 
 
 def test_the_group_shows_original_result_and_overlay(addon: Any, styles: Any) -> None:
-    """By rendering: Mix fades between original and result, Overlay Mix to the overlay in its display range."""
+    """By rendering: Mix fades between original and result, Overlay Mix to the overlay in the colours of its range."""
     scene_io, scene = addon.scene_io, bpy.context.scene
     tree = scene_io.layers_group("ShaderNodeTree")
     material = bpy.data.materials.new("Flat")
@@ -154,9 +154,8 @@ def test_the_group_shows_original_result_and_overlay(addon: Any, styles: Any) ->
     group.node_tree = tree
     links.new(group.outputs["Result"], light.inputs["Color"])
     links.new(light.outputs[0], end.inputs["Surface"])
-    for name, value in (("Original", 0.1), ("Stylized", 3.0), ("Overlay", 0.5)):
+    for name, value in (("Original", 0.1), ("Stylized", 3.0)):
         group.inputs[name].default_value = (value, value, value, 1)
-    group.inputs["Overlay Low"].default_value, group.inputs["Overlay High"].default_value = -0.5, 3.5
     scene.render.engine, scene.cycles.samples, scene.cycles.use_denoising = "CYCLES", 1, False
     scene.render.resolution_x = scene.render.resolution_y = 8
     bpy.ops.mesh.primitive_plane_add(size=10)
@@ -165,9 +164,25 @@ def test_the_group_shows_original_result_and_overlay(addon: Any, styles: Any) ->
     camera.data.type, camera.location.z = "ORTHO", 2
     scene.collection.objects.link(camera)
     scene.camera = camera
-    for mix, overlay, expected in ((0, 0, 0.1), (1, 0, 3.0), (0.5, 0, 1.55), (1, 1, 0.25)):
-        group.inputs["Mix"].default_value, group.inputs["Overlay Mix"].default_value = mix, overlay
-        assert np.allclose(render_pixel(), expected, atol=1e-3), (mix, overlay)
+    for mix, expected in ((0, 0.1), (1, 3.0), (0.5, 1.55)):
+        group.inputs["Mix"].default_value = mix
+        assert np.allclose(render_pixel(), expected, atol=1e-3), mix
+    looks = addon.engine_client.looks
+    group.inputs["Overlay Mix"].default_value = 1
+    white = np.rint(255 * looks.PAPER) / 255
+    for values, display, bands, expected in (
+        ((0.0, 0.0, 0.0), (-1.0, 3.0), 0, np.array(looks.DIVERGING[1]) / 255),
+        ((1.0, 1.0, 1.0), (-1.0, 1.0), 0, np.array(looks.DIVERGING[4]) / 255),
+        ((0.25, 0.25, 0.25), (0.0, 0.5), 0, np.array(looks.CIVIDIS[2]) / 255),
+        ((0.0, 0.5, 0.0), (0.0, 0.5), 1, np.array(looks.BANDS[1]) / 255),
+        ((0.0, 0.0, 0.0), (0.0, 0.5), 1, np.full(3, white)),
+    ):
+        group.inputs["Overlay"].default_value = (*values, 1)
+        group.inputs["Overlay Low"].default_value, group.inputs["Overlay High"].default_value = display
+        group.inputs["Overlay Bands"].default_value = bands
+        linear = render_pixel()
+        shown = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
+        assert np.allclose(shown, expected, atol=0.01), (values, display)
 
 
 def test_undo_takes_the_result_away_and_redo_brings_it_back(addon: Any, styles: Any) -> None:

@@ -108,6 +108,31 @@ def test_rendering_through_the_group(shot: Any, styles: Any, tmp_path: Path) -> 
             assert np.allclose(composite[channel], expected.astype(np.float32), rtol=2e-3, atol=2e-3), (layer, channel)
 
 
+def test_an_overlay_is_coloured_by_the_group(shot: Any, styles: Any, tmp_path: Path, addon: Any) -> None:
+    """Overlay Mix 1 gives the hues of what was changed, as much of each as its share is of the display range."""
+    styles.style, styles.overlays = "Brush", {"Scale"}
+    stylize()
+    (result,) = (path for path in (tmp_path / "pentimento").glob("*rush*.exr"))
+    group = next(node for node in compositor_of(shot).nodes if node.label == "Pentimento Layers")
+    assert group.inputs["Overlay Bands"].default_value == 1
+    group.inputs["Overlay Mix"].default_value = 1.0
+    settings = shot.render.image_settings
+    settings.file_format, settings.color_depth = "OPEN_EXR", "32"
+    shot.render.filepath = str(tmp_path / "composite.exr")
+    bpy.ops.render.render(write_still=True)
+    composite = layers_of(tmp_path / "composite.exr")
+    expected = np.stack([composite[channel] for channel in "RGB"], axis=-1)
+    looks, linear = addon.engine_client.looks, addon.scene_io._linear
+    colour = np.array(linear((int(255 * looks.PAPER),) * 3)[:3])
+    for channel, hue in zip("RGB", looks.BANDS, strict=True):
+        (plane,) = (
+            pixels for name, pixels in layers_of(result).items() if name.endswith(f"Attribution Scale.{channel}")
+        )
+        share = np.clip(plane / 0.5, 0, 1)[..., None]
+        colour = colour + share * (np.array(linear(hue)[:3]) - colour)
+    assert np.allclose(expected, colour, atol=5e-3)
+
+
 SETTINGS = ("filepath", "use_file_extension", "use_compositing", "use_sequencer")
 FORMAT = ("file_format", "color_mode", "color_depth", "quality")
 

@@ -23,6 +23,7 @@ from engine.explain.players import of_objects, of_passes, shares
 from engine.explain.pyramid import Blur, blurred, reach
 from engine.explain.removal import LUMINANCE, Grid, Look, _effects
 from engine.explain.scale import scale
+from engine.explain.styles import styles
 from engine.explanation import explain
 from engine.files import ExrLayer, open_picture, read_exr, write_exr
 from engine.mattes import Matte, open_matte
@@ -343,6 +344,17 @@ def test_what_the_surroundings_do_falls_with_the_strength_of_an_object(
     assert "Jug" in players.names and max(abs(full[name]) for name in others) > 1e-4
     for name in others:
         assert abs(less[name] - strength * full[name]) < 1e-5
+
+
+def test_styles_share_what_the_strength_of_a_place_leaves_them(sessions: dict[str, Session]) -> None:
+    """Half of what they had; what they leave out is the picture, and stays."""
+    parts = (Part(sessions["brush"]), Part(sessions["strokes"], 2.0))
+    before, region = picture(40, 60), np.ones((40, 60), bool)
+    half = Matte("all", ArrayCanvas(np.ones((1, 40, 60), np.float32)), {})
+    mixes = Mix(parts), faded(Mix(parts), 1.0, half, 0.5)
+    full, less = (finish(styles(Look(mix, Paint()), before, region)) for mix in mixes)
+    np.testing.assert_allclose(less.pixels, full.pixels / 2, atol=1e-6)
+    assert full.certificate.faithful and less.certificate.faithful
 
 
 def test_influence_knows_strengths_by_place(tmp_path: Path) -> None:

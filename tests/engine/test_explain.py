@@ -10,13 +10,13 @@ import tiny_styles
 
 from engine import mixing, style_pack
 from engine.canvas import ArrayCanvas
-from engine.explain import certificate, display, removal
+from engine.explain import certificate, removal
 from engine.explain.overlay import Overlay
 from engine.explain.pyramid import blurred
 from engine.explain.removal import Grid, Look
 from engine.explain.scale import scale
 from engine.picture import Floats
-from engine.protocol import Certificate, Check
+from engine.protocol import Check
 from engine.runtime import Paint, Session
 
 
@@ -254,26 +254,7 @@ def test_the_same_picture_has_the_same_certificate(sessions: dict[str, Session])
     np.testing.assert_array_equal(one.pixels, two.pixels)
 
 
-# ---------------------------------------------------------------- to look at
-
-
-def overlay_of(values: np.ndarray, passed: bool) -> Overlay:
-    check = Check("B3", "r", 1.0, 0.9, passed)
-    return Overlay("Attribution.Test", ("luminance",), values, "", (-1.0, 1.0), Certificate((check,)))
-
-
-def test_signed_values_diverge_around_a_neutral_zero() -> None:
-    values = np.array([-2, -1, 0, 1, 2], np.float32).reshape(1, 5, 1)
-    shown = display.picture_of(overlay_of(values, True))[0].astype(int)
-    assert shown[2].min() > 230 and shown[0].tolist() == shown[1].tolist() and shown[3].tolist() == shown[4].tolist()
-    assert shown[0][2] > shown[0][0] and shown[4][0] > shown[4][2]
-
-
-def test_a_failed_certificate_is_hatched() -> None:
-    values = np.zeros((48, 48, 1), np.float32)
-    assert len(np.unique(display.picture_of(overlay_of(values, True)))) < 4
-    hatched = display.picture_of(overlay_of(values, False))
-    assert 0.1 < (hatched[..., 0] < 200).mean() < 0.3
+# ---------------------------------------------------------------- the rest
 
 
 def test_blurring_keeps_constants_and_removes_detail() -> None:

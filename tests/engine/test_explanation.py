@@ -166,3 +166,23 @@ def test_the_command(asked: ExplainRequest, capsys: pytest.CaptureFixture[str]) 
 def test_a_region_that_cannot_be_read_is_wrong_usage(asked: ExplainRequest, wrong: list[str]) -> None:
     with pytest.raises(SystemExit):
         cli.main(["explain", "a.png", "--style", "A", "--overlay", "Scale", "--out", "o", *wrong])
+
+
+def test_pixels_are_the_floats_of_the_file_with_a_legend_and_what_they_lie_over(asked: ExplainRequest) -> None:
+    filed = explained(asked)
+    found = explained(replace(asked, deliver="pixels"))
+    (layer,) = found.layers
+    assert found.path == layer.path == "" and layer.pixels is not None and layer.legend is not None
+    floats = np.fromfile(layer.pixels.path, layer.pixels.dtype).reshape(layer.pixels.shape)
+    assert np.array_equal(floats[..., 0], pixels(filed, "Attribution Influence"))
+    assert layer.legend.shape[1:] == (480, 3) and layer.legend.dtype == "uint8"
+    assert found.beneath is not None and found.beneath.pixels is not None and filed.beneath is None
+    under = np.fromfile(found.beneath.pixels.path, np.uint8).reshape(found.beneath.pixels.shape)
+    assert np.array_equal(under[..., :3], np.asarray(Image.open(asked.source.path)))
+    assert np.argwhere(under[..., 3] == 255).tolist() == [[20, 30]]
+    assert from_line(to_line(found)).beneath == found.beneath  # recipes hold tuples, which JSON has not
+
+
+def test_an_unknown_delivery_is_refused(asked: ExplainRequest) -> None:
+    with pytest.raises(EngineError, match="delivered as 'pigeon'"):
+        list(explain(replace(asked, deliver="pigeon")))

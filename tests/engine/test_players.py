@@ -12,6 +12,7 @@ import tiny_styles
 
 from engine import outputs
 from engine.errors import EngineError
+from engine.explain.display import Beneath
 from engine.explain.overlay import Overlay
 from engine.explanation import explain
 from engine.exr import ExrLayer, read_exr, write_exr
@@ -116,7 +117,8 @@ def test_a_question_that_cannot_be_answered_is_refused_before_the_others_are(ask
 def test_objects_that_are_called_alike_become_layers_of_their_own(tmp_path: Path) -> None:
     pixels = np.zeros((4, 5, 2), np.float32)
     both = Overlay("Attribution.Objects", ("Cube.001", "Cube 001"), pixels, "", (-1, 1), Certificate(()), True)
-    layers = outputs.explained(str(tmp_path), PictureSource("a"), both.layers(), {})
+    request = ExplainRequest("job", PictureSource("a"), StylizeSettings(()), str(tmp_path))
+    layers, _ = outputs.explained(request, both.layers(), Beneath(np.zeros((4, 5, 3), np.float32)), {})
     assert len(layers) == 2 and len(read_exr(layers[0].path).layers) == 2
 
 
