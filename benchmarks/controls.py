@@ -4,9 +4,9 @@
 
 FRAME: a multilayer EXR with light passes and Cryptomatte (the still life of scenes/ with its light passes switched on).
   bands    Scale: share of a band times (gain - 1), against how far the result moved along the change, mean over pixels
-  lights   Passes: the share of a light against what switching it off does to the luminance of the result; and for gains
-           of .5 and 1.5 the share times (gain - 1), and the share times what the gain does to the picture's own
-           luminance, of what switching off does to that
+  lights   Passes: what they say of a light gone alone, and its share, against what switching it off does to the
+           luminance of the result; and for gains of .5 and 1.5 two ways to foretell them: what goes with the light
+           alone times (1 - gain), or times what the gain does to the picture's luminance, of what switching off does
   colours  histogram: how far mean and deviation of the whole result are from the picture's, measured on it reduced
   texture  memory and time of a large one with and without bands
 """
@@ -105,12 +105,14 @@ def lights(session: Session, reader: PictureReader, passes: Passes, before: Floa
     for bar in overlay.bars:
         moved = {gain: _light(session, _turned(reader, passes, bar.name, gain), before) for gain in (0.0, *LIGHT_GAINS)}
         off = moved[0.0]
-        rows[bar.name] = {"share": round(bar.value, 4), "off": round(base[1] - off[1], 4)}
+        told = -(bar.alone_gone or 0.0)
+        rows[bar.name] = {"share": bar.value, "told": told, "off": base[1] - off[1]}
         for gain in LIGHT_GAINS:
             happened = moved[gain][1] - base[1]
-            pairs["by_gain"].append((bar.value * (gain - 1), happened))
-            pairs["by_picture"].append((bar.value * (moved[gain][0] - base[0]) / max(base[0] - off[0], 1e-6), happened))
-    return {"lights": rows, **{name: _agreement(told) for name, told in pairs.items()}}
+            pairs["by_gain"].append((told * (gain - 1), happened))
+            pairs["by_picture"].append((told * (moved[gain][0] - base[0]) / max(base[0] - off[0], 1e-6), happened))
+    lights_ = {name: {key: round(value, 4) for key, value in row.items()} for name, row in rows.items()}
+    return {"lights": lights_, **{name: _agreement(both) for name, both in pairs.items()}}
 
 
 def _agreement(pairs: list[tuple[float, float]]) -> dict[str, float]:

@@ -128,28 +128,15 @@ def left_strength(settings: StylizeSettings) -> float:
     return 1.0 if settings.strength_of else settings.strength
 
 
-class Faded:
-    """What styles painted, laid over the picture by place, planes (3, h, w) 0..1."""
+class StrengthMap:
+    """Strengths over a picture, which may be a reduced one."""
 
-    def __init__(self, source: Canvas, style: Canvas, strengths: Strengths) -> None:
-        """source, style: the picture, which may be a reduced one, and what the styles made of it."""
-        self.source, self.style, self.strengths = source, style, strengths
-        self.height, self.width = source.height, source.width
-        self.coverage = Coverage((matte for matte, _ in strengths.places), self.height, self.width)
+    def __init__(self, strengths: Strengths, height: int, width: int) -> None:
+        self.strengths = strengths
+        self.coverage = Coverage((matte for matte, _ in strengths.places), height, width)
 
-    def read(self, top: int, left: int, height: int, width: int) -> Floats:
-        window = (top, left, height, width)
-        strength, picture = self.strength(window), self.source.read(*window)
-        if not strength.any():  # then the style need not run
-            return picture
-        change = np.clip(self.style.read(*window), 0, 1)
-        change -= picture
-        change *= strength
-        change += picture
-        return change
-
-    def strength(self, window: tuple[int, int, int, int]) -> Floats:
-        """Of each pixel (h, w) of a window"""
+    def read(self, window: tuple[int, int, int, int]) -> Floats:
+        """Of each pixel (h, w) of a window (top, left, height, width), 0..1"""
         cover, rest = self.coverage.read(window)
         total = rest * np.float32(self.strengths.everywhere)
         for matte, strength in self.strengths.places:

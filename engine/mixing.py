@@ -98,8 +98,7 @@ class Mix:
         if self.bands != controls.EVEN:
             canvases = [controls.Banded(source, canvas, self.bands, paint) for canvas in canvases]
         lone = len(self.parts) == 1 and self.parts[0].matte is None
-        result = canvases[0] if lone else Mixed(source, self.parts, canvases)
-        return result if self.strengths is None else controls.Faded(source, result, self.strengths)
+        return canvases[0] if lone and not self.strengths else Mixed(source, self.parts, canvases, self.strengths)
 
     def reach(self, height: int, width: int, paint: Paint) -> int | None:
         """How far to each side, in pixels of a picture of this size, a pixel changes the result where strokes go on to
@@ -283,10 +282,17 @@ def open_styles(settings: StylizeSettings, note: Callable[[str], None]) -> Style
 class Mixed:
     """The weighted sum of what the styles paint, and of the picture where none of them does."""
 
-    def __init__(self, source: Canvas, parts: Sequence[Part], canvases: Sequence[Canvas]) -> None:
-        """canvases: what each part paints, over the whole picture."""
-        self.source, self.parts, self.canvases = source, parts, canvases
+    def __init__(
+        self,
+        source: Canvas,
+        parts: Sequence[Part],
+        canvases: Sequence[Canvas],
+        strengths: controls.Strengths | None = None,
+    ) -> None:
+        """canvases: what each part paints, over the whole picture. strengths: how strongly they show; None: fully."""
+        self.source, self.parts, self.canvases, self.strengths = source, parts, canvases, strengths
         self.height, self.width = source.height, source.width
+        self.strength = controls.StrengthMap(strengths, self.height, self.width) if strengths else None
         self.coverage = Coverage([part.matte for part in parts if part.matte], self.height, self.width)
         groups = [part.matte and part.matte.name for part in parts]
         totals = [
@@ -312,7 +318,11 @@ class Mixed:
             share * (cover[part.matte.name] if part.matte else rest)
             for part, share in zip(self.parts, self.shares, strict=True)
         ]
-        return weights, rest if all(part.matte for part in self.parts) else np.zeros_like(rest)
+        untouched = rest if all(part.matte for part in self.parts) else np.zeros_like(rest)
+        if self.strength is None:
+            return weights, untouched
+        strength = self.strength.read(window)
+        return [weight * strength for weight in weights], np.float32(1) - strength * (np.float32(1) - untouched)
 
 
 class Recoloured:

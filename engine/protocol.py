@@ -171,6 +171,9 @@ class Bar:
     name: str
     value: float
     """In the overlay's unit"""
+    alone_gone: float | None = None
+    """Of a share: by how much the area changes when this one alone is taken away, in the same unit. A share is fair
+    among all orders in which they could come; this is what switching it off does."""
 
 
 @dataclass(frozen=True)

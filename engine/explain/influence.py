@@ -100,16 +100,10 @@ def _painted(
 ) -> Iterator[tuple[Floats | float, Canvas]]:
     """What each style of a mix paints, and how much it counts in each pixel of a window; what stays as it is is added
     to `onto` at once."""
-    top, left, height, width = window
-    if isinstance(canvas, controls.Faded):
-        strength = canvas.strength(window)
-        onto[:, top : top + height, left : left + width] += (1 - strength) * asked
-        for share, part in _painted(canvas.style, window, onto, strength * asked):
-            yield share * strength, part
-        return
     if not isinstance(canvas, Mixed):
         yield 1.0, canvas
         return
+    top, left, height, width = window
     weights, untouched = canvas.weights(window)
     onto[:, top : top + height, left : left + width] += untouched * asked
     for weight, part in zip(weights, canvas.canvases, strict=True):

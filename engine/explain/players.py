@@ -131,9 +131,15 @@ def shares(name: str, players: Players, look: Look, region: np.ndarray) -> Gener
     complete = certificate.completeness(parts.T, change)
     checks = (complete, *_checks(parts.mean(axis=1), means))
     sentence = said(players.names, parts.mean(axis=1), float(change.mean()), players.against)
-    bars = tuple(map(Bar, players.names, parts.mean(axis=1).tolist()))
+    bars = tuple(map(Bar, players.names, parts.mean(axis=1).tolist(), _alone_gone(means)))
     layer = f"Attribution.{name}"
     return Overlay(layer, players.names, pixels, sentence, DISPLAY, Certificate(checks), True, UNIT, bars)
+
+
+def _alone_gone(means: Mapping[tuple[bool, ...], float]) -> list[float]:
+    """What taking each player away from all others does: those sets were looked at, too."""
+    everyone = max(means, key=sum)
+    return [means[tuple(n != gone for n in range(len(everyone)))] - means[everyone] for gone in range(len(everyone))]
 
 
 def _checks(parts: np.ndarray, means: Mapping[tuple[bool, ...], float]) -> tuple[Check, ...]:

@@ -89,7 +89,7 @@ class _Some(Mixed):
     """A mix with the picture itself in the place of the styles that do not play."""
 
     def __init__(self, all_of_them: Mixed, plays: Sequence[bool]) -> None:
-        super().__init__(all_of_them.source, all_of_them.parts, all_of_them.canvases)
+        super().__init__(all_of_them.source, all_of_them.parts, all_of_them.canvases, all_of_them.strengths)
         self.plays = plays
 
     def weights(self, window: Window) -> tuple[list[Floats], Floats]:

@@ -16,6 +16,7 @@ from engine import onnx_lock, style_pack
 from engine.canvas import ArrayCanvas
 from engine.errors import EngineError
 from engine.explain.pyramid import blurred
+from engine.explain.removal import Grid, Look, _effects
 from engine.files import open_picture
 from engine.mixing import alone
 from engine.picture import Floats
@@ -82,6 +83,25 @@ def test_locked_it_sees_no_further_than_its_convolutions_and_tiles_are_exact(ses
     far = max(100 - rows.min(), rows.max() - 103, 120 - columns.min(), columns.max() - 123)
     assert told / 2 <= far <= told and everywhere.mean() > 0.9
     assert is_exact(locked)
+
+
+def test_what_removal_says_from_afar_is_what_vanishes(session: Session) -> None:
+    """Every part of the picture changes a spot through the statistics. Locked, what lies beyond the reach does not."""
+    before, region = picture(96, 160), np.zeros((96, 160), bool)
+    region[40:44, 20:24] = True
+    grid = Grid.over(96, 160, 10)
+    looks = [Look(alone(one), Paint()) for one in (session, session.locked(before, Paint(), "it"))]
+    effects = []
+    for look in looks:
+        work = _effects(look, grid, before, look.result(before), region)
+        while True:
+            try:
+                next(work)
+            except StopIteration as done:
+                effects.append(np.abs(done.value.reshape(grid.rows, grid.columns)))
+                break
+    afar = np.s_[:, 4:]  # from column 64 on, 40 pixels away
+    assert (effects[0][afar] > 0).mean() > 0.9 and effects[1][afar].max() == 0 < effects[1][:, :3].max()
 
 
 def test_a_maximum_over_the_frame_is_locked_too(tmp_path: Path) -> None:
