@@ -38,16 +38,14 @@ def picture_of(overlay: Overlay, beneath: Beneath | None = None) -> Array:
     """uint8 RGB (h, w, 3): map over picture, legend below; small ones enlarged by whole numbers."""
     under = beneath or Beneath(None)
     shown = looks.over(
-        overlay.pixels,
+        looks.enlarged(overlay.pixels),
         overlay.channels,
         overlay.display,
-        under.picture,
-        under.region,
+        None if under.picture is None else looks.enlarged(under.picture),
+        None if under.region is None else looks.enlarged(under.region),
         lines=title_of(overlay) in looks.MASS_OF,
         faithful=overlay.certificate.faithful,
     )
-    larger = math.ceil(looks.NARROWEST / shown.shape[1])
-    shown = shown.repeat(larger, axis=0).repeat(larger, axis=1)
     return np.concatenate((shown, legend(overlay, shown.shape[1])))
 
 

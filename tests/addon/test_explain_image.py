@@ -259,7 +259,7 @@ def test_bad_places_are_refused_before_a_worker_starts(addon: Any, blur: Any, ed
     editor.cursor_location = (1.5, 0.5)
     refused("The point 90, 20 is not inside the picture")
     blur.place = "OBJECT"
-    refused("the picture is no render with passes. Ask about a box")
+    refused("this is no render with passes. Ask about a box")
     assert addon.jobs.PAINTING.slot.worker is None
 
 
@@ -334,7 +334,7 @@ def test_while_it_is_checked_the_answer_stands_there(addon: Any, blur: Any, monk
         protocol.Answered("", "Scale", "All strokes.", 1.0, "", (protocol.Bar("stroke", 1.0),))
     )
     said = drawn(addon)
-    assert "Scale: All strokes." in said and "Being checked." in said and "+" not in said and "100.0 %" in said
+    assert "Scale: All strokes." in said and "Being checked." in said and "+" not in said and "100 %" in said
     addon.jobs.cancel()
     pump(addon.jobs, lambda: addon.jobs.current() is None, 15)
     assert "was cancelled" in addon.jobs.last_report().message
@@ -438,7 +438,7 @@ def test_the_panel_asks(addon: Any, blur: Any) -> None:
     said = drawn(addon, new_image(size=SIZE)).split("\n")
     assert said.count("questions") == len(addon.props.QUESTIONS)
     assert {"place", "cursor_location", "pentimento.explain", "pentimento.point"} <= set(said)
-    assert "Passes, Objects: the picture is no render with passes." in said
+    assert "Passes, Objects: this is no render with passes." in said
     assert "size" not in said
     blur.place = "BOX"
     assert "size" in drawn(addon, bpy.data.images["Stone"]).split("\n")
@@ -455,7 +455,7 @@ def test_the_panel_answers(addon: Any, blur: Any) -> None:
     said = drawn(addon, stone).split("\n")
     assert "About the pixel 30, 20 of Stone in Blur" in said
     assert said.index("Scale") > said.index("Influence")
-    assert "certified" in said and "Shown from 0 to 0.5: " in "".join(said)
+    assert "Certified." in said and "Shown from 0 to 0.5: " in "".join(said)
     told = next(told for told in addon.explaining.answer_beside(stone) if told.name == "Scale")
     largest_first = [bar.name for bar in sorted(told.bars, key=lambda bar: -abs(bar.value))]
     assert [text for text in said if text in largest_first] == largest_first
@@ -468,5 +468,5 @@ def test_a_failed_certificate_is_said_in_words_and_numbers(addon: Any, blur: Any
     checks = [["B3", "r, 10 % removed", 0.5, 0.9, False], ["B3", "lead over edges", 0.4, 0.3, True]]
     bpy.data.images["Stone Attribution.Influence"]["pentimento_certificate"] = json.dumps(checks)
     said = drawn(addon, stone)
-    assert "indicative only" in said and "certified" not in said
+    assert "Indicative only." in said and "Certified." not in said
     assert "B3, r, 10 % removed: 0.5, at least 0.9 wanted." in said and "lead over edges" not in said
