@@ -51,7 +51,7 @@ NARROWEST, MOST = 480, 2_000_000
 
 def kind_of(channels: Sequence[str], display: tuple[float, float]) -> Kind:
     """What an overlay's numbers are: places on another picture, parts of one whole, signed, or from 0 on."""
-    if tuple(channels) == ("u", "v", "confidence"):
+    if tuple(channels[:3]) == ("u", "v", "confidence"):
         return "places"
     if len(channels) == 3:
         return "bands"
@@ -140,7 +140,7 @@ def _coloured(values: Array, kind: Kind, display: tuple[float, float]) -> Array:
     """(H, W, 3) sRGB 0..1, the map alone."""
     low, high = display
     if kind == "places":
-        return _laid_on(_places(values[..., 0], values[..., 1]), np.clip(values[..., 2], 0, 1))
+        return _laid_on(_places(values[..., 0], values[..., 1]), np.clip(values[..., 2] / high, 0, 1))
     if kind == "bands":
         return _bands(np.maximum(values, 0), high)
     if kind == "signed":
