@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +47,15 @@ def main() -> int:
     return int(not all(run["passed"] for run in runs))
 
 
-def measure(folder: Path, size: int, style: str, tileable: bool) -> dict[str, Any]:
-    """One run: GB at the peak, seconds, and how the result's border compares with its inner rows."""
+def measure(folder: Path, size: int, style: str, tileable: bool, more: Sequence[str] = ()) -> dict[str, Any]:
+    """One run: GB at the peak, seconds, and how the result's border compares with its inner rows. more: arguments of
+    `stylize`."""
     source = folder / f"texture_{size}.png"
     _write_texture(source, size)
     command = [sys.executable, "-m", "engine", "stylize", str(source), "--style", style, "--out", str(folder / "out")]
     started = time.perf_counter()
     process = subprocess.Popen(
-        [*command, "--device", "cpu", "--json", *(["--tileable"] if tileable else [])],
+        [*command, "--device", "cpu", "--json", *(["--tileable"] if tileable else []), *more],
         cwd=REPO,
         stdout=subprocess.PIPE,
         text=True,

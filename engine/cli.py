@@ -98,6 +98,17 @@ def _explain(arguments: argparse.Namespace) -> int:
     )
 
 
+def _certify(arguments: argparse.Namespace) -> int:
+    from .certification import certify
+
+    content = tuple(_text(path) for path in arguments.content)
+    overlays = tuple(arguments.overlay)
+    return _follow(
+        certify(protocol.CertifyRequest(JOB, arguments.style, content, overlays, arguments.pictures, arguments.device)),
+        arguments,
+    )
+
+
 def _texture(arguments: argparse.Namespace) -> int:
     from .texture import texture
 
@@ -229,12 +240,17 @@ def _settings(arguments: argparse.Namespace) -> protocol.StylizeSettings:
         styles=tuple(arguments.style),
         palette=arguments.palette,
         strength=arguments.strength,
+        strength_of=tuple(arguments.strength_of),
+        bands=arguments.bands,
+        colours=arguments.colours,
+        gains=tuple(arguments.gain),
         seed=arguments.seed,
         stroke=arguments.stroke,
         diversity=arguments.diversity,
         follow=arguments.follow,
         tile=getattr(arguments, "tile", 0),
         tileable=arguments.tileable,
+        lock=arguments.lock,
         overlays=tuple(dict.fromkeys(arguments.overlay)),
         device=arguments.device,
         precision=arguments.precision,
@@ -533,8 +549,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"pentimento {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for add in (
-        *(_add_demo, _add_styles, _add_stylize, _add_explain, _add_texture, _add_train),
-        *(_add_evaluate, _add_import, _add_export, _add_info),
+        *(_add_demo, _add_styles, _add_stylize, _add_explain, _add_certify),
+        *(_add_texture, _add_train, _add_evaluate, _add_import, _add_export, _add_info),
     ):
         add(commands)
     return parser
@@ -604,6 +620,43 @@ def _add_look(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--strength", type=_number(0, 1), default=1.0, metavar="F", help="0 the picture .. 1 the style (default 1)"
     )
+    parser.add_argument(
+        "--strength-of",
+        action="append",
+        default=[],
+        type=_named(protocol.MatteStrength, "MATTE"),
+        metavar="MATTE=F",
+        help="a strength of its own for an object or material of the render's Cryptomatte, or for where a greyscale "
+        "picture is white (Vase=.3)",
+    )
+    parser.add_argument(
+        "--bands",
+        type=_bands,
+        default=(1.0, 1.0, 1.0),
+        metavar="C,F,S",
+        help="how strongly colour, form and strokes of the style show, 0 .. 2 (default 1,1,1): 1,1,.5 calms strokes",
+    )
+    parser.add_argument(
+        "--colours",
+        choices=("style", "luma", "histogram"),
+        default="style",
+        help="whose: the style's; or the picture's, in the style's light and dark (luma) or by their statistics "
+        "(histogram; frames of a shot by those of the first)",
+    )
+    parser.add_argument(
+        "--lock",
+        action="store_true",
+        help="styles of other programs: the statistics of the whole picture, of a shot's first frame, for every tile",
+    )
+    parser.add_argument(
+        "--gain",
+        action="append",
+        default=[],
+        type=_named(protocol.LightGain, "LIGHT"),
+        metavar="LIGHT=F",
+        help="of a render with light passes: paint it with this light turned up or down, 0 off .. 4 (Glossy=1.5). "
+        "Diffuse, Glossy, Transmission, Volume, Emission, Environment",
+    )
     parser.add_argument("--seed", type=_whole(0, 2**31 - 1), default=0, metavar="N", help="other seed, other strokes")
     parser.add_argument(
         "--diversity", type=_number(0, 1.5), default=1.0, metavar="F", help="0 calm .. 1 strokes as trained .. 1.5"
@@ -646,9 +699,32 @@ def _add_explain(commands: Any) -> None:
     _add_precision(parser)
 
 
+def _add_certify(commands: Any) -> None:
+    about = "How far can the overlays of a style be trusted? The whole table of bars, over many pictures."
+    parser = _command(
+        commands,
+        "certify",
+        _certify,
+        about,
+        "--style 'Starry Night' --content renders",
+        "--style mine --content renders frame_0001.exr --overlay Influence Detail --json",
+    )
+    parser.add_argument(
+        "--style", required=True, metavar="NAME", help="an installed style, or the path of a style pack"
+    )
+    parser.add_argument("--content", nargs="+", required=True, type=Path, metavar="PATH", help="pictures, or folders")
+    parser.add_argument("--overlay", nargs="+", default=[], metavar="NAME", help="default: all; see explain")
+    parser.add_argument(
+        "--pictures", type=_whole(2, 10000), default=20, metavar="N", help="how many, evenly chosen (default 20)"
+    )
+    _add_device(parser)
+
+
 _EXPLAINING = (
-    "Influence (what could change this), Removal (what if a part were gone), Scale (what was changed, how large), "
-    "Passes, Objects (how much comes from which light, which object of a render)"
+    "Influence (what could change this), Detail (which detail made this), Removal (what if a part were gone), Scale "
+    "(what was changed, how large), Styles, Passes, Objects (how much comes from which style of a mix, which light, "
+    "which object of a render), Provenance (which place of the style picture it is like), StyleFit (where it does not "
+    "look like the style)"
 )
 
 
@@ -930,6 +1006,28 @@ def _share(text: str) -> tuple[str, float, str]:
         raise argparse.ArgumentTypeError(f"{text!r} is empty: write NAME, NAME=SHARE or NAME@MATTE=SHARE")
     name, at, matte = (found[1], "", "") if Path(found[1]).exists() else found[1].rpartition("@")
     return name if at else found[1], float(found[2] or 1), matte if at else ""
+
+
+def _bands(text: str) -> tuple[float, float, float]:
+    """1,1,.5"""
+    parse = _number(0, 2)
+    values = [parse(part) for part in text.split(",")]
+    if len(values) != 3:
+        raise argparse.ArgumentTypeError(f"{text!r} is not three numbers: write COLOUR,FORM,STROKES, such as 1,1,.5")
+    return values[0], values[1], values[2]
+
+
+def _named(kind: Callable[[str, float], Any], word: str) -> Callable[[str], Any]:
+    """NAME=NUMBER as `kind`; the engine knows which there are, and how far they go."""
+
+    def parse(text: str) -> Any:
+        name, _, value = text.rpartition("=")
+        try:
+            return kind(name, float(value if name else "nothing"))
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"{text!r} is not {word}=NUMBER") from error
+
+    return parse
 
 
 def _seconds(text: str) -> float:

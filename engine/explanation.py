@@ -13,21 +13,22 @@ from dataclasses import replace
 
 import numpy as np
 
-from . import outputs, recipe
+from . import controls, outputs, recipe
 from .errors import EngineError
 from .explain.display import Beneath
-from .explain.families import OF_RENDERS, Subject, check, overlay
+from .explain.families import OF_RENDERS, OF_RESULTS, Subject, check, overlay
 from .explain.overlay import OF_A_REGION, Overlay, told
 from .explain.removal import Look
 from .files import open_source, open_view, shown
-from .mixing import open_matte, open_styles
+from .mattes import open_matte
+from .mixing import open_styles
 from .passes import Passes, painted_passes
 from .picture import PictureReader
 from .protocol import Answered, Done, Event, Explained, ExplainRequest, Json, Progress, Region, StylizeSettings
-from .resample import Resampled
+from .resample import Resampled, reduced
 from .runtime import Paint, inner_size
 from .style_pack import ModelSpec
-from .stylize import OVERLAY_PIXELS, check_delivery, check_overlays, check_settings, no_memory, reduced
+from .stylize import OVERLAY_PIXELS, check_delivery, check_overlays, check_settings, no_memory
 
 COVERED = 0.5
 """Of a pixel by a matte, from which on it is part of the region"""
@@ -55,19 +56,20 @@ def _explain(request: ExplainRequest) -> Iterator[Event]:
     yield Progress(request.job, 0.0, "Opening the style")
     styles = open_styles(settings, notes.append)
     reader = open_source(request.source, open_view(request.view) if request.view else None)
-    mix = styles.over(request.source, reader, settings.tileable)
-    size = explained_size(reader, settings, mix.sessions[0].spec)
-    asks = bool(request.region.object) or bool(set(OF_RENDERS) & set(settings.overlays))
+    asks = styles.asks_passes or bool(request.region.object) or bool(set(OF_RENDERS) & set(settings.overlays))
     passes = painted_passes(request.source.path) if asks and request.source.pixels is None else None
+    reader = controls.gained(reader, passes, settings.gains)
+    mix = styles.over(request.source, reader, passes)
+    size = explained_size(reader, settings, mix.sessions[0].spec)
     region = region_of(request, reader, size, passes)
     chosen = Paint(settings.seed, 1.0, settings.tileable, settings.diversity, settings.follow, seen_at=settings.stroke)
-    look = Look(mix, chosen, settings.strength)
+    look = Look(mix, chosen, controls.left_strength(settings))
     before = reduced(reader, size, settings.tileable)
-    subject = Subject(look, before, before, region, reader, passes)
+    subject = Subject(look, before, before, region, reader, passes, settings.gains)
     names = tuple(dict.fromkeys(settings.overlays))
     for name in names:
         check(name, subject)
-    if {"Removal", "Scale"} & set(names):
+    if set(OF_RESULTS) & set(names):
         subject = replace(subject, after=look.result(before))
     found: list[Overlay] = []
     for number, name in enumerate(names):

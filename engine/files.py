@@ -6,6 +6,7 @@ OpenEXR is scene-linear Rec.709 with premultiplied alpha, as Blender writes it.
 
 from __future__ import annotations
 
+import io
 import struct
 import threading
 import zlib
@@ -22,7 +23,18 @@ from .atomic import NewFile, StrPath, explain, reading, shown, unique_path, writ
 from .errors import EngineError
 from .exr import MAGIC as EXR
 from .exr import ExrFile, ExrLayer, ExrPart, blender_name, main_layer, picture_in, read_exr, write_exr
-from .picture import Alpha, Array, Encoding, PictureReader, check_meaning, check_window, from_block, has_alpha, whole
+from .picture import (
+    Alpha,
+    Array,
+    Encoding,
+    Floats,
+    PictureReader,
+    check_meaning,
+    check_window,
+    from_block,
+    has_alpha,
+    whole,
+)
 from .png import SIGNATURE as PNG
 from .png import PngWriter, create_png, read_index
 from .png_reader import can_stream, open_streamed
@@ -44,6 +56,7 @@ __all__ = [
     "open_source",
     "open_view",
     "picture_in",
+    "planes_of",
     "read_exr",
     "reading",
     "shown",
@@ -245,6 +258,14 @@ def _decoded(path: Path) -> Image.Image:
     image = Image.open(path, formats=("PNG", "JPEG"))
     image.load()
     return image
+
+
+def planes_of(data: bytes, name: str) -> Floats:
+    """A JPEG in memory, of a style pack: planes (3, h, w) display-referred 0..1.
+
+    Raises EngineError where it is broken."""
+    image = _attempt(name, lambda: Image.open(io.BytesIO(data), formats=("JPEG",)).convert("RGB"))
+    return np.ascontiguousarray(np.asarray(image, np.float32).transpose(2, 0, 1)) / np.float32(255)
 
 
 def _attempt(path: StrPath, work: Callable[[], Any]) -> Any:

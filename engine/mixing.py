@@ -10,40 +10,30 @@ covers. What no matte covers belongs to the styles without one; where there is n
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from . import guides, palette, style_pack
-from .canvas import ArrayCanvas, Canvas, PictureCanvas
+from . import colours, controls, guides, palette, style_pack
+from .canvas import Canvas
+from .colours import Coloured, Colours, Matched, luma
 from .errors import EngineError
-from .files import open_source, reading, shown
-from .passes import Passes, find_matte, painted_passes
+from .files import shown
+from .mattes import Coverage, Matte, open_matte
+from .passes import Passes
 from .picture import Floats, PictureReader
 from .protocol import Json, PictureSource, StyleShare, StylizeSettings
-from .resample import Resampled
-from .runtime import Paint, Session, inner_size, painted
+from .resample import reduced
+from .runtime import Paint, Session, inner_size, painted, tiles
 
 _WEIGHTS_BYTES = 60
 """Working memory per pixel for weights and sums, beside that of the style at work"""
 _PALETTE_BYTES = 120
 """The same for the averages of a palette"""
-
-
-@dataclass(frozen=True, eq=False)
-class Matte:
-    """How much of each pixel belongs to a style."""
-
-    name: str
-    """What the artist wrote: an object or material of the render, or the path of a picture"""
-    plane: Canvas
-    """Coverage 0..1, read as one plane (1, h, w), of the size of the picture"""
-    described: Json
-    """For the recipe: names no place"""
+_COLOURS_BYTES = 60
+"""The same for the colours of the picture"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +45,8 @@ class Part:
     """Above 0. Only its ratio to the other shares under the same matte matters"""
     matte: Matte | None = None
     """None: wherever no matte of another style is"""
+    colours: Colours | None = None
+    """What becomes of the colours it paints; None: they stay"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +58,10 @@ class Mix:
     """Every part keeps its strokes and takes the colours of this style"""
     passes: Passes | None = None
     """Of the render that is painted, for styles with guides"""
+    bands: controls.Bands = controls.EVEN
+    """How strongly each band of what a style changes shows"""
+    strengths: controls.Strengths | None = None
+    """By place; None: whoever lays what is painted over the picture decides"""
 
     @property
     def sessions(self) -> tuple[Session, ...]:
@@ -74,8 +70,15 @@ class Mix:
     @property
     def bytes_per_pixel(self) -> float:
         """Working memory per pixel of a tile."""
-        mixing = _WEIGHTS_BYTES * (len(self.parts) > 1 or self.parts[0].matte is not None)
-        return max(s.bytes_per_pixel for s in self.sessions) + mixing + _PALETTE_BYTES * (self.palette is not None)
+        mixing = _WEIGHTS_BYTES * (len(self.parts) > 1 or self.parts[0].matte is not None or self.strengths is not None)
+        recolouring = _PALETTE_BYTES * (self.palette is not None)
+        recolouring += _COLOURS_BYTES * any(part.colours is not None for part in self.parts)
+        banding = controls.BANDS_BYTES * (self.bands != controls.EVEN)
+        return max(s.bytes_per_pixel for s in self.sessions) + mixing + recolouring + banding
+
+    def tiles(self, height: int, width: int, paint: Paint, edge: int = 0) -> Iterator[tuple[int, int, int, int]]:
+        """The windows in which a picture is best painted; see runtime.tiles."""
+        return tiles(height, width, edge, self.bytes_per_pixel, controls.bands_reach(self.bands, paint.stroke))
 
     def painted(self, source: Canvas, paint: Paint, followed: Canvas | None = None) -> Canvas:
         """The stylized picture as a canvas of the same size: display-referred, any window on demand.
@@ -84,13 +87,18 @@ class Mix:
         runtime.painted.
         """
         told = (source, paint, self.passes, followed)
-        colours = _Remembered(painted(self.palette, *told)) if self.palette else None
+        palette_ = _Remembered(painted(self.palette, *told)) if self.palette else None
         canvases = [painted(part.session, *told) for part in self.parts]
-        if colours:
-            canvases = [Recoloured(canvas, colours, paint.stroke) for canvas in canvases]
-        if len(self.parts) == 1 and self.parts[0].matte is None:
-            return canvases[0]
-        return Mixed(source, self.parts, canvases)
+        if palette_:
+            canvases = [Recoloured(canvas, palette_, paint.stroke) for canvas in canvases]
+        canvases = [
+            canvas if part.colours is None else Coloured(source, canvas, part.colours)
+            for part, canvas in zip(self.parts, canvases, strict=True)
+        ]
+        if self.bands != controls.EVEN:
+            canvases = [controls.Banded(source, canvas, self.bands, paint) for canvas in canvases]
+        lone = len(self.parts) == 1 and self.parts[0].matte is None
+        return canvases[0] if lone and not self.strengths else Mixed(source, self.parts, canvases, self.strengths)
 
     def reach(self, height: int, width: int, paint: Paint) -> int | None:
         """How far to each side, in pixels of a picture of this size, a pixel changes the result where strokes go on to
@@ -98,15 +106,25 @@ class Mix:
         reaches = [_reach(session, height, width, paint) for session in self.sessions]
         if None in reaches:
             return None
-        return max(reach or 0 for reach in reaches) + (palette.reach(paint.stroke) if self.palette else 0)
+        recoloured = palette.reach(paint.stroke) if self.palette else 0
+        return max(reach or 0 for reach in reaches) + recoloured + controls.bands_reach(self.bands, paint.stroke)
 
     def recipe(self) -> Json:
         """What must be known of the styles to make the result again."""
         styles = [
-            {**_named(part.session), "share": part.share, **({"matte": part.matte.described} if part.matte else {})}
+            {
+                **_named(part.session),
+                "share": part.share,
+                **({"matte": part.matte.described} if part.matte else {}),
+                **({"colours": part.colours.described()} if isinstance(part.colours, Matched) else {}),
+            }
             for part in self.parts
         ]
-        return {"styles": styles, **({"palette": _named(self.palette)} if self.palette else {})}
+        return {
+            "styles": styles,
+            **({"palette": _named(self.palette)} if self.palette else {}),
+            **(self.strengths.described() if self.strengths else {}),
+        }
 
 
 def alone(session: Session) -> Mix:
@@ -115,7 +133,8 @@ def alone(session: Session) -> Mix:
 
 
 def _named(session: Session) -> Json:
-    return {"name": session.pack.name, "hash": session.pack.hash, "precision": session.precision}
+    locked = {"locked_to": session.locked_to} if session.locked_to else {}
+    return {"name": session.pack.name, "hash": session.pack.hash, "precision": session.precision, **locked}
 
 
 def _reach(session: Session, height: int, width: int, paint: Paint) -> int | None:
@@ -138,6 +157,11 @@ class Styles:
 
     shares: tuple[tuple[StyleShare, Session], ...]
     palette: Session | None
+    settings: StylizeSettings
+    matched: dict[str, tuple[Matched, ...]] = field(default_factory=dict)
+    """By shots: to what the colours of each style are brought"""
+    locked: dict[tuple[str, str], Session] = field(default_factory=dict)
+    """By shots and styles: those with statistics that are locked"""
 
     @property
     def name(self) -> str:
@@ -150,18 +174,78 @@ class Styles:
         """The one that tells of the device: all run on the same."""
         return self.shares[0][1]
 
-    def over(self, source: PictureSource, reader: PictureReader, wrap: bool) -> Mix:
-        """The styles over one picture, with its mattes and guides."""
-        names = dict.fromkeys(share.matte for share, _ in self.shares if share.matte)
-        sessions = [session for _, session in self.shares] + ([self.palette] if self.palette else [])
-        guided = any(session.guides for session in sessions)
-        wanted = (names or guided) and source.pixels is None
-        passes = painted_passes(source.path) if wanted else None
-        for session in sessions:
+    @property
+    def asks_passes(self) -> bool:
+        """Must the passes of a render be read to paint it?"""
+        settings = self.settings
+        return self._guided or bool(settings.gains or settings.strength_of) or any(s.matte for s, _ in self.shares)
+
+    @property
+    def _sessions(self) -> list[Session]:
+        return [session for _, session in self.shares] + ([self.palette] if self.palette else [])
+
+    @property
+    def _guided(self) -> bool:
+        return any(session.guides for session in self._sessions)
+
+    @property
+    def paint(self) -> Paint:
+        chosen = self.settings
+        return Paint(chosen.seed, chosen.stroke, chosen.tileable, chosen.diversity, chosen.follow)
+
+    def over(self, source: PictureSource, reader: PictureReader, passes: Passes | None) -> Mix:
+        """The styles over one picture, with its mattes and guides. passes: of the render, where `asks_passes`."""
+        wrap = self.settings.tileable
+        for session in self._sessions:
             guides.need(session.guides, passes, f"The style {session.pack.name!r}", shown(reader.name))
+        names = dict.fromkeys(share.matte for share, _ in self.shares if share.matte)
         mattes = {name: open_matte(name, passes, reader, wrap) for name in names}
-        parts = (Part(session, share.share, mattes.get(share.matte)) for share, session in self.shares)
-        return Mix(tuple(parts), self.palette, passes if guided else None)
+        shot = colours.shot(source, reader)
+        parts = (
+            Part(self._locked(session, shot, reader), share.share, mattes.get(share.matte))
+            for share, session in self.shares
+        )
+        palette_ = self._locked(self.palette, shot, reader) if self.palette else None
+        strengths = controls.strengths(self.settings, reader, passes, wrap)
+        told = passes if self._guided else None
+        mix = Mix(tuple(parts), palette_, told, self.settings.bands, strengths)
+        return replace(mix, parts=self._coloured(mix, shot, reader))
+
+    def _locked(self, session: Session, shot: str, reader: PictureReader) -> Session:
+        """A style as it paints a shot: with the statistics of its first frame, where they are to be locked."""
+        if not self.settings.lock:
+            return session
+        key = shot, session.pack.hash
+        if key not in self.locked:
+            size = session.reference_size(reader.height, reader.width, self.paint.stroke)
+            planes = reduced(reader, size, self.paint.wrap)
+            self.locked[key] = session.locked(planes, self.paint, shown(reader.name))
+        return self.locked[key]
+
+    def _coloured(self, mix: Mix, shot: str, reader: PictureReader) -> tuple[Part, ...]:
+        """The parts with what becomes of their colours. The first frame of a shot decides for the others."""
+        if self.settings.colours == "style":
+            return mix.parts
+        if self.settings.colours == "luma":
+            return tuple(replace(part, colours=luma) for part in mix.parts)
+        if shot not in self.matched:
+            self.matched[shot] = self._measured(mix, reader)
+        return tuple(replace(part, colours=found) for part, found in zip(mix.parts, self.matched[shot], strict=True))
+
+    def _measured(self, mix: Mix, reader: PictureReader) -> tuple[Matched, ...]:
+        """How each style's colours are brought to those of a picture."""
+        small, weights = colours.measured_on(reader, self.paint.wrap)
+        window = (0, 0, small.height, small.width)
+        picture = small.read(*window)
+        return tuple(
+            colours.matching(
+                np.clip(painted(part.session, small, self.paint, mix.passes).read(*window), 0, 1),
+                picture,
+                weights,
+                shown(reader.name),
+            )
+            for part in mix.parts
+        )
 
 
 def check_styles(styles: Sequence[StyleShare]) -> None:
@@ -189,57 +273,7 @@ def open_styles(settings: StylizeSettings, note: Callable[[str], None]) -> Style
             key = session(share.style), share.matte
             merged[key] = replace(share, share=share.share + (merged[key].share if key in merged else 0))
     shares = tuple((share, key[0]) for key, share in merged.items())
-    return Styles(shares, session(settings.palette) if settings.palette else None)
-
-
-# ---------------------------------------------------------------- mattes
-
-
-def open_matte(name: str, passes: Passes | None, reader: PictureReader, wrap: bool) -> Matte:
-    """The matte of an object, material or asset in the render itself, else the picture in the file `name`.
-
-    passes: of the render; None for other pictures. A matte picture is taken as it is stored: black 0, white 1, colours
-    by their mean.
-    """
-    known: tuple[str, ...] = ()
-    if passes is not None:
-        found, known = find_matte(passes, name)
-        if found:
-            return Matte(name, ArrayCanvas(found[1][None], wrap), {found[0]: name})
-    if Path(name).is_file():
-        return _picture_matte(name, reader, wrap)
-    if known:
-        raise EngineError(
-            f"{shown(reader.name)!r} has no matte {name!r}.", f"Choose one of: {', '.join(known)}; or a picture file."
-        )
-    raise EngineError(
-        f"There is no picture file {name!r}, and {shown(reader.name)!r} has no Cryptomatte.",
-        "Choose a greyscale picture, or switch on Cryptomatte in View Layer Properties > Passes and render again.",
-    )
-
-
-def _picture_matte(path: str, reader: PictureReader, wrap: bool) -> Matte:
-    found = open_source(PictureSource(Path(path).name, path, encoding="data"))
-    if (found.height, found.width) != (reader.height, reader.width):
-        raise EngineError(
-            f"The matte {shown(path)} is {found.width} x {found.height}, the picture {reader.width} x {reader.height}.",
-            "Save the matte in the size of the picture.",
-        )
-    with reading(path):
-        digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
-    return Matte(path, _Grey(PictureCanvas(found, wrap)), {"picture": shown(Path(path).name), "sha256": digest})
-
-
-class _Grey:
-    """A picture as one plane (1, h, w): the mean of its channels, 0..1."""
-
-    def __init__(self, source: Canvas) -> None:
-        self.source = source
-        self.height, self.width = source.height, source.width
-
-    def read(self, top: int, left: int, height: int, width: int) -> Floats:
-        red, green, blue = self.source.read(top, left, height, width)
-        return ((red + green + blue) / np.float32(3))[None]
+    return Styles(shares, session(settings.palette) if settings.palette else None, settings)
 
 
 # ---------------------------------------------------------------- canvases
@@ -248,12 +282,18 @@ class _Grey:
 class Mixed:
     """The weighted sum of what the styles paint, and of the picture where none of them does."""
 
-    def __init__(self, source: Canvas, parts: Sequence[Part], canvases: Sequence[Canvas]) -> None:
-        """canvases: what each part paints, over the whole picture."""
-        self.source, self.parts, self.canvases = source, parts, canvases
+    def __init__(
+        self,
+        source: Canvas,
+        parts: Sequence[Part],
+        canvases: Sequence[Canvas],
+        strengths: controls.Strengths | None = None,
+    ) -> None:
+        """canvases: what each part paints, over the whole picture. strengths: how strongly they show; None: fully."""
+        self.source, self.parts, self.canvases, self.strengths = source, parts, canvases, strengths
         self.height, self.width = source.height, source.width
-        mattes = {part.matte.name: part.matte for part in parts if part.matte}
-        self.planes = {name: self._sized(matte.plane) for name, matte in mattes.items()}
+        self.strength = controls.StrengthMap(strengths, self.height, self.width) if strengths else None
+        self.coverage = Coverage([part.matte for part in parts if part.matte], self.height, self.width)
         groups = [part.matte and part.matte.name for part in parts]
         totals = [
             sum(other.share for other, name in zip(parts, groups, strict=True) if name == mine) for mine in groups
@@ -273,24 +313,16 @@ class Mixed:
 
     def weights(self, window: tuple[int, int, int, int]) -> tuple[list[Floats], Floats]:
         """How much each part, and the picture itself, counts in each pixel (h, w); together 1."""
-        cover, rest = self._coverage(window)
+        cover, rest = self.coverage.read(window)
         weights = [
             share * (cover[part.matte.name] if part.matte else rest)
             for part, share in zip(self.parts, self.shares, strict=True)
         ]
-        return weights, rest if all(part.matte for part in self.parts) else np.zeros_like(rest)
-
-    def _coverage(self, window: tuple[int, int, int, int]) -> tuple[dict[str, Floats], Floats]:
-        """How much of each pixel (h, w) each matte has, and what is left over; together 1."""
-        cover = {name: np.clip(plane.read(*window)[0], 0, 1) for name, plane in self.planes.items()}
-        total = sum(cover.values(), np.zeros(window[2:], np.float32))
-        most = np.maximum(total, np.float32(1))
-        return {name: plane / most for name, plane in cover.items()}, 1 - total / most
-
-    def _sized(self, plane: Canvas) -> Canvas:
-        """A matte in the size of the picture, which may be a reduced one."""
-        same = (plane.height, plane.width) == (self.height, self.width)
-        return plane if same else Resampled(plane, self.height, self.width)
+        untouched = rest if all(part.matte for part in self.parts) else np.zeros_like(rest)
+        if self.strength is None:
+            return weights, untouched
+        strength = self.strength.read(window)
+        return [weight * strength for weight in weights], np.float32(1) - strength * (np.float32(1) - untouched)
 
 
 class Recoloured:

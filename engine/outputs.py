@@ -378,6 +378,7 @@ def _meaning(overlay: Overlay) -> Json:
         "display": list(overlay.display),
         "unit": overlay.unit,
         "bars": {bar.name: bar.value for bar in overlay.bars},
+        "alone_gone": {bar.name: bar.alone_gone for bar in overlay.bars if bar.alone_gone is not None},
         "sentence": overlay.sentence,
         "faithful": overlay.certificate.faithful,
         "checks": [

@@ -24,7 +24,8 @@ MAX_TOTAL = 160 << 20
 MAX_RATIO = 200
 """Compressed weights shrink by a tenth; a preview does not shrink. A zip bomb packs thousands to one."""
 MAX_PREVIEW = 2048
-KINDS = (".onnx", ".png", ".safetensors", ".bytes", ".json", ".txt", ".md")
+MAX_STYLE_PICTURE = 512
+KINDS = (".onnx", ".png", ".jpg", ".safetensors", ".bytes", ".json", ".txt", ".md")
 _DROPPINGS = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
 _FIX = "Get the style pack again from its author; do not unpack this one by hand."
 
@@ -80,6 +81,8 @@ def check_kind(name: str, data: bytes) -> None:
         raise EngineError(f"{name!r} is a Python pickle: it could run a program.", _FIX)
     if name.endswith(".png"):
         _check_png(name, start)
+    elif name.endswith(".jpg"):
+        _check_jpeg(name, data)
     elif name.endswith(".safetensors"):
         _check_safetensors(name, data)
 
@@ -89,6 +92,19 @@ def _check_png(name: str, start: bytes) -> None:
     width, height = struct.unpack(">II", start[16:24]) if good else (0, 0)
     if not (0 < width <= MAX_PREVIEW and 0 < height <= MAX_PREVIEW):
         raise EngineError(f"{name!r} is not a PNG picture of at most {MAX_PREVIEW} pixels.", _FIX)
+
+
+def _check_jpeg(name: str, data: bytes) -> None:
+    """The size stands in the frame header (ITU-T T.81, B.2.2), which comes before the first scan."""
+    place, size = 2, (0, 0)
+    while data[:2] == b"\xff\xd8" and place + 9 <= len(data) and data[place] == 0xFF:
+        marker, length = data[place + 1], struct.unpack(">H", data[place + 2 : place + 4])[0]
+        if marker in (0xC0, 0xC1, 0xC2):
+            size = struct.unpack(">HH", data[place + 5 : place + 9])
+            break
+        place += 2 + length
+    if not all(0 < edge <= MAX_STYLE_PICTURE for edge in size):
+        raise EngineError(f"{name!r} is not a JPEG picture of at most {MAX_STYLE_PICTURE} pixels.", _FIX)
 
 
 def _check_safetensors(name: str, data: bytes) -> None:

@@ -43,7 +43,7 @@ def recoloured(strokes: Floats, colours: Floats, stroke: float) -> Floats:
     """strokes, colours: two paintings of one window, planes (3, h, w) display-referred 0..1, with `reach` pixels more
     on every side than the result, (3, h - 2 reach, w - 2 reach), which is not clamped."""
     half, margin = window(stroke), reach(stroke)
-    light, theirs = _luminance(strokes), _luminance(colours)
+    light, theirs = luminance(strokes), luminance(colours)
     (usual, spread), (mean, contrast) = _spread(light, half), _spread(theirs, half)
     gain = np.clip(np.sqrt((contrast + _SILENCE) / (spread + _SILENCE)), *GAIN)
     detail = (light[margin:-margin, margin:-margin] - usual) * gain
@@ -62,7 +62,7 @@ def _spread(light: Floats, half: int) -> tuple[Floats, Floats]:
     return mean, np.maximum(_averaged(light * light, half) - mean * mean, 0)
 
 
-def _luminance(planes: Floats) -> Floats:
+def luminance(planes: Floats) -> Floats:
     """Rec.709 on display-referred values, (h, w); summed in one order, whatever the window."""
     red, green, blue = (weight * plane for weight, plane in zip(_LUMINANCE, planes, strict=True))
     return np.asarray(red + green + blue, np.float32)

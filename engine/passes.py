@@ -301,6 +301,13 @@ def lights(passes: Passes) -> dict[str, Floats]:
     return {name: light for name, light in found.items() if light.any()}
 
 
+def shown_lights(passes: Passes) -> tuple[str, ...]:
+    """Those of LIGHTS whose passes are in the render, black or not."""
+    return tuple(
+        name for name, (_, terms) in zip(LIGHTS, TERMS, strict=True) if any(canonical(term) in passes for term in terms)
+    )
+
+
 def replace_pass(passes: Passes, name: str, new: Array) -> Floats:
     """Combined as it would be with another light or colour pass, float32 (H, W, 3 or 4), alpha as it was.
 

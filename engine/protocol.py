@@ -75,6 +75,26 @@ class StyleShare:
 
 
 @dataclass(frozen=True)
+class LightGain:
+    """One light of a render, turned up or down before the render is painted."""
+
+    light: str
+    """Diffuse | Glossy | Transmission | Volume | Emission | Environment, as Attribution.Passes calls them"""
+    gain: float
+    """0 off, 1 as rendered .. 4"""
+
+
+@dataclass(frozen=True)
+class MatteStrength:
+    """How strongly the style shows in one place."""
+
+    matte: str
+    """An object, material or asset in the Cryptomatte of the render, or the path of a greyscale picture, white here"""
+    strength: float
+    """0 .. 1, in place of the strength everywhere else"""
+
+
+@dataclass(frozen=True)
 class StylizeSettings:
     """The artist's choices for one look. The same everywhere: command line, panel, recipe."""
 
@@ -84,6 +104,18 @@ class StylizeSettings:
     """A style (name or path) whose colours the strokes of the others take; empty: their own."""
     strength: float = 1.0
     """0 leaves the picture as it is, 1 is the full style. Blended in display-referred colour."""
+    strength_of: tuple[MatteStrength, ...] = ()
+    """Places with a strength of their own. Where they overlap they divide the place by how much each covers."""
+    bands: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    """How strongly colour, form and strokes of what the style changes show (the bands of Attribution.Scale): 0 not at
+    all, 1 as painted .. 2. Beside a matte that says where to paint, bands are cut off with the style."""
+    colours: str = "style"
+    """style | luma | histogram. The style's; or the picture's, in the light and dark of the style (luma), or in the way
+    that what the style paints is brought to the picture's mean and covariance (histogram). Frames of one job that are
+    named alike but for their number are brought to the first of them."""
+    gains: tuple[LightGain, ...] = ()
+    """Of a render with its light passes: what is painted is Combined with these lights turned up or down, in
+    scene-linear colour. The passes in the file stay as they were."""
     seed: int = 0
     """Chooses the noise: another seed, other strokes."""
     diversity: float = 1.0
@@ -97,6 +129,9 @@ class StylizeSettings:
     """Edge of a tile in pixels; 0 chooses by the memory at hand. The result does not depend on it."""
     tileable: bool = False
     """The picture wraps around: its left edge continues at the right, its top at the bottom."""
+    lock: bool = False
+    """Styles of other programs that normalise by the whole frame take the statistics of one whole picture, whatever a
+    tile shows: of the picture itself, or of a shot's first frame in the job. Others have none, and stay as they are."""
     overlays: tuple[str, ...] = ()
     """Names without the prefix: ("Scale", "Removal")."""
     device: str = "auto"
@@ -136,6 +171,9 @@ class Bar:
     name: str
     value: float
     """In the overlay's unit"""
+    alone_gone: float | None = None
+    """Of a share: by how much the area changes when this one alone is taken away, in the same unit. A share is fair
+    among all orders in which they could come; this is what switching it off does."""
 
 
 @dataclass(frozen=True)
@@ -202,7 +240,7 @@ class ExplainRequest:
     job: str
     source: PictureSource
     settings: StylizeSettings
-    """How the result is made; `overlays` names what is asked: Influence, Removal, Scale, Passes, Objects."""
+    """How the result is made; `overlays` names what is asked: see overlay.OF_A_REGION."""
     folder: str
     region: Region = Region()
     view: ViewTable | None = None
@@ -318,6 +356,22 @@ class EvaluateRequest:
 
 
 @dataclass(frozen=True)
+class CertifyRequest:
+    """How far can the overlays of a style be trusted? Measured over many pictures; answered by Done."""
+
+    job: str
+    style: str
+    """Name or path"""
+    content: tuple[str, ...]
+    """Pictures, or folders of them. Renders with their passes are asked about lights and objects too"""
+    overlays: tuple[str, ...] = ()
+    """Names without the prefix; empty: all"""
+    pictures: int = 20
+    """How many, chosen evenly from those found"""
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
 class VotesRequest:
     """Count the votes given on a blind page."""
 
@@ -365,6 +419,7 @@ Request = (
     | TextureRequest
     | TrainRequest
     | EvaluateRequest
+    | CertifyRequest
     | VotesRequest
     | StylesRequest
     | ImportStyleRequest

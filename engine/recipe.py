@@ -8,7 +8,7 @@ from .atomic import shown
 from .picture import PictureReader
 from .protocol import Json, StylizeSettings
 
-_SETTINGS = ("strength", "seed", "stroke", "diversity", "follow", "tileable")
+_SETTINGS = ("strength", "colours", "seed", "stroke", "diversity", "follow", "tileable", "lock")
 _VERSIONS = ("engine", "numpy", "onnxruntime", "onnxruntime-gpu")
 
 
@@ -16,7 +16,12 @@ def of_picture(styles: Json, settings: StylizeSettings, name: str, reader: Pictu
     """What was made of a picture, or asked about it. styles: what mixing.Mix.recipe says; name: the picture's."""
     recipe: Json = {
         **styles,
-        "settings": {**{key: getattr(settings, key) for key in _SETTINGS}, "overlays": list(settings.overlays)},
+        "settings": {
+            **{key: getattr(settings, key) for key in _SETTINGS},
+            "bands": list(settings.bands),
+            "gains": {gain.light: gain.gain for gain in settings.gains},
+            "overlays": list(settings.overlays),
+        },
         "source": {
             "name": shown(name),
             "size": [reader.width, reader.height],

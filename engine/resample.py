@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from .canvas import Canvas
-from .picture import Floats
+from .canvas import ROWS, Canvas, PictureCanvas
+from .picture import Floats, PictureReader
 
 
 class Resampled:
@@ -26,6 +26,18 @@ class Resampled:
         columns, across = taps(left, width, self.source.width, self.width)
         block = self.source.read(rows[0], columns[0], rows[1], columns[1])
         return combined(combined(block, *down, axis=1), *across, axis=2)
+
+
+def reduced(reader: PictureReader, size: tuple[int, int], wrap: bool) -> Floats:
+    """The picture at a size (height, width), as a model sees it: planes (3, height, width) 0..1."""
+    canvas: Canvas = PictureCanvas(reader, wrap)
+    small = canvas if size == (reader.height, reader.width) else Resampled(canvas, *size)
+    planes = np.empty((3, *size), np.float32)
+    rows = max(1, ROWS * size[0] // reader.height)
+    for row in range(0, size[0], rows):
+        count = min(rows, size[0] - row)
+        planes[:, row : row + count] = np.clip(small.read(row, 0, count, size[1]), 0, 1)
+    return planes
 
 
 Taps = tuple[np.ndarray, np.ndarray]

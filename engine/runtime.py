@@ -14,17 +14,18 @@ blocked kernels get their margin that way). `is_exact` measures it for one style
 
 from __future__ import annotations
 
+import copy
 import math
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
 import numpy as np
 import onnxruntime as ort
 
-from . import forms, guides, machine, noise, onnx_graph, onnx_growth
+from . import forms, guides, machine, noise, onnx_graph, onnx_growth, onnx_lock
 from .canvas import ArrayCanvas, Canvas, beyond_border, border_indices
 from .errors import EngineError
 from .picture import Array, Floats
@@ -60,6 +61,9 @@ class OutOfMemoryError(Exception):
 
 class Session:
     """A style's network, ready to run on planes of display-referred colour."""
+
+    locked_to = ""
+    """The picture whose statistics it has, whatever it paints"""
 
     def __init__(
         self,
@@ -128,6 +132,42 @@ class Session:
         data = self.pack.network(EXPLAIN)
         session = _cuda_session(data) if self.device == "cuda" else None
         return session or ort.InferenceSession(data, _options(), providers=["CPUExecutionProvider"])
+
+    def reference_size(self, height: int, width: int, stroke: float) -> tuple[int, int]:
+        """Height and width in which a picture of that size is looked at as a whole: as the model sees it, and no larger
+        than one run of it."""
+        tall, wide = self.spec.fixed_size or (FREE_SIZE, FREE_SIZE)
+        room = 7 / 8 if self.spec.fixed_size else 1.0  # as tile_starts leaves around a picture in one tile
+        shrink = min(1 / stroke, room * tall / height, room * wide / width)
+        return max(1, round(height * shrink)), max(1, round(width * shrink))
+
+    def locked(self, planes: Floats, paint: Paint, name: str) -> Session:
+        """The same style with the statistics that it has over one whole picture: planes (3, h, w) 0..1 in
+        `reference_size`; name: what it is called. Itself where it has none.
+
+        Raises EngineError for a style whose statistics cannot be locked.
+        """
+        if self.spec.receptive_radius is not None:
+            return self
+        network = onnx_lock.lockable(self.pack.network(self.spec.file), self.spec.layout == "NHWC")
+        tall, wide = self.spec.fixed_size or (
+            max(MIN_WINDOW, -(-size // self.spec.stride) * self.spec.stride) for size in planes.shape[1:]
+        )
+        window = ((planes.shape[1] - tall) // 2, (planes.shape[2] - wide) // 2, tall, wide)
+        source = ArrayCanvas(planes, paint.wrap)
+        feeds = self._feeds(source.read(*window)[None], noise_for(self, paint, window, source), {})
+        other = copy.copy(self)
+        try:
+            asked = ort.InferenceSession(onnx_lock.telling(network), _options(), providers=["CPUExecutionProvider"])
+            found = asked.run(list(network.asked), feeds)
+            data = onnx_lock.locked(network, dict(zip(network.asked, found, strict=True)))
+            session = _cuda_session(data) if self.device == "cuda" else None
+            other._session = session or ort.InferenceSession(data, _options(), providers=["CPUExecutionProvider"])
+        except (*_FAIL, MemoryError) as error:
+            raise _reason(error, self.pack) from error
+        other.spec = replace(self.spec, receptive_radius=onnx_lock.radius(network, self.spec.stride))
+        other.locked_to = name
+        return other
 
     def make(self, noises: Mapping[str, Floats]) -> Floats:
         """Of a texture style: noise maps (N, C, h/scale, w/scale) by their names -> (N, 3, h, w) display-referred, not
@@ -554,12 +594,38 @@ class Local(_Windows):
         return noise_for(self.session, self.paint, (top, left, height, width), self.followed)
 
 
+class Followed(ArrayCanvas):
+    """A picture whose forms strokes follow while others are painted, again and again: strokes are laid once."""
+
+    _MOST = 256
+    """Windows: a question about a picture comes back to the same few"""
+
+    def __init__(self, planes: Floats, wrap: bool = False) -> None:
+        super().__init__(planes, wrap)
+        self._laid: dict[tuple[Session, Paint, tuple[int, int, int, int]], Floats] = {}
+
+    def noise(self, session: Session, paint: Paint, window: tuple[int, int, int, int]) -> Floats:
+        """See noise_for."""
+        key = (session, paint, window)
+        if key not in self._laid:
+            if len(self._laid) >= self._MOST:
+                self._laid.clear()
+            self._laid[key] = _laid(session, paint, window, self)
+        return self._laid[key]
+
+
 def noise_for(session: Session, paint: Paint, window: tuple[int, int, int, int], picture: Canvas) -> Floats | None:
     """The noise map (1, C, h/scale, w/scale) for a window (top, left, height, width) of a picture, or None without
     noise input."""
-    item = session.spec.inputs.get("noise")
-    if item is None:
+    if not session.noise_channels:
         return None
+    if isinstance(picture, Followed):
+        return picture.noise(session, paint, window)
+    return _laid(session, paint, window, picture)
+
+
+def _laid(session: Session, paint: Paint, window: tuple[int, int, int, int], picture: Canvas) -> Floats:
+    item = session.spec.inputs["noise"]
     size = (picture.height, picture.width)
     period = (max(1, size[0] // item.scale), max(1, size[1] // item.scale)) if paint.wrap else None
     top, left, height, width = (value // item.scale for value in window)
@@ -571,7 +637,8 @@ def noise_for(session: Session, paint: Paint, window: tuple[int, int, int, int],
         if session.turned is not None and paint.follow:
             flow = forms.flow(picture, (top, left, height, width), paint.wrap)
             values = noise.following(values, noise.along(session.turned, flow, *place), flow, paint.follow)
-    return values[None] * np.float32(paint.diversity)
+    result: Floats = values[None] * np.float32(paint.diversity)
+    return result
 
 
 class Texture(_Windows):
@@ -712,20 +779,26 @@ def _too_large(pack: StylePack) -> EngineError:
 # ---------------------------------------------------------------- tiles
 
 
-def tiles(height: int, width: int, edge: int, bytes_per_pixel: float = 500) -> Iterator[tuple[int, int, int, int]]:
-    """Windows (top, left, height, width) that cover a picture, row by row. edge: 0 chooses by the memory at hand."""
-    tall, wide = (edge, edge) if edge else _automatic(height, width, bytes_per_pixel)
+def tiles(
+    height: int, width: int, edge: int, bytes_per_pixel: float = 500, around: int = 0
+) -> Iterator[tuple[int, int, int, int]]:
+    """Windows (top, left, height, width) that cover a picture, row by row. edge: 0 chooses by the memory at hand, where
+    a tile needs `around` pixels more to each side."""
+    tall, wide = (edge, edge) if edge else _automatic(height, width, bytes_per_pixel, around)
     for top in range(0, height, tall):
         for left in range(0, width, wide):
             yield top, left, min(tall, height - top), min(wide, width - left)
 
 
-def _automatic(height: int, width: int, bytes_per_pixel: float) -> tuple[int, int]:
-    """The whole picture if it fits, else even tiles as square as can be: halos are paid along edges."""
+def _automatic(height: int, width: int, bytes_per_pixel: float, around: int) -> tuple[int, int]:
+    """The whole picture if it fits, else even tiles as square as can be: halos are paid along edges. What lies around a
+    tile takes of its memory, but never more than three quarters: tiles no larger than a corner would take forever."""
     memory = int(machine.available_memory() * 0.4)
     if height * width * bytes_per_pixel <= min(WINDOW_BYTES, memory):
         return height, width
     pixels = max(MIN_WINDOW**2, int(min(TILE_BYTES, memory) / bytes_per_pixel))
+    if around:
+        pixels = max(MIN_WINDOW, 2 * around, math.isqrt(pixels) - 2 * around) ** 2
     across = -(-width // min(width, math.isqrt(pixels)))
     wide = -(-width // across)
     down = -(-height // max(1, pixels // wide))

@@ -17,7 +17,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,10 @@ REGION, GRADIENT = "region", "gradient_"
 """Of EXPLAIN, a graph of gradients: its input beside those of the generator, the weight of every value of the result in
 the sum that is explained; and how its outputs begin, followed by the name of the input they belong to."""
 PREVIEW = "preview.png"
+FIT = "fit.bytes"
+FIT_NUMBERS = 23
+"""What is usual in the style, for StyleFit: means of so many numbers, the inverse of their covariance, and the distance
+that is still usual, as little-endian float32"""
 KINDS = ("pentimento", "third-party")
 NOISES = ("noise", "grain")
 """Inputs that are noise: the coarse one, and a finer one that a texture may have"""
@@ -43,6 +47,8 @@ PIECE = 6
 """Coarse cells to each side of a piece of quilted noise"""
 MAX_CHANNELS = 64
 """Of one input. The noises of a texture are numbered from each multiple on, so that no two hold the same."""
+MAX_PICTURES = 8
+"""A style may be made of more: these are the first"""
 _FIX = "Get the style pack again from its author, or export it again."
 _MAX_STRIDE = 64
 _MAX_RADIUS = 1024
@@ -79,6 +85,16 @@ class TurnedStrokes:
     turns: int
     rows: int
     columns: int
+
+
+@dataclass(frozen=True)
+class StylePicture:
+    """A picture the style was made of, reduced: for overlays that say where in it something lies."""
+
+    file: str
+    """A JPEG of the pack"""
+    scale: float
+    """Its pixels for every pixel of the picture at the size at which the style was trained"""
 
 
 @dataclass(frozen=True)
@@ -170,6 +186,8 @@ class StylePack:
     recipe: Json
     files: Mapping[str, str]
     """File name -> sha256 in hexadecimal"""
+    pictures: tuple[StylePicture, ...] = ()
+    """What it was made of. Styles of other programs do not tell"""
     root: str = field(default="", repr=False)
     """Inside a .zip: the folder that holds style.json, with its slash"""
 
@@ -206,6 +224,21 @@ class StylePack:
         """A network of the pack as a whole model: what its file leaves out are the generator's weights."""
         data = self.read(name)
         return data if name == self.model.file else onnx_weights.with_weights(data, self.read(self.model.file))
+
+
+@dataclass(frozen=True)
+class Redrawn(StylePack):
+    """A style as if it had learned nothing: the same network, fed alike, with random weights. Never on disk."""
+
+    seed: int = 0
+
+    @classmethod
+    def of(cls, pack: StylePack, seed: int) -> Redrawn:
+        return cls(**{item.name: getattr(pack, item.name) for item in fields(pack)}, seed=seed)
+
+    def read(self, name: str) -> bytes:
+        data = super().read(name)
+        return onnx_weights.redrawn(data, self.seed) if name in (self.model.file, self.model.half) else data
 
 
 # ---------------------------------------------------------------- load, find, list
@@ -372,7 +405,7 @@ def write_pack(target: Path | str, pack: StylePack, files: Mapping[str, bytes], 
 
 
 def new_pack(name: str, model: ModelSpec, **facts: Any) -> StylePack:
-    """A pack for `write_pack`. facts: author, licence, created, kind, controls, recipe."""
+    """A pack for `write_pack`. facts: author, licence, created, kind, controls, recipe, pictures."""
     usual: dict[str, Any] = {"author": "", "licence": "", "created": "", "kind": KINDS[0], "recipe": {}}
     usual["controls"] = {"strength": (0.0, 1.0), "stroke": (0.25, 4.0), "seed": (0.0, 2147483647.0)}
     return StylePack(source=Path(), name=name, model=model, files={}, **{**usual, **facts})
@@ -476,6 +509,7 @@ def manifest_bytes(pack: StylePack) -> bytes:
         "model": model_json(pack.model),
         "controls": {key: list(limits) for key, limits in pack.controls.items()},
         "recipe": pack.recipe,
+        **({"pictures": [asdict(picture) for picture in pack.pictures]} if pack.pictures else {}),
         "files": dict(sorted(pack.files.items())),
     }
     return (json.dumps(data, indent=2, allow_nan=False) + "\n").encode()
@@ -501,8 +535,11 @@ def parse(data: Json, source: Path, root: str = "") -> StylePack:
         controls={key: reader.sub("controls").span(key) for key in reader.take("controls", dict)},
         recipe=reader.take("recipe", dict),
         files=_parse_files(reader.sub("files")),
+        pictures=_parse_pictures(reader),
     )
     reader.nothing_else()
+    if any(picture.file not in pack.files or not picture.file.endswith(".jpg") for picture in pack.pictures):
+        raise reader.wrong("pictures", "they are .jpg files listed under files")
     if not all(name.endswith(".onnx") for name in (pack.model.file, pack.model.half) if name):
         raise reader.wrong("model", "its networks are .onnx files")
     if pack.model.file not in pack.files:
@@ -633,6 +670,17 @@ def _parse_turned(reader: _Fields) -> TurnedStrokes:
     return turned
 
 
+def _parse_pictures(reader: _Fields) -> tuple[StylePicture, ...]:
+    told = reader.take("pictures", list, [])
+    if len(told) > MAX_PICTURES or not all(isinstance(one, dict) for one in told):
+        raise reader.wrong("pictures", f"at most {MAX_PICTURES} objects expected")
+    fields = [_Fields(one, reader.where, "pictures.") for one in told]
+    pictures = tuple(StylePicture(one.text("file", 1, 64), one.number("scale", 0.01, 1)) for one in fields)
+    for one in fields:
+        one.nothing_else()
+    return pictures
+
+
 def _parse_files(reader: _Fields) -> dict[str, str]:
     files = {name: reader.text(name, 64, 64) for name in list(reader.data)}
     for name, digest in files.items():
@@ -749,6 +797,8 @@ def _verify_files(pack: StylePack, names: list[str]) -> None:
             raise EngineError(f"{name!r} of the style {pack.name!r} was damaged or changed.", _FIX)
         pack_files.check_kind(name, data)
         _verify_strokes(pack, name, data)
+        if name == FIT and len(data) != 4 * (FIT_NUMBERS + FIT_NUMBERS**2 + 1):
+            raise EngineError(f"{FIT} of the style {pack.name!r} has another size than it should.", _FIX)
         if name.endswith(".onnx"):
             networks[name] = data
     _verify_networks(pack, networks)

@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from . import outputs, recipe
-from .canvas import ROWS, Canvas, PictureCanvas, alpha_of, by_rows, is_plain
+from . import controls, outputs, recipe
+from .canvas import ROWS, PictureCanvas, alpha_of, by_rows, is_plain
 from .errors import EngineError
 from .explain.overlay import OF_A_RESULT, Overlay, told
 from .files import open_source, open_view
 from .mixing import Mix, Styles, check_styles, open_styles
+from .passes import Passes, painted_passes
 from .picture import Array, Floats, PictureReader, from_display, has_alpha, result_channels, split, to_display
 from .protocol import (
     Done,
@@ -30,8 +31,8 @@ from .protocol import (
     StylizeRequest,
     StylizeSettings,
 )
-from .resample import Resampled
-from .runtime import Paint, tiles
+from .resample import reduced
+from .runtime import Paint
 from .view import View
 
 OVERLAY_PIXELS = 16_000_000
@@ -88,6 +89,7 @@ def check_settings(settings: StylizeSettings) -> None:
         raise EngineError(f"Strokes cannot follow forms by {settings.follow:g}.", "Choose a number from 0 to 1.")
     if not 0 <= settings.strength <= 1:
         raise EngineError(f"The strength is {settings.strength:g}.", "Choose a strength from 0 to 1.")
+    controls.check(settings)
     if not 0.25 <= settings.stroke <= 4:
         raise EngineError(f"The stroke size is {settings.stroke:g}.", "Choose a stroke size from 0.25 to 4.")
     if not 0 <= settings.seed < 2**31:
@@ -122,9 +124,12 @@ class _Work:
         return self.request.settings
 
     @property
+    def strength(self) -> float:
+        return controls.left_strength(self.settings)
+
+    @property
     def paint(self) -> Paint:
-        chosen = self.settings
-        return Paint(chosen.seed, chosen.stroke, chosen.tileable, chosen.diversity, chosen.follow)
+        return self.styles.paint
 
     def run(self) -> Iterator[Event]:
         """Open, paint, explain, deliver."""
@@ -133,7 +138,9 @@ class _Work:
             reader = open_source(self.source, self.view)
             self._check_overlays(reader)
             reader.read(0, 0, 1, 1)  # decoders work at the first read: its time is not the network's
-            mix = self.styles.over(self.source, reader, self.settings.tileable)
+            passes = self._passes()
+            reader = controls.gained(reader, passes, self.settings.gains)
+            mix = self.styles.over(self.source, reader, passes)
         made = self._recipe(reader, mix)
         seen = _Seen(reader) if self.settings.overlays and not _too_large(reader) else None
         with outputs.opened(self.request, self.source, self.styles.name, reader, made) as output:
@@ -145,6 +152,11 @@ class _Work:
         yield self._progress(1.0, "Done")
         yield Stylized(self.request.job, self.source.name, layers, output.path, dict(self.seconds), made)
 
+    def _passes(self) -> Passes | None:
+        """Of a render, where something asks for them"""
+        asked = self.styles.asks_passes and self.source.pixels is None
+        return painted_passes(self.source.path) if asked else None
+
     def _check_overlays(self, reader: PictureReader) -> None:
         if self.settings.overlays and min(reader.height, reader.width) < 16:
             raise EngineError(
@@ -155,7 +167,7 @@ class _Work:
     def _paint(self, reader: PictureReader, mix: Mix, output: outputs.Output, seen: _Seen | None) -> Iterator[Event]:
         share = 0.5 if self.settings.overlays else 0.95
         canvas = mix.painted(PictureCanvas(reader, self.settings.tileable), self.paint)
-        windows = list(tiles(reader.height, reader.width, self.settings.tile, mix.bytes_per_pixel))
+        windows = list(mix.tiles(reader.height, reader.width, self.paint, self.settings.tile))
         band: Array | None = None
         for index, (top, left, height, width) in enumerate(windows):
             with _Clock(self.seconds, "inference"):
@@ -179,7 +191,7 @@ class _Work:
         """
         top, left = place
         height, width = style.shape[1:]
-        if seen is None and self.settings.strength == 1 and is_plain(reader):
+        if seen is None and self.strength == 1 and is_plain(reader):
             self._store(reader, style, place, band)
             return
 
@@ -188,7 +200,7 @@ class _Work:
             stored = reader.read(top + row, left, count, width)
             alpha = alpha_of(stored, reader.alpha)
             inside, beyond = split(to_display(stored, reader.encoding, alpha, reader.view))
-            result = _mixed(inside, style[:, row : row + count].transpose(1, 2, 0), self.settings.strength)
+            result = _mixed(inside, style[:, row : row + count].transpose(1, 2, 0), self.strength)
             if seen is not None:
                 seen.keep(top + row, left, inside, result)
             result += beyond
@@ -223,7 +235,7 @@ class _Work:
             return [], None
         from .explain.removal import Look  # overlays are only loaded when somebody asks why
 
-        look = Look(mix, self.paint, self.settings.strength)
+        look = Look(mix, self.paint, self.strength)
         started = time.perf_counter()
         if seen is None:
             yield self._progress(0.5, "Reducing the picture for the overlays")
@@ -308,17 +320,6 @@ def _mixed(inside: Floats, style: Floats, strength: float) -> Floats:
 
 def _too_large(reader: PictureReader) -> bool:
     return reader.height * reader.width > OVERLAY_PIXELS
-
-
-def reduced(reader: PictureReader, size: tuple[int, int], wrap: bool) -> Floats:
-    """The picture at a size (height, width), as a model sees it: planes (3, height, width) 0..1."""
-    canvas: Canvas = PictureCanvas(reader, wrap)
-    small = canvas if size == (reader.height, reader.width) else Resampled(canvas, *size)
-    planes = np.empty((3, *size), np.float32)
-    for row in range(0, size[0], ROWS):
-        count = min(ROWS, size[0] - row)
-        planes[:, row : row + count] = np.clip(small.read(row, 0, count, size[1]), 0, 1)
-    return planes
 
 
 def overlay_size(reader: PictureReader) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,14 +10,29 @@ import numpy as np
 from ..errors import EngineError
 from ..passes import Passes
 from ..picture import Floats, PictureReader
+from ..protocol import LightGain
+from ..style_pack import FIT, StylePack
+from .detail import detail
 from .influence import check_gradients, influence
 from .overlay import Overlay
 from .players import Players, of_objects, of_passes, shares
+from .provenance import need_pictures, provenance, reference
 from .removal import Look, removal
 from .scale import scale
+from .style_fit import Fit, need_fit, style_fit
+from .styles import check_count, styles
 
+OF_GRADIENTS = ("Influence", "Detail")
+"""Those that go through the style backwards"""
 OF_RENDERS = ("Passes", "Objects")
 """Those that ask the passes of a render"""
+OF_RESULTS = ("Removal", "Scale", "Provenance", "StyleFit")
+"""Those that look at the result itself"""
+OF_A_STYLE = ("Provenance", "StyleFit")
+"""Those that compare it with what one style was made of"""
+
+
+Work = Generator[float | Overlay, None, Overlay]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,33 +48,61 @@ class Subject:
     reader: PictureReader | None = None
     passes: Passes | None = None
     """Of a render: its picture in full size, and its passes"""
+    gains: tuple[LightGain, ...] = ()
+    """Of its lights, in the picture already"""
 
     @property
     def area(self) -> np.ndarray:
         return np.ones(self.before.shape[1:], bool) if self.region is None else self.region
 
 
-def overlay(name: str, subject: Subject) -> Generator[float | Overlay, None, Overlay]:
+def overlay(name: str, subject: Subject) -> Work:
     """Yields the fraction done, and where that takes long the overlay once before it is certified; returns it with its
     certificate."""
-    look, before, after = subject.look, subject.before, subject.after
-    if name == "Scale":
-        return scale(before, after, look.paint.wrap, look.paint.stroke, subject.region)
-    if name == "Removal":
-        return (yield from removal(look, before, after, subject.region))
-    if name == "Influence":
-        return (yield from influence(look, before, subject.area))
-    return (yield from shares(name, _players(name, subject), look, subject.area))
+    return (yield from _ASKED[name](subject))
 
 
 def check(name: str, subject: Subject) -> None:
     """Raises EngineError where an overlay cannot answer, before anything is computed."""
-    if name == "Influence":
+    if name in OF_GRADIENTS:
         check_gradients(subject.look)
+    elif name in OF_A_STYLE:
+        need = {"Provenance": need_pictures, "StyleFit": need_fit}[name]
+        need(_alone(name, subject))
+    elif name == "Styles":
+        check_count(subject.look)
     elif name in OF_RENDERS and subject.passes is None:
         raise EngineError(
             "The picture has no passes.", "Ask Influence or Removal, or give the render as OpenEXR MultiLayer."
         )
+
+
+def _provenance(subject: Subject) -> Work:
+    pack = _alone("Provenance", subject)
+    return provenance(reference(pack), subject.after, subject.area, subject.look.paint.wrap)
+
+
+def _style_fit(subject: Subject) -> Work:
+    fit = Fit.from_bytes(_alone("StyleFit", subject).read(FIT))
+    return style_fit(fit, subject.before, subject.after, subject.area, subject.look.paint.wrap)
+
+
+def _scale(subject: Subject) -> Work:
+    yield 0.0
+    paint = subject.look.paint
+    return scale(subject.before, subject.after, paint.wrap, paint.stroke, subject.region)
+
+
+def _shares(name: str, subject: Subject) -> Work:
+    return shares(name, _players(name, subject), subject.look, subject.area)
+
+
+def _alone(name: str, subject: Subject) -> StylePack:
+    """The one style whose strokes are seen. Raises EngineError for a mix."""
+    parts = subject.look.mix.parts
+    if len({part.session.pack.hash for part in parts}) > 1:
+        raise EngineError(f"{name} compares with one style, and this is a mix.", "Ask about each style alone.")
+    return parts[0].session.pack
 
 
 def _players(name: str, subject: Subject) -> Players:
@@ -67,6 +110,19 @@ def _players(name: str, subject: Subject) -> Players:
     size = (before.shape[1], before.shape[2])
     assert subject.passes is not None and subject.reader is not None  # see check
     if name == "Passes":
-        return of_passes(subject.passes, subject.reader, size, wrap)
+        return of_passes(subject.passes, subject.reader, size, wrap, subject.gains)
     reach = look.reach(*size)
     return of_objects(subject.passes, before, subject.area, max(size) if reach is None else reach, wrap)
+
+
+_ASKED: dict[str, Callable[[Subject], Work]] = {
+    "Influence": lambda subject: influence(subject.look, subject.before, subject.area),
+    "Detail": lambda subject: detail(subject.look, subject.before, subject.area),
+    "Removal": lambda subject: removal(subject.look, subject.before, subject.after, subject.region),
+    "Scale": _scale,
+    "Styles": lambda subject: styles(subject.look, subject.before, subject.area),
+    "Passes": lambda subject: _shares("Passes", subject),
+    "Objects": lambda subject: _shares("Objects", subject),
+    "Provenance": _provenance,
+    "StyleFit": _style_fit,
+}

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from .. import controls
 from ..canvas import ArrayCanvas, Canvas
 from ..errors import EngineError
 from ..mixing import Mixed
@@ -50,7 +51,7 @@ def influence(
     answer = Overlay("Attribution.Influence", ("direct",), pixels, sentence, DISPLAY, Certificate(()), unit=UNIT)
     yield answer
     checks: tuple[Check, ...] = ()
-    for step in _certify(look, before, _middle(region), seed):
+    for step in _certify(look, before, middle(region), seed):
         if isinstance(step, tuple):
             checks = step
         else:
@@ -64,6 +65,11 @@ def check_gradients(look: Look) -> None:
         raise EngineError(
             "What is painted in the colours of another style has no gradient.", "Take the palette off, or ask Removal."
         )
+    if look.mix.bands != controls.EVEN or any(part.colours for part in look.mix.parts):
+        raise EngineError(
+            "What is cut into bands or painted in the colours of the picture has no gradient here.",
+            "Set all bands to 1 and choose the colours of the style, or ask Removal.",
+        )
     for session in look.mix.sessions:
         session.need_gradients()
 
@@ -73,13 +79,14 @@ def light_of(region: np.ndarray) -> Floats:
     return LUMINANCE[:, None, None] * region.astype(np.float32)
 
 
-def gradient_of(look: Look, before: Floats, weights: Floats) -> Floats:
-    """The gradient (3, H, W) of sum(weights * look.result(before)) by the picture, both (3, H, W)."""
+def gradient_of(look: Look, before: Floats, weights: Floats, followed: Floats | None = None) -> Floats:
+    """The gradient (3, H, W) of sum(weights * look.result(before, followed)) by the picture, all (3, H, W)."""
     check_gradients(look)
     source = ArrayCanvas(before, look.paint.wrap)
+    forms = None if followed is None else look.forms(followed)
     strength = np.float32(look.strength)
     onto = (1 - strength) * weights
-    canvas = look.mix.painted(source, look.paint)
+    canvas = look.mix.painted(source, look.paint, forms)
     for window in _windows(weights):
         top, left, height, width = window
         asked = strength * weights[:, top : top + height, left : left + width]
@@ -132,7 +139,7 @@ def _windows(weights: Floats) -> list[tuple[int, int, int, int]]:
 # ---------------------------------------------------------------- certificate and sentence
 
 
-def _middle(region: np.ndarray) -> np.ndarray:
+def middle(region: np.ndarray) -> np.ndarray:
     """Of a larger region the part within CERTIFIED pixels around its middlemost pixel"""
     places = np.argwhere(region)
     if not len(places):
@@ -151,10 +158,8 @@ def _certify(look: Look, before: Floats, region: np.ndarray, seed: int) -> Itera
     if box is None or reach is None:
         yield (certificate.unmeasured(),)
         return
-    top, left = (max(0, start - reach) for start in box[:2])
-    bottom, right = (min(size, box[i] + box[i + 2] + reach) for i, size in enumerate(region.shape))
-    seen = np.s_[:, top:bottom, left:right]
-    grid = Grid.over(bottom - top, right - left, CERTIFICATE_TILES)
+    seen = (slice(None), *seen_from(box, reach, region.shape, look.paint.wrap))
+    grid = Grid.over(before[seen].shape[1], before[seen].shape[2], CERTIFICATE_TILES)
     step = np.where(before[seen] > 0.5, -STEP, STEP).astype(np.float32)  # never out of 0..1
     asked = light_of(region)
     effects = grid.sums((gradient_of(look, before, asked)[seen] * step).sum(axis=0))
@@ -174,32 +179,53 @@ def _certify(look: Look, before: Floats, region: np.ndarray, seed: int) -> Itera
     yield from certificate.interventions(effects, happened, _controls(before[seen], step, grid, seed), seed)
 
 
+def seen_from(box: tuple[int, int, int, int], reach: int, shape: tuple[int, ...], wrap: bool) -> tuple[slice, slice]:
+    """Rows and columns of a picture (height, width) that a box (top, left, height, width) sees; the whole axis where it
+    sees across a seam."""
+
+    def along(start: int, count: int, size: int) -> slice:
+        low, high = start - reach, start + count + reach
+        return slice(0, size) if wrap and (low < 0 or high > size) else slice(max(0, low), min(size, high))
+
+    return along(box[0], box[2], shape[0]), along(box[1], box[3], shape[1])
+
+
 def _controls(before: Floats, step: Floats, grid: Grid, seed: int) -> dict[str, np.ndarray]:
     """What maps that never ask the model would foretell of the same steps."""
     light = np.tensordot(LUMINANCE, before, axes=1)
     down, across = np.gradient(light) if min(light.shape) > 1 else (np.zeros_like(light),) * 2
-    rows, columns = (np.abs(np.arange(size) - (size - 1) / 2) for size in light.shape)
-    away = np.hypot(rows[:, None], columns)
-    maps = {"edges": np.hypot(down, across), "nearness": away.max() - away, "all pixels alike": np.ones_like(away)}
+    maps = {"edges": np.hypot(down, across), "nearness": nearness(light.shape), "all pixels alike": np.ones_like(light)}
     foretold = {name: grid.sums((plane * step).sum(axis=0)) for name, plane in maps.items()}
     return {**foretold, "random": np.random.default_rng([seed, 1]).standard_normal(grid.rows * grid.columns)}
 
 
+def nearness(shape: tuple[int, ...]) -> np.ndarray:
+    """How near each pixel (height, width) lies to the middle."""
+    rows, columns = (np.abs(np.arange(size) - (size - 1) / 2) for size in shape)
+    away = np.hypot(rows[:, None], columns)
+    result: np.ndarray = away.max() - away
+    return result
+
+
 def _sentence(strength: np.ndarray, region: np.ndarray, reach: int, wrap: bool) -> str:
     """strength: length of the gradient in each pixel."""
-    whole = float(strength.sum(dtype=np.float64))
-    if whole <= 1e-6 * max(1, int(region.sum())):
+    if float(strength.sum(dtype=np.float64)) <= 1e-6 * max(1, int(region.sum())):
         return "Nothing in the picture changes this area: its colours are at their limit."
+    near = half_within(strength, region, wrap)
+    beside = "in the area itself" if near == 0 else f"within {near} pixels of it"
+    return f"Half of what can change this area lies {beside}. Nothing further than {reach} pixels away counts at all."
+
+
+def half_within(strength: Floats, region: np.ndarray, wrap: bool) -> int:
+    """How many pixels around the box of a region (H, W) hold half of `strength` (H, W), at least 0 and not all 0."""
     top, left, height, width = box_of(region) or (0, 0, *region.shape)
     down, across = (
         _away(start, count, size, wrap)
         for start, count, size in zip((top, left), (height, width), region.shape, strict=True)
     )
     away = np.ceil(np.hypot(down[:, None], across)).astype(int)
-    within = np.cumsum(np.bincount(away.ravel(), strength.ravel().astype(np.float64))) / whole
-    near = int(np.argmax(within >= 0.5))
-    beside = "in the area itself" if near == 0 else f"within {near} pixels of it"
-    return f"Half of what can change this area lies {beside}. Nothing further than {reach} pixels away counts at all."
+    within = np.cumsum(np.bincount(away.ravel(), strength.ravel().astype(np.float64)))
+    return int(np.argmax(within >= 0.5 * within[-1]))
 
 
 def _away(start: int, count: int, size: int, wrap: bool) -> np.ndarray:

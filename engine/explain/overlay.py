@@ -17,7 +17,10 @@ R = TypeVar("R")
 
 OF_A_RESULT = ("Scale", "Removal")
 """The overlays that say something of a whole result"""
-OF_A_REGION = ("Influence", "Removal", "Scale", "Passes", "Objects")
+OF_A_REGION = (
+    *("Influence", "Detail", "Removal", "Scale", "Styles"),
+    *("Passes", "Objects", "Provenance", "StyleFit"),
+)
 """Those that can be asked about a part of it"""
 
 

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..canvas import ArrayCanvas
+from ..controls import turned
 from ..errors import EngineError
 from ..passes import Passes, lights, matte
 from ..picture import Floats, PictureReader, to_display, whole
-from ..protocol import Bar, Certificate, Check
+from ..protocol import Bar, Certificate, Check, LightGain
 from ..resample import Resampled
 from . import certificate
 from .overlay import Overlay, box_of
@@ -43,10 +44,12 @@ class Players:
     """What is left when nobody plays, in words"""
 
 
-def of_passes(passes: Passes, reader: PictureReader, size: tuple[int, int], wrap: bool) -> Players:
-    """The lights of a render, whose Combined `reader` shows, at a size (height, width). Taken from Combined one by one,
-    so that all together are the picture itself, denoised or not."""
-    found, combined = lights(passes), whole(reader).astype(np.float32)
+def of_passes(
+    passes: Passes, reader: PictureReader, size: tuple[int, int], wrap: bool, gains: Sequence[LightGain] = ()
+) -> Players:
+    """The lights of a render, whose Combined `reader` shows with these gains, at a size (height, width). Taken from
+    Combined one by one, so that all together are the picture itself, denoised or not."""
+    found, combined = turned(lights(passes), gains), whole(reader).astype(np.float32)
 
     def picture(present: Sequence[bool]) -> Floats:
         left = combined.copy()
@@ -127,10 +130,16 @@ def shares(name: str, players: Players, look: Look, region: np.ndarray) -> Gener
     parts = found[:, region[inside]]
     complete = certificate.completeness(parts.T, change)
     checks = (complete, *_checks(parts.mean(axis=1), means))
-    sentence = _sentence(players, parts.mean(axis=1), float(change.mean()))
-    bars = tuple(map(Bar, players.names, parts.mean(axis=1).tolist()))
+    sentence = said(players.names, parts.mean(axis=1), float(change.mean()), players.against)
+    bars = tuple(map(Bar, players.names, parts.mean(axis=1).tolist(), _alone_gone(means)))
     layer = f"Attribution.{name}"
     return Overlay(layer, players.names, pixels, sentence, DISPLAY, Certificate(checks), True, UNIT, bars)
+
+
+def _alone_gone(means: Mapping[tuple[bool, ...], float]) -> list[float]:
+    """What taking each player away from all others does: those sets were looked at, too."""
+    everyone = max(means, key=sum)
+    return [means[tuple(n != gone for n in range(len(everyone)))] - means[everyone] for gone in range(len(everyone))]
 
 
 def _checks(parts: np.ndarray, means: Mapping[tuple[bool, ...], float]) -> tuple[Check, ...]:
@@ -140,12 +149,12 @@ def _checks(parts: np.ndarray, means: Mapping[tuple[bool, ...], float]) -> tuple
     return certificate.foretold(sets @ parts, happened - happened[0])
 
 
-def _sentence(players: Players, parts: np.ndarray, change: float) -> str:
-    """parts: what each adds to the luminance of the area, change: all of them together."""
+def said(names: Sequence[str], parts: np.ndarray, change: float, against: str) -> str:
+    """parts: what each adds to the luminance of the area, change: all of them together; against: what is left without
+    them, in words."""
     if np.abs(parts).max() < 1e-4:
-        return f"This area looks the same {players.against}."
-    names = players.names
+        return f"This area looks the same {against}."
     largest = [n for n in np.argsort(-np.abs(parts))[:3] if abs(parts[n]) >= 1e-4]
     said = ", ".join(f"{names[n]} {100 * float(parts[n]):+.1f}" for n in largest)
     word = "lighter" if change >= 0 else "darker"
-    return f"This area is {100 * abs(change):.1f} % of white {word} than {players.against}: {said}."
+    return f"This area is {100 * abs(change):.1f} % of white {word} than {against}: {said}."

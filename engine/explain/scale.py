@@ -7,21 +7,14 @@ exactly; a negative value means that the band works against the change.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from ..picture import Floats
 from ..protocol import Bar, Certificate
 from .certificate import completeness
 from .overlay import Overlay
-from .pyramid import blurred
+from .pyramid import BANDS, blurred, levels
 
-FINE_LEVELS = 3
-"""Halvings that strokes do not survive: what repeats within about 32 pixels, at stroke size 1"""
-COARSE_LEVELS = 5
-"""Halvings that form does not survive: about 140 pixels. What is left is colour"""
-CHANNELS = ("colour", "form", "stroke")
 DISPLAY = (0.0, 0.5)
 UNIT = "length of the change in colour, black to white is 1.7; bars: share of the whole"
 _ROWS = 256
@@ -35,9 +28,7 @@ def scale(
     stroke: the stroke size it was painted with; the bands follow it. region: (H, W) bool, what the sentence speaks of.
     """
     change = after - before
-    larger = round(math.log2(stroke))
-    fine = blurred(change, FINE_LEVELS + larger, wrap)
-    coarse = blurred(change, COARSE_LEVELS + larger, wrap)
+    fine, coarse = (blurred(change, count, wrap) for count in levels(stroke))
     height, width = change.shape[1:]
     pixels = np.empty((height, width, 3), np.float32)
     length = np.empty((height, width), np.float32)
@@ -48,13 +39,13 @@ def scale(
     percent = _percent(pixels, length) if region is None else _percent(pixels[region], length[region])
     return Overlay(
         "Attribution.Scale",
-        CHANNELS,
+        BANDS,
         pixels,
         _sentence(percent),
         DISPLAY,
         Certificate((completeness(pixels, length),)),
         unit=UNIT,
-        bars=tuple(Bar(name, share / 100) for name, share in zip(CHANNELS, percent, strict=True)),
+        bars=tuple(Bar(name, share / 100) for name, share in zip(BANDS, percent, strict=True)),
     )
 
 
@@ -71,8 +62,8 @@ def _percent(pixels: Floats, length: Floats) -> tuple[float, ...]:
     """What each band carries of the whole change, in %; nothing where next to nothing was changed."""
     whole = float(length.sum(dtype=np.float64))
     if whole < 1e-4 * length.size:
-        return (0.0,) * len(CHANNELS)
-    return tuple(100 * float(pixels[..., i].sum(dtype=np.float64)) / whole for i in range(len(CHANNELS)))
+        return (0.0,) * len(BANDS)
+    return tuple(100 * float(pixels[..., i].sum(dtype=np.float64)) / whole for i in range(len(BANDS)))
 
 
 def _sentence(percent: tuple[float, ...]) -> str:

@@ -6,7 +6,7 @@ import copy
 import io
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,18 +23,23 @@ from torch.overrides import TorchFunctionMode
 
 from .. import __version__
 from ..errors import EngineError
+from ..explain.style_fit import Fit
 from ..guides import GUIDES
+from ..pack_files import MAX_STYLE_PICTURE
 from ..protocol import Json
 from ..runtime import Session, is_exact
 from ..style_pack import (
     EXPLAIN,
+    FIT,
     GENERATOR,
     HALF,
+    MAX_PICTURES,
     PREVIEW,
     ModelInput,
     ModelSpec,
     StrokeField,
     StylePack,
+    StylePicture,
     new_pack,
     write_pack,
 )
@@ -53,6 +58,7 @@ from .networks import (
     receptive_radius,
 )
 from .strokes import Strokes
+from .teacher import resize
 from .trainer import Trainer
 
 G = TypeVar("G", Generator, TextureGenerator)
@@ -67,6 +73,11 @@ HALF_SIDE = 256
 KEPT_PAIRS = 1
 """Teacher pairs kept with their match field, as ground truth for provenance: more would not fit into 2.5 MB."""
 TRAINING = "training.safetensors"
+REDUCED = 0.5
+"""Largest scale of style pictures in packs: what provenance compares at, where half as many pixels to each side show
+strokes as well and cost a sixteenth"""
+QUALITY = 85
+"""Of the JPEG, without subsampled colours: 60 to 120 KB of a painting"""
 
 
 def export(
@@ -76,9 +87,10 @@ def export(
     pairs: Sequence[Pair] = (),
     held_out: Json | None = None,
     strokes: Strokes | None = None,
+    made_of: MadeOf | None = None,
 ) -> StylePack:
     """Write the style pack `out`; `sample` is the content its preview shows: (3, H, W) 0..1, its guides below;
-    `held_out` says in the recipe what was kept from training.
+    `held_out` says in the recipe what was kept from training; `made_of` what overlays compare results with.
 
     Without `strokes` the style paints with plain noise.
 
@@ -99,7 +111,10 @@ def export(
     files[EXPLAIN] = explain_bytes(files[GENERATOR])
     files[PREVIEW] = png(stylized(generator, sample, strokes))
     spec = model_spec(generator, noise, HALF if HALF in files else "")
-    return _written(out, trainer, spec, files, {"held_out": held_out or {}, **facts})
+    told, reduced = style_pictures(made_of.pictures) if made_of else ((), {})
+    if made_of:
+        files[FIT] = made_of.fit().to_bytes()
+    return _written(out, trainer, spec, {**files, **reduced}, {"held_out": held_out or {}, **facts}, pictures=told)
 
 
 def export_texture(out: Path, trainer: Trainer, tables: Mapping[str, Tensor], parts: tuple[int, ...] = ()) -> StylePack:
@@ -117,7 +132,38 @@ def export_texture(out: Path, trainer: Trainer, tables: Mapping[str, Tensor], pa
         own = parts if name == "noise" else ()
         inputs[name], files[f"{name}.bytes"] = _quilted(inputs[name], f"{name}.bytes", table.cpu(), own)
     spec = replace(spec, inputs=inputs)
-    return _written(out, trainer, spec, files, facts, {"seed": (0.0, 2147483647.0)})
+    return _written(out, trainer, spec, files, facts, controls={"seed": (0.0, 2147483647.0)})
+
+
+@dataclass(frozen=True)
+class MadeOf:
+    """What a style was made of, at the size of training: planes (3, h, w) 0..1."""
+
+    pictures: Sequence[Tensor]
+    taught: Sequence[tuple[Tensor, Tensor | None]]
+    """What was trained on of each, and its mask (h, w): 0 where nothing was learned from"""
+    held_out: Sequence[Tensor] = ()
+    """What was not"""
+
+    def fit(self) -> Fit:
+        """What is usual in them; how much is still usual is judged by what was held out, where anything was."""
+        masks = [torch.ones(picture.shape[1:]) if mask is None else mask for picture, mask in self.taught]
+        pictures = [picture for picture, _ in self.taught]
+        return Fit.of(*([plane.cpu().numpy() for plane in planes] for planes in (pictures, self.held_out, masks)))
+
+
+def style_pictures(pictures: Sequence[Tensor]) -> tuple[tuple[StylePicture, ...], dict[str, bytes]]:
+    """The first of them as a pack holds them, all at one scale, and their files."""
+    pictures = pictures[:MAX_PICTURES]
+    scale = min([REDUCED, *(MAX_STYLE_PICTURE / max(picture.shape[1:]) for picture in pictures)])
+    files = {}
+    for number, picture in enumerate(pictures):
+        size = tuple(max(1, int(edge * scale)) for edge in picture.shape[1:])
+        file = io.BytesIO()
+        small = to_bytes(resize(picture, size)).permute(1, 2, 0).numpy()
+        Image.fromarray(small).save(file, "JPEG", quality=QUALITY, subsampling=0, optimize=True)
+        files[f"picture_{number}.jpg"] = file.getvalue()
+    return tuple(StylePicture(name, scale) for name in files), files
 
 
 def _in_both_precisions(generator: G, examples: Sequence[tuple[Tensor, ...]]) -> tuple[G, dict[str, bytes], Json]:
@@ -154,7 +200,7 @@ def as_stored(table: Tensor) -> Tensor:
 
 
 def _written(
-    out: Path, trainer: Trainer, spec: ModelSpec, files: Mapping[str, bytes], recipe: Json, controls: Any = None
+    out: Path, trainer: Trainer, spec: ModelSpec, files: Mapping[str, bytes], recipe: Json, **more: Any
 ) -> StylePack:
     """The pack in its place, tried on this machine."""
     config = trainer.config
@@ -167,7 +213,7 @@ def _written(
     }
     pack = new_pack(
         config.name, spec, author=config.author, licence=config.licence, created=date.today().isoformat(),
-        recipe=recipe, **({"controls": controls} if controls else {}),
+        recipe=recipe, **more,
     )  # fmt: skip
     written = write_pack(out, pack, files, replace_old=True)
     if not is_exact(Session(written, "cpu")):

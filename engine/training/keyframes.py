@@ -28,7 +28,7 @@ from ..style_pack import StylePack
 from . import losses, ranks
 from .config import KeyframesConfig, TrainConfig
 from .data import Window, find_content, load_picture, opaque
-from .export import export
+from .export import MadeOf, export
 from .meters import Probe
 from .networks import STRIDE
 from .strokes import Strokes, drawn_strokes
@@ -108,7 +108,9 @@ class FromKeyframes:
 
     def export(self, out: Path, trainer: Trainer) -> StylePack:
         assert isinstance(trainer, KeyframesTrainer)
-        return export(out, trainer, _middle(self.others[-1], SHOWN), strokes=trainer.samples.strokes)
+        taught = [(keyframe.painted, keyframe.mask[0]) for keyframe in self.keyframes]
+        made_of = MadeOf([painted for painted, _ in taught], taught)
+        return export(out, trainer, _middle(self.others[-1], SHOWN), strokes=trainer.samples.strokes, made_of=made_of)
 
 
 def paired(pictures: Sequence[str], frames: Sequence[Path], what: str) -> dict[Path, Path]:

@@ -34,7 +34,7 @@ from .data import (
     to_float,
     told,
 )
-from .export import KEPT_PAIRS, export
+from .export import KEPT_PAIRS, MadeOf, export
 from .meters import Probe
 from .networks import SIGHT, STRIDE, Encoder
 from .strokes import Strokes, strokes_of
@@ -69,7 +69,9 @@ class FromPictures:
         self.folder = Path(request.content)
         self.contents, self.held_out_contents = split_content(find_content(self.folder))
         _refuse_too_few(self.contents)
-        parts = [split_exemplar(exemplar, config) for exemplar in style_pictures(request, config, config.crop)]
+        exemplars = style_pictures(request, config, config.crop)
+        self.pictures = [exemplar.picture for exemplar in exemplars]
+        parts = [split_exemplar(exemplar, config) for exemplar in exemplars]
         self.style = [taught for taught, _ in parts]
         self.strips = [strip for _, strip in parts if strip is not None]
         self.pairs: list[Pair] = []
@@ -108,7 +110,8 @@ class FromPictures:
 
     def export(self, out: Path, trainer: Trainer) -> StylePack:
         sample = resize(load_picture(self.contents[0], 256), (256, 256))
-        return export(out, trainer, sample, self.pairs, self._held_out(), self._strokes(trainer))
+        made_of = MadeOf(self.pictures, [(exemplar.picture, exemplar.mask) for exemplar in self.style], self.strips)
+        return export(out, trainer, sample, self.pairs, self._held_out(), self._strokes(trainer), made_of)
 
     def _strokes(self, trainer: Trainer) -> Strokes | None:
         """Those of the style pictures, where an encoder has learned to read them."""

@@ -370,7 +370,7 @@ def _at_full_scale(
     size, edge = _scaled(content, scale, config), round(config.patch / scale)
     places = torch.stack(torch.meshgrid(*(positions(s, config.patch, config.stride) for s in size), indexing="ij"))
     full = torch.stack(
-        torch.meshgrid(*(_full_positions(length, edge, config) for length in content.shape[1:]), indexing="ij")
+        torch.meshgrid(*(full_positions(length, edge, config) for length in content.shape[1:]), indexing="ij")
     )
     tile = torch.bucketize(found[0].contiguous(), starts[1:], right=True)
     inside = torch.stack([found[0] - starts[tile], found[1]])
@@ -384,7 +384,7 @@ def lay(match_field: Tensor, tiles: Sequence[Tensor], size: tuple[int, int], con
     """The picture (3, *size) that the patches of a match field make; tiles: (3, h, w) each, at full scale."""
     scale = config.levels[-1]
     edge = round(config.patch / scale)
-    rows, columns = (_full_positions(length, edge, config).to(match_field.device) for length in size)
+    rows, columns = (full_positions(length, edge, config).to(match_field.device) for length in size)
     tile, row, column = match_field.long().flatten(1)
     found = cut(_stacked(tiles), edge, torch.stack([row + _starts(tiles)[tile], column]))
     return average(found, size, edge, rows, columns)
@@ -614,7 +614,7 @@ def patches(picture: Tensor, patch: int, stride: int) -> Tensor:
     return windows.permute(1, 2, 0, 3, 4).reshape(rows.numel() * columns.numel(), -1)
 
 
-def _full_positions(length: int, edge: int, config: TeacherConfig) -> Tensor:
+def full_positions(length: int, edge: int, config: TeacherConfig) -> Tensor:
     """Where the patches of the search lie at full scale; rounding must not leave the last pixel bare."""
     scale = config.levels[-1]
     starts = positions(_scaled_length(length, scale, config), config.patch, config.stride)

@@ -206,6 +206,23 @@ def test_styles_are_mixed(pentimento: Pentimento, brush: Path, picture: Path, tm
     assert [(style["name"], style["share"]) for style in done.recipe["styles"]] == [("Brush", 1.6)]
 
 
+def test_controls_are_taken_as_they_are_written(
+    pentimento: Pentimento, brush: Path, picture: Path, tmp_path: Path
+) -> None:
+    matte = tmp_path / "a=b.png"
+    matte.write_bytes(picture.read_bytes())
+    choices = ("--bands", "0,.5,2", "--colours", "luma", "--strength-of", f"{matte}=.25", "--json")
+    code, said, _ = pentimento("stylize", picture, "--style", "Brush", *choices, "--out", tmp_path / "out")
+    (done,) = (e for e in map(protocol.from_line, said.splitlines()) if isinstance(e, protocol.Stylized))
+    assert code == 0 and done.recipe["settings"]["bands"] == [0, 0.5, 2]
+    assert done.recipe["settings"]["colours"] == "luma" and done.recipe["strength_of"][0]["strength"] == 0.25
+    code, _, err = pentimento("stylize", picture, "--style", "Brush", "--gain", "Sun=2", "--out", tmp_path / "out")
+    assert code == 1 and "There is no light 'Sun'" in err and "Diffuse" in err
+    for wrong in (("--bands", "1,1"), ("--bands", "1,1,3"), ("--gain", "Diffuse"), ("--strength-of", "=.5")):
+        code, _, err = pentimento("stylize", picture, "--style", "Brush", *wrong, "--out", tmp_path / "out")
+        assert code == 2 and wrong[0] in err
+
+
 def test_tiles_do_not_change_the_result(pentimento: Pentimento, brush: Path, picture: Path, tmp_path: Path) -> None:
     for name, tile in (("whole", "0"), ("tiled", "32")):
         assert pentimento("stylize", picture, "--style", "Brush", "--out", tmp_path / name, "--tile", tile)[0] == 0

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine import mixing, palette, style_pack
-from engine.canvas import ArrayCanvas
+from engine.canvas import ArrayCanvas, PictureCanvas
 from engine.errors import EngineError
 from engine.files import ExrLayer, create_png, open_picture, read_exr, write_exr
 from engine.mixing import Matte, Mix, Part, alone
@@ -111,7 +111,7 @@ def test_one_share_is_the_style_alone_bit_for_bit(folders: dict[str, str], photo
     mixes = [(StyleShare(brush),), (StyleShare(brush, 0.3),), (StyleShare(brush, 0.5), StyleShare(brush, 0.5))]
     mixes += [(StyleShare(brush), StyleShare(folders["strokes"], 0.0))]
     found = [read(result(asked(tmp_path / "out", photo, *mix)).path) for mix in mixes]
-    alone_ = painted(Session(style_pack.load(brush), "cpu"), mixing.PictureCanvas(open_picture(photo)), Paint())
+    alone_ = painted(Session(style_pack.load(brush), "cpu"), PictureCanvas(open_picture(photo)), Paint())
     values = np.rint(np.clip(alone_.read(0, 0, 90, 107), 0, 1) * np.float32(255)).astype(np.uint8)
     for pixels in found:
         np.testing.assert_array_equal(pixels, values.transpose(1, 2, 0))

@@ -13,6 +13,7 @@ Each maker writes a verified pack into `folder` and returns its path:
     blur(folder)                a fixed linear 5x5 average: known answers for overlays
     spotlight(folder)           divides by the brightest pixel of the frame: statistics, declared (radius None)
     spotlight(folder, lie=True) the same, but style.json claims a receptive radius of 8
+    normalised(path)            not a pack: a third-party ONNX file of any size, instance norms, strided and back
     explained(pack)             any of them made of convolutions and sums, with its gradients
     bgr_255(path)               not a pack: a third-party ONNX file, BGR, 0..255, fixed size, instance norm
 """
@@ -218,6 +219,25 @@ def bgr_255(path: Path, size: Sequence[int] = (64, 64), metadata: bool = False) 
     shape = [1, 3, *size]
     data = model_bytes(nodes, weights, [("picture", shape)], ("painted", shape), metadata=metadata)
     path.write_bytes(data)
+    return path
+
+
+def normalised(path: Path, more: Sequence[onnx.NodeProto] = ()) -> Path:
+    """A transformer network as other people share them, in small. more: nodes from `last` to `painted`."""
+    net = _Net(7)
+    for number, (source, inputs, stride) in enumerate((("picture", 3, 1), ("n0", 6, 2), ("n1", 6, 2), ("n2", 6, 1))):
+        net.conv(source, inputs, 6, f"c{number}", stride=stride, act="")
+        net.weights.append(numpy_helper.from_array(net.rng.random(6).astype(np.float32) + 0.5, f"scale{number}"))
+        net.weights.append(numpy_helper.from_array(net.rng.standard_normal(6).astype(np.float32), f"offset{number}"))
+        norm = [f"c{number}", f"scale{number}", f"offset{number}"]
+        net.node("InstanceNormalization", norm, f"r{number}", epsilon=1e-3)
+        net.node("Relu", [f"r{number}"], f"n{number}")
+    net.double("n3", "d0", "nearest")
+    net.double("d0", "d1", "linear")
+    net.conv("d1", 6, 3, "last", kernel=5, act="")
+    nodes = [*net.nodes, *(more or [helper.make_node("Sigmoid", ["last"], ["painted"])])]
+    sides: list[int | str] = ["batch", 3, "height", "width"]
+    path.write_bytes(model_bytes(nodes, net.weights, [("picture", sides)], ("painted", sides)))
     return path
 
 
