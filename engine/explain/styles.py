@@ -8,19 +8,19 @@ shares, and the exact ones (Shapley values) cost one run of each style where lig
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import count, product
 from pathlib import Path
 
 import numpy as np
 
 from ..canvas import ArrayCanvas, Canvas
-from ..controls import Faded
 from ..errors import EngineError
 from ..files import shown
 from ..mixing import Mix, Mixed
 from ..picture import Floats
 from ..protocol import Bar, Certificate
+from ..runtime import tiles
 from . import certificate
 from .influence import middle
 from .overlay import Overlay, box_of
@@ -44,20 +44,20 @@ def styles(look: Look, before: Floats, region: np.ndarray, seed: int = 0) -> Gen
     in the size the style sees. region: (H, W) bool, not empty. Raises EngineError for more than MOST styles.
     """
     check_count(look)
-    names, painted = names_of(look.mix), _Painted.over(look, before)
+    names, canvas = names_of(look.mix), _over(look, before)
     pixels = np.zeros((*region.shape, len(names)), np.float32)
     windows = list(_windows(look, region))
     for number, window in enumerate(windows):
         inside = _place(window)
-        pixels[inside] = _shares(look, before, painted, window) * region[inside][..., None]
+        pixels[inside] = _shares(look, before, canvas, window) * region[inside][..., None]
         yield 0.6 * (number + 1) / len(windows)
-    change = _change(look, before, painted.canvas, region)
+    change = _change(look, before, canvas, region)
     parts = pixels[region].mean(axis=0, dtype=np.float64)
     sentence, bars = said(names, parts, change, AGAINST), tuple(map(Bar, names, parts.tolist()))
     complete = certificate.completeness(parts, np.array(change))
     answer = Overlay(LAYER, names, pixels, sentence, DISPLAY, Certificate((complete,)), True, UNIT, bars)
     yield answer
-    foretold = certificate.foretold(*(yield from _really(look, before, painted, pixels, middle(region), seed)))
+    foretold = certificate.foretold(*(yield from _painted(look, before, canvas, pixels, middle(region), seed)))
     return replace(answer, certificate=Certificate((complete, *foretold)))
 
 
@@ -85,6 +85,40 @@ def names_of(mix: Mix) -> tuple[str, ...]:
 # ---------------------------------------------------------------- shares
 
 
+def _over(look: Look, before: Floats) -> Mixed:
+    """The styles over a picture, one alone too."""
+    source = ArrayCanvas(before, look.paint.wrap)
+    canvas = look.mix.painted(source, look.paint)
+    return canvas if isinstance(canvas, Mixed) else Mixed(source, look.mix.parts, [canvas])
+
+
+def _windows(look: Look, region: np.ndarray) -> Iterator[Window]:
+    """All of a region, as memory allows."""
+    box = box_of(region)
+    assert box is not None  # a region has a pixel
+    for top, left, height, width in tiles(box[2], box[3], 0, look.mix.bytes_per_pixel):
+        yield box[0] + top, box[1] + left, height, width
+
+
+def _place(window: Window) -> tuple[slice, slice]:
+    top, left, height, width = window
+    return slice(top, top + height), slice(left, left + width)
+
+
+def _shares(look: Look, before: Floats, canvas: Mixed, window: Window) -> np.ndarray:
+    """Luminance (h, w, styles) that each style adds to the picture in a window."""
+    picture, (weights, _) = before[(slice(None), *_place(window))], canvas.weights(window)
+    shares = np.zeros((*window[2:], len(weights)))
+    for number, (weight, style) in enumerate(zip(weights, canvas.canvases, strict=True)):
+        if weight.any():
+            change = np.clip(style.read(*window), 0, 1).astype(np.float64) - picture
+            shares[..., number] = look.strength * weight * np.tensordot(LUMINANCE, change, axes=1)
+    return shares
+
+
+# ---------------------------------------------------------------- certificate
+
+
 class _Some(Mixed):
     """A mix with the picture itself in the place of the styles that do not play."""
 
@@ -99,63 +133,6 @@ class _Some(Mixed):
         return played, sum(idle, untouched)
 
 
-@dataclass(frozen=True, eq=False)
-class _Painted:
-    """The styles over a picture: one alone is a mix too."""
-
-    canvas: Canvas
-    """As the result is made"""
-    mix: Mixed
-    """Of it what the styles make together"""
-
-    @classmethod
-    def over(cls, look: Look, before: Floats) -> _Painted:
-        source = ArrayCanvas(before, look.paint.wrap)
-        canvas = look.mix.painted(source, look.paint)
-        inner = canvas.style if isinstance(canvas, Faded) else canvas
-        return cls(canvas, inner if isinstance(inner, Mixed) else Mixed(source, look.mix.parts, [inner]))
-
-    def weights(self, window: Window) -> list[Floats]:
-        """How much each style counts in each pixel (h, w), with its strength there."""
-        weights, _ = self.mix.weights(window)
-        if not isinstance(self.canvas, Faded):
-            return weights
-        strength = self.canvas.strength(window)
-        return [strength * weight for weight in weights]
-
-    def some(self, plays: Sequence[bool]) -> Canvas:
-        """The same with the picture itself in the place of the styles that do not play."""
-        mix = _Some(self.mix, plays)
-        return Faded(self.mix.source, mix, self.canvas.strengths) if isinstance(self.canvas, Faded) else mix
-
-
-def _windows(look: Look, region: np.ndarray) -> Iterator[Window]:
-    """All of a region, as memory allows."""
-    box = box_of(region)
-    assert box is not None  # a region has a pixel
-    for top, left, height, width in look.mix.tiles(box[2], box[3], look.paint):
-        yield box[0] + top, box[1] + left, height, width
-
-
-def _place(window: Window) -> tuple[slice, slice]:
-    top, left, height, width = window
-    return slice(top, top + height), slice(left, left + width)
-
-
-def _shares(look: Look, before: Floats, painted: _Painted, window: Window) -> np.ndarray:
-    """Luminance (h, w, styles) that each style adds to the picture in a window."""
-    picture, weights = before[(slice(None), *_place(window))], painted.weights(window)
-    shares = np.zeros((*window[2:], len(weights)))
-    for number, (weight, style) in enumerate(zip(weights, painted.mix.canvases, strict=True)):
-        if weight.any():
-            change = np.clip(style.read(*window), 0, 1).astype(np.float64) - picture
-            shares[..., number] = look.strength * weight * np.tensordot(LUMINANCE, change, axes=1)
-    return shares
-
-
-# ---------------------------------------------------------------- certificate
-
-
 def _change(look: Look, before: Floats, canvas: Canvas, region: np.ndarray) -> float:
     """By how much the mean luminance of a region really changes where this is painted over the picture."""
     total = 0.0
@@ -166,15 +143,15 @@ def _change(look: Look, before: Floats, canvas: Canvas, region: np.ndarray) -> f
     return total / float(region.sum())
 
 
-def _really(
-    look: Look, before: Floats, painted: _Painted, pixels: Floats, region: np.ndarray, seed: int
+def _painted(
+    look: Look, before: Floats, canvas: Mixed, pixels: Floats, region: np.ndarray, seed: int
 ) -> Generator[float, None, tuple[np.ndarray, np.ndarray]]:
     """B3: sets of styles are really painted. Yields the fraction done; returns what their shares say of each set, and
     by how much the region's mean luminance really changed."""
-    sets = _sets(len(look.mix.parts), seed)
+    sets = _sets(len(canvas.parts), seed)
     changes = []
     for number, plays in enumerate(sets):
-        changes.append(_change(look, before, painted.some(plays), region))
+        changes.append(_change(look, before, _Some(canvas, plays), region))
         yield 0.6 + 0.4 * (number + 1) / len(sets)
     return sets @ pixels[region].mean(axis=0, dtype=np.float64), np.array(changes)
 
