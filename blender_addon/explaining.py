@@ -184,11 +184,30 @@ LIGHTS = (
 
 def _no_gradients(chosen: Any, _subject: Subject | None) -> str:
     for style in map(props.chosen_style, props.all_styles(chosen)):
-        if style.third_party:
-            return f"the style {style.name} was made by another program and brings no gradients"
-        if not style.explains:
-            return f"the style {style.name} brings no gradients: it is of an older version"
+        if reason := _not_brought(style, "gradients", "gradients"):
+            return reason
     return "not in the colours of another style" if props.chosen_palette(chosen) else ""
+
+
+def _no_pictures(chosen: Any, _subject: Subject | None) -> str:
+    return _of_a_mix(chosen) or _not_brought(props.chosen_style(chosen), "pictures", "style picture")
+
+
+def _no_fit(chosen: Any, _subject: Subject | None) -> str:
+    return _of_a_mix(chosen) or _not_brought(props.chosen_style(chosen), "fit", "measure of its style picture")
+
+
+def _not_brought(style: props.Style, what: str, called: str) -> str:
+    if what in style.brings:
+        return ""
+    if style.third_party:
+        return f"the style {style.name} was made by another program and brings no {called}"
+    return f"the style {style.name} brings no {called}: it is of an older version"
+
+
+def _of_a_mix(chosen: Any) -> str:
+    names = {props.chosen_style(part).name for part in props.all_styles(chosen)}
+    return "they ask about one style, and this is a mix" if len(names) > 1 else ""
 
 
 def _no_lights(_chosen: Any, subject: Subject | None) -> str:
@@ -208,12 +227,13 @@ def _no_objects(_chosen: Any, subject: Subject | None) -> str:
 
 
 def _no_mix(chosen: Any, _subject: Subject | None) -> str:
-    names = {props.chosen_style(part).name for part in props.all_styles(chosen)}
-    return "" if len(names) > 1 else "there is one style only; Mixing adds others"
+    return "" if _of_a_mix(chosen) else "there is one style only; Mixing adds others"
 
 
 NEEDS: dict[str, Callable[[Any, Subject | None], str]] = {
     "gradients": _no_gradients,
+    "pictures": _no_pictures,
+    "fit": _no_fit,
     "lights": _no_lights,
     "objects": _no_objects,
     "mix": _no_mix,
@@ -366,7 +386,7 @@ def told(image: bpy.types.Image) -> Told | None:
             str(image["pentimento_sentence"]),
             str(image["pentimento_unit"]),
             (float(low), float(high)),
-            tuple(protocol.Bar(name, float(value)) for name, value in json.loads(image["pentimento_bars"])),
+            tuple(protocol.Bar(*bar) for bar in json.loads(image["pentimento_bars"])),
             tuple(protocol.Check(*check) for check in json.loads(image["pentimento_certificate"])),
             str(image.get(ABOUT, "")),
             int(image.get(ANSWER, 0)),

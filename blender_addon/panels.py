@@ -352,7 +352,8 @@ def _draw_bars(column: bpy.types.UILayout, bars: tuple[protocol.Bar, ...], image
         name, rest = _parted(apart.row(align=True), 0.36)
         name.label(text=bar.name)
         length, number = _parted(rest, 0.55)
-        _draw_bar(length, bar.value / largest if largest else 0.0, signed, images.get(bar.name, ""))
+        button = _bar(length, bar.value / largest if largest else 0.0, signed)
+        button.image, button.about = images.get(bar.name, ""), _tooltip(bar, largest)
         number.label(text=_number(bar.value, largest, signed))
 
 
@@ -364,12 +365,18 @@ def _number(value: float, largest: float, signed: bool) -> str:
     return f"{percent:{'+' if signed and percent else ''}g} %"
 
 
-def _draw_bar(row: bpy.types.UILayout, share: float, signed: bool, image: str) -> None:
+def _tooltip(bar: protocol.Bar, largest: float) -> str:
+    said = f"{bar.name}: {_number(bar.value, largest, True)}"
+    if bar.alone_gone is None:
+        return said
+    return f"{said}. Taken away alone, it would change the area by {_number(bar.alone_gone, largest, True)}"
+
+
+def _bar(row: bpy.types.UILayout, share: float, signed: bool) -> Any:
     """A button as long as the number is large: every Blender draws those in the colour of what is chosen."""
     if not signed:
         full, _ = _parted(row, share)
-        _draw_length(full, image)
-        return
+        return full.operator("pentimento.look_at", text="", depress=True)
     left, right = _parted(row, 0.5)
     if share < 0:
         _, full = _parted(left, 1 + share)
@@ -377,12 +384,7 @@ def _draw_bar(row: bpy.types.UILayout, share: float, signed: bool, image: str) -
     else:
         left.label(text="")
         full, _ = _parted(right, share)
-    _draw_length(full, image)
-
-
-def _draw_length(row: bpy.types.UILayout, image: str) -> None:
-    button = row.operator("pentimento.look_at", text="", depress=True)
-    button.image = image
+    return full.operator("pentimento.look_at", text="", depress=True)
 
 
 def _parted(row: bpy.types.UILayout, share: float) -> tuple[bpy.types.UILayout, bpy.types.UILayout]:

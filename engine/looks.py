@@ -72,7 +72,10 @@ def over(
     values: (H, W, C) in the overlay's units. beneath: (H, W, 3) display-referred 0..1; None: plain. region: (H, W), the
     area that was asked about, outlined. lines: isolines of its mass. Not faithful: hatched.
     """
-    shown = _coloured(values, kind_of(channels, display), display)
+    kind = kind_of(channels, display)
+    shown = _coloured(values, kind, display)
+    if kind == "amount" and region is not None:
+        shown[~region] = PAPER  # nothing was asked there, which is another thing than 0
     grey = np.float32(0.5) if beneath is None else (beneath[..., :3] @ LUMINANCE)[..., None]
     shown = (1 - PICTURE) * shown + PICTURE * grey
     if lines:

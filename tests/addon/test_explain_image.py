@@ -297,14 +297,16 @@ def test_reasons_are_those_of_picture_and_style(addon: Any, blur: Any) -> None:
     def able(subject: Any) -> set[str]:
         return {name for name in addon.props.QUESTIONS if not explaining.lacks(name, chosen, subject)}
 
-    own = {"Influence", "Detail", "Provenance", "StyleFit", "Removal", "Scale"}
+    own = {"Influence", "Detail", "Removal", "Scale"}
     assert able(plain) == able(bare) == own
     assert able(lit) == own | {"Passes", "Objects"}
     assert "switch on Diffuse" in explaining.lacks("Passes", chosen, bare)
     assert "switch on Cryptomatte" in explaining.lacks("Objects", chosen, bare)
+    assert "brings no style picture: it is of an older version" in explaining.lacks("Provenance", chosen, plain)
     chosen.mixed.add().style_name = "Old"
     assert able(lit) == {"Passes", "Objects", "Styles", "Removal", "Scale"}
     assert "older version" in explaining.lacks("Influence", chosen, lit)
+    assert "this is a mix" in explaining.lacks("StyleFit", chosen, lit)
     chosen.mixed.clear()
     chosen.palette = "Old"
     assert "colours of another style" in explaining.lacks("Detail", chosen, lit)
@@ -313,10 +315,17 @@ def test_reasons_are_those_of_picture_and_style(addon: Any, blur: Any) -> None:
     assert not explaining.lacks("Scale", chosen, plain)
 
 
+def test_a_style_that_ships_can_be_asked_everything(addon: Any) -> None:
+    chosen = bpy.context.scene.pentimento
+    chosen.style = "Starry Night"
+    for name in ("Influence", "Detail", "Provenance", "StyleFit"):
+        assert not addon.explaining.lacks(name, chosen, None), name
+
+
 def test_every_question_has_a_tooltip_and_a_known_need(addon: Any) -> None:
     from engine.explain.overlay import OF_A_REGION
 
-    assert set(OF_A_REGION) <= set(addon.props.QUESTIONS)
+    assert set(OF_A_REGION) == set(addon.props.QUESTIONS)
     for question in addon.props.QUESTIONS.values():
         assert question.about.endswith("?") and question.needs in addon.explaining.NEEDS
 
