@@ -5,7 +5,7 @@ pixels. How far they lie from those of the style pictures is a Mahalanobis dista
 unusual twentieth of the style pictures themselves (of the part that training never saw, where there is one).
 
 Why not the critic's verdicts: at the end of a training they tell what this generator still does wrong, and little else.
-Of defects of ten kinds planted into a painting their least verdict found a third (docs/explain.md).
+Of defects of six kinds planted into results they find half, these numbers 99 of 100 (benchmarks/style_fit.py).
 """
 
 from __future__ import annotations
