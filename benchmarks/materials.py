@@ -41,16 +41,36 @@ def scattered(across: int, random: np.random.Generator, stray: float = 0.75) -> 
 def cells(places: NDArray[np.float64], bent: tuple[Plane, Plane]) -> tuple[NDArray[np.int64], Plane, Plane]:
     """Of each pixel, `bent` pixels beside its own place: whose cell it lies in, how far it is to that cell's place, and
     to the next one's. Distances in pixels (Worley, "A Cellular Texture Basis Function", 1996)."""
+    reach = 1.5 * bent[0].shape[0] / len(places) ** 0.5
+    while True:
+        found = _cells(places, bent, reach)
+        if found[2].max() <= reach:  # no place farther away could have been nearer
+            return found
+        reach *= 1.5
+
+
+def _cells(
+    places: NDArray[np.float64], bent: tuple[Plane, Plane], reach: float
+) -> tuple[NDArray[np.int64], Plane, Plane]:
+    """The same where each place is looked for within `reach` pixels only."""
     side = bent[0].shape[0]
     y, x = (plane + offset for plane, offset in zip(np.indices(bent[0].shape), bent, strict=True))
     nearest, second, whose = np.full((side, side), np.inf), np.full((side, side), np.inf), np.zeros((side, side), int)
+    away = [reach + float(np.abs(offset).max()) for offset in bent]
     for index, (row, column) in enumerate(places * side):
-        down, right = ((plane + side / 2) % side - side / 2 for plane in (y - row, x - column))
-        far = np.hypot(down, right)
-        second = np.minimum(second, np.maximum(far, nearest))
-        whose = np.where(far < nearest, index, whose)
-        nearest = np.minimum(far, nearest)
+        here = np.ix_(_around(row, away[0], side), _around(column, away[1], side))
+        down, right = ((plane + side / 2) % side - side / 2 for plane in (y[here] - row, x[here] - column))
+        far, before = np.hypot(down, right), nearest[here]
+        second[here] = np.minimum(second[here], np.maximum(far, before))
+        whose[here] = np.where(far < before, index, whose[here])
+        nearest[here] = np.minimum(far, before)
     return whose, nearest, second
+
+
+def _around(place: float, away: float, side: int) -> NDArray[np.int64]:
+    """Positions of an axis that goes around, each once."""
+    first, last = int(np.floor(place - away)), int(np.ceil(place + away))
+    return np.arange(side) if last - first + 1 >= side else np.arange(first, last + 1) % side
 
 
 def lit(height: Plane, strength: float) -> Plane:

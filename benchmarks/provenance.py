@@ -86,7 +86,7 @@ def _students(
 ) -> dict[str, Floats]:
     session = Session(pack, "cpu")
     encoder = Encoder(config.generator)
-    encoder.load_state_dict({name: _from_8_bits(kept, f"encoder/{name}") for name in encoder.state_dict()})
+    encoder.load_state_dict({name: from_8_bits(kept, f"encoder/{name}") for name in encoder.state_dict()})
     with torch.no_grad():
         strokes, _ = encoder.eval()(content[None], teacher[None])
     told = session.run(content[None].numpy(), strokes.numpy())[0]
@@ -94,7 +94,7 @@ def _students(
     return {"student, strokes told": np.clip(told, 0, 1), "student, free strokes": np.clip(free, 0, 1)}
 
 
-def _from_8_bits(kept: dict[str, Tensor], name: str) -> Tensor:
+def from_8_bits(kept: dict[str, Tensor], name: str) -> Tensor:
     step = kept.get(f"{name}.step")
     return kept[name].float() if step is None else kept[name].float() * step.float()
 

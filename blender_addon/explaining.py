@@ -184,16 +184,35 @@ LIGHTS = (
 
 def _no_gradients(chosen: Any, _subject: Subject | None) -> str:
     for style in map(props.chosen_style, props.all_styles(chosen)):
-        if style.third_party:
-            return f"the style {style.name} was made by another program and brings no gradients"
-        if not style.explains:
-            return f"the style {style.name} brings no gradients: it is of an older version"
+        if reason := _not_brought(style, "gradients", "gradients"):
+            return reason
     return "not in the colours of another style" if props.chosen_palette(chosen) else ""
+
+
+def _no_pictures(chosen: Any, _subject: Subject | None) -> str:
+    return _of_a_mix(chosen) or _not_brought(props.chosen_style(chosen), "pictures", "style picture")
+
+
+def _no_fit(chosen: Any, _subject: Subject | None) -> str:
+    return _of_a_mix(chosen) or _not_brought(props.chosen_style(chosen), "fit", "measure of its style picture")
+
+
+def _not_brought(style: props.Style, what: str, called: str) -> str:
+    if what in style.brings:
+        return ""
+    if style.third_party:
+        return f"the style {style.name} was made by another program and brings no {called}"
+    return f"the style {style.name} brings no {called}: it is of an older version"
+
+
+def _of_a_mix(chosen: Any) -> str:
+    names = {props.chosen_style(part).name for part in props.all_styles(chosen)}
+    return "they ask about one style, and this is a mix" if len(names) > 1 else ""
 
 
 def _no_lights(_chosen: Any, subject: Subject | None) -> str:
     if subject is None or not subject.file:
-        return "the picture is no render with passes"
+        return "this is no render with passes"
     if not any(wanted <= subject.passes for wanted in LIGHTS):
         return "switch on Diffuse: Direct, Indirect and Color in View Layer Properties > Passes and render again"
     return ""
@@ -201,19 +220,20 @@ def _no_lights(_chosen: Any, subject: Subject | None) -> str:
 
 def _no_objects(_chosen: Any, subject: Subject | None) -> str:
     if subject is None or not subject.file:
-        return "the picture is no render with passes"
+        return "this is no render with passes"
     if not any(name.startswith("CryptoObject") for name in subject.passes):
         return "switch on Cryptomatte: Object in View Layer Properties > Passes and render again"
     return ""
 
 
 def _no_mix(chosen: Any, _subject: Subject | None) -> str:
-    names = {props.chosen_style(part).name for part in props.all_styles(chosen)}
-    return "" if len(names) > 1 else "there is only one style: add others in Mixing"
+    return "" if _of_a_mix(chosen) else "there is one style only; Mixing adds others"
 
 
 NEEDS: dict[str, Callable[[Any, Subject | None], str]] = {
     "gradients": _no_gradients,
+    "pictures": _no_pictures,
+    "fit": _no_fit,
     "lights": _no_lights,
     "objects": _no_objects,
     "mix": _no_mix,
@@ -294,7 +314,9 @@ def _add(event: protocol.Explained, image: str, about: str, blend: float) -> Wor
             added.append(scene_io.new_image(layer, pixels, scene_io.find_image(image), ""))
             _describe(added[-1], layer, legend, beneath.name)
             added[-1][ANSWER], added[-1][ABOUT], added[-1][scene_io.RECIPE] = number, about, recipe
-        drawn = thread.submit(_drawn, _plan(added[0], blend))
+        first = told(added[0])
+        assert first is not None
+        drawn = thread.submit(_drawn_from_files, first, event.layers[0], event.beneath, blend)
         while not drawn.done():
             yield
     _show_drawn(added[0], drawn.result(), beside_renders=True)
@@ -364,7 +386,7 @@ def told(image: bpy.types.Image) -> Told | None:
             str(image["pentimento_sentence"]),
             str(image["pentimento_unit"]),
             (float(low), float(high)),
-            tuple(protocol.Bar(name, float(value)) for name, value in json.loads(image["pentimento_bars"])),
+            tuple(protocol.Bar(*bar) for bar in json.loads(image["pentimento_bars"])),
             tuple(protocol.Check(*check) for check in json.loads(image["pentimento_certificate"])),
             str(image.get(ABOUT, "")),
             int(image.get(ANSWER, 0)),
@@ -381,7 +403,9 @@ def answer_beside(image: bpy.types.Image | None) -> list[Told]:
     original = str(shown.get(scene_io.SOURCE, "")) or shown.name
     beside = [other for other in bpy.data.images if other.get(scene_io.SOURCE) == original and other.get(ANSWER)]
     number = int(shown.get(ANSWER, 0)) or max((int(other[ANSWER]) for other in beside), default=0)
-    return [found for other in beside if other[ANSWER] == number and (found := told(other))]
+    answer = [found for other in beside if other[ANSWER] == number and (found := told(other))]
+    order = {name: place for place, name in enumerate(props.QUESTIONS)}
+    return sorted(answer, key=lambda found: order.get(found.family, len(order)))
 
 
 def failures(found: Told) -> list[str]:
@@ -464,7 +488,7 @@ def _plan(image: bpy.types.Image, blend: float) -> _Plan:
     found = told(image)
     assert found is not None
     beneath = bpy.data.images.get(str(image.get(BENEATH, "")))
-    step = looks.display_size(image.size[1], image.size[0])[2]
+    step = looks.step_of(image.size[1], image.size[0])
     values = scene_io.rows_of(image)[::-1][::step, ::step, : len(found.channels)]
     under = scene_io.rows_of(beneath)[::-1][::step, ::step] if beneath is not None else None
     fits = under is not None and under.shape[:2] == values.shape[:2]
@@ -482,9 +506,9 @@ def _legend(image: bpy.types.Image) -> Bytes | None:
 def _drawn(plan: _Plan) -> tuple[Bytes, float]:
     """The display picture (h, w, 3), top row first, and the share of its height that is legend. In a thread: nothing of
     Blender's in here."""
-    found, under = plan.found, plan.beneath
+    found, under = plan.found, None if plan.beneath is None else looks.enlarged(plan.beneath)
     shown = looks.over(
-        plan.values,
+        looks.enlarged(plan.values),
         found.channels,
         found.display,
         None if under is None else under[..., :3],
@@ -495,11 +519,23 @@ def _drawn(plan: _Plan) -> tuple[Bytes, float]:
     if under is not None and plan.blend < 1:
         mixed = plan.blend * shown + (1 - plan.blend) * 255 * under[..., :3]
         shown = np.rint(mixed).astype(np.uint8)
-    larger = looks.display_size(*shown.shape[:2])[3]
-    shown = shown.repeat(larger, axis=0).repeat(larger, axis=1)
     if plan.legend is None or plan.legend.shape[1] != shown.shape[1]:
         return shown, 0.0
     return np.concatenate((shown, plan.legend)), len(plan.legend) / (len(shown) + len(plan.legend))
+
+
+def _drawn_from_files(found: Told, layer: protocol.Layer, beneath: protocol.Layer, blend: float) -> tuple[Bytes, float]:
+    """The same for a layer as it has just come. In a thread: nothing of Blender's in here."""
+    under = _stored(beneath.pixels).astype(np.float32) / 255
+    return _drawn(_Plan(_stored(layer.pixels), found, under, _stored(layer.legend, whole=True), blend))
+
+
+def _stored(block: protocol.PixelBlock | None, whole: bool = False) -> NDArray[Any]:
+    """Pixels beside a message; not the whole: as many of them as a display picture shows."""
+    assert block is not None
+    step = 1 if whole else looks.step_of(block.shape[0], block.shape[1])
+    with scene_io.artist_words("The answer could not be read"):
+        return np.array(np.memmap(block.path, block.dtype, "r", shape=block.shape)[::step, ::step])
 
 
 def _show_drawn(image: bpy.types.Image, drawn: tuple[Bytes, float], beside_renders: bool) -> None:
@@ -536,7 +572,8 @@ def _fill_display(display: bpy.types.Image, drawn: tuple[Bytes, float]) -> None:
     file = encode.png(drawn[0])
     display.pack(data=file, data_len=len(file))
     display.source = "FILE"
-    display.buffers_free()  # what it showed before; it is read from the new file when somebody looks
+    display.buffers_free()  # what it showed before
+    display.update()  # reads the new file, for every editor that shows it
     display[STRIP] = drawn[1]
     for area in _image_editors():
         area.tag_redraw()

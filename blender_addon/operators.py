@@ -163,9 +163,16 @@ class LookAt(bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     image: bpy.props.StringProperty(options={"SKIP_SAVE"})
+    about: bpy.props.StringProperty(description="What the tooltip says", options={"HIDDEN", "SKIP_SAVE"})
+
+    @classmethod
+    def description(cls, _context: bpy.types.Context, properties: Any) -> str:
+        return properties.about or str(cls.__doc__)
 
     def execute(self, context: bpy.types.Context) -> Answer:
         image = bpy.data.images.get(self.image)
+        if image is None and not self.image:
+            return {"CANCELLED"}  # a number without a layer of its own
         if image is None:
             self.report({"ERROR"}, f"There is no image {self.image!r} any more.")
             return {"CANCELLED"}

@@ -264,7 +264,7 @@ def _draw_questions(column: bpy.types.UILayout, context: bpy.types.Context, subj
     """A tick for each overlay; grey where it cannot answer, and why below."""
     chosen = props.explain_settings(context)
     reasons: dict[str, list[str]] = {}
-    grid = column.grid_flow(row_major=True, columns=3, even_columns=True, align=True)
+    grid = column.grid_flow(row_major=True, columns=2, even_columns=True, align=True)
     grid.use_property_split = False
     for name in props.QUESTIONS:
         tick = grid.row(align=True)
@@ -306,45 +306,40 @@ def _draw_answer(layout: bpy.types.UILayout, context: bpy.types.Context, image: 
     if not answer or image is None:
         return
     _draw_text(layout.column(align=True), context, f"About {answer[0].about}", "BLANK1")
-    families = {found.family: found for found in reversed(answer)}
-    shown = str(image.get(explaining.SHOWN, ""))
-    for family, found in reversed(families.items()):
-        _draw_family(layout, context, found, {each.name: each.image for each in answer if each.family == family}, shown)
     column = layout.column()
     column.prop(props.explain_settings(context), "blend", slider=True)
     row = column.row(align=True)
-    back = scene_io.original_of(image)
-    row.operator("pentimento.look_at", text="Picture", icon="IMAGE_DATA").image = back.name
+    row.operator("pentimento.look_at", text="Picture", icon="IMAGE_DATA").image = scene_io.original_of(image).name
     row.operator("pentimento.discard_answer", text="", icon="TRASH")
+    shown = str(image.get(explaining.SHOWN, ""))
+    for family in dict.fromkeys(found.family for found in answer):
+        _draw_family(layout, context, [found for found in answer if found.family == family], shown)
 
 
 def _draw_family(
     layout: bpy.types.UILayout,
     context: bpy.types.Context,
-    found: explaining.Told,
-    images: dict[str, str],
+    layers: list[explaining.Told],
     shown: str,
 ) -> None:
     """What an overlay says, whether it may be believed, its numbers, and buttons that show its layers."""
+    found, images = layers[0], {layer.name.partition(".")[2]: layer.image for layer in layers}
     box = layout.box().column(align=True)
-    row = box.row()
+    row, seen = box.row(), shown in images.values()
     row.label(text=found.family, icon="CHECKMARK" if found.faithful else "QUESTION")
-    row.label(text="certified" if found.faithful else "indicative only")
-    eye = row.row()
-    eye.operator_context = "EXEC_DEFAULT"
-    seen = shown in images.values()
-    button = eye.operator("pentimento.look_at", text="", icon="HIDE_OFF" if seen else "HIDE_ON", depress=seen)
+    button = row.operator("pentimento.look_at", text="", icon="HIDE_OFF" if seen else "HIDE_ON", depress=seen)
     button.image = shown if seen else found.image
+    _draw_text(box, context, "Certified." if found.faithful else "Indicative only.", "BLANK1")
     _draw_text(box, context, found.sentence, "BLANK1")
     for line in [] if found.faithful else explaining.failures(found):
         _draw_text(box, context, line, "BLANK1")
-    _draw_bars(box, found.bars, {name.partition(".")[2]: image for name, image in images.items()})
+    _draw_bars(box, found.bars, images)
     low, high = found.display
     _draw_text(box, context, f"Shown from {low:g} to {high:g}: {found.unit}.", "BLANK1")
 
 
-SHORTEST = 0.02
-"""Share of its place that a bar takes at least, so that it can be seen and clicked"""
+SHORTEST = 0.06
+"""Share of its place that a bar takes at least: Blender gives what is less than a pixel wide all the place there is"""
 
 
 def _draw_bars(column: bpy.types.UILayout, bars: tuple[protocol.Bar, ...], images: dict[str, str]) -> None:
@@ -352,20 +347,36 @@ def _draw_bars(column: bpy.types.UILayout, bars: tuple[protocol.Bar, ...], image
     is the button that shows it."""
     largest = max((abs(bar.value) for bar in bars), default=0.0)
     signed = any(bar.value < 0 for bar in bars)
+    apart = column.column()
     for bar in sorted(bars, key=lambda bar: -abs(bar.value)):
-        name, rest = _parted(column.row(align=True), 0.36)
+        name, rest = _parted(apart.row(align=True), 0.36)
         name.label(text=bar.name)
-        length, number = _parted(rest, 0.7)
-        _draw_bar(length, bar.value / largest if largest else 0.0, signed, images.get(bar.name, ""))
-        number.label(text=f"{100 * bar.value:+.1f} %" if signed else f"{100 * bar.value:.1f} %")
+        length, number = _parted(rest, 0.55)
+        button = _bar(length, bar.value / largest if largest else 0.0, signed)
+        button.image, button.about = images.get(bar.name, ""), _tooltip(bar, largest)
+        number.label(text=_number(bar.value, largest, signed))
 
 
-def _draw_bar(row: bpy.types.UILayout, share: float, signed: bool, image: str) -> None:
+def _number(value: float, largest: float, signed: bool) -> str:
+    """Parts of a whole in %, anything else as it is; as short as it has to be in a sidebar."""
+    if largest > 1:
+        return f"{value:{'+' if signed else ''}.3g}"
+    percent = round(100 * value, 0 if largest >= 0.1 else 1) + 0.0  # no -0
+    return f"{percent:{'+' if signed and percent else ''}g} %"
+
+
+def _tooltip(bar: protocol.Bar, largest: float) -> str:
+    said = f"{bar.name}: {_number(bar.value, largest, True)}"
+    if bar.alone_gone is None:
+        return said
+    return f"{said}. Taken away alone, it would change the area by {_number(bar.alone_gone, largest, True)}"
+
+
+def _bar(row: bpy.types.UILayout, share: float, signed: bool) -> Any:
     """A button as long as the number is large: every Blender draws those in the colour of what is chosen."""
     if not signed:
         full, _ = _parted(row, share)
-        _draw_length(full, image)
-        return
+        return full.operator("pentimento.look_at", text="", depress=True)
     left, right = _parted(row, 0.5)
     if share < 0:
         _, full = _parted(left, 1 + share)
@@ -373,13 +384,7 @@ def _draw_bar(row: bpy.types.UILayout, share: float, signed: bool, image: str) -
     else:
         left.label(text="")
         full, _ = _parted(right, share)
-    _draw_length(full, image)
-
-
-def _draw_length(row: bpy.types.UILayout, image: str) -> None:
-    row.scale_y = 0.6
-    button = row.operator("pentimento.look_at", text="", depress=True)
-    button.image = image
+    return full.operator("pentimento.look_at", text="", depress=True)
 
 
 def _parted(row: bpy.types.UILayout, share: float) -> tuple[bpy.types.UILayout, bpy.types.UILayout]:

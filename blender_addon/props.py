@@ -46,8 +46,8 @@ QUESTIONS = {
     "Styles": Question("How much comes from which style of the mix?", "mix"),
     "Removal": Question("What would change if this part of the picture were not there?"),
     "Detail": Question("Which detail of the picture made this, against a blurred picture?", "gradients"),
-    "Provenance": Question("Which place of the style picture does this stroke resemble?", "gradients"),
-    "StyleFit": Question("Where does the result not look like the style?", "gradients", "Style Fit"),
+    "Provenance": Question("Which place of the style picture does this stroke resemble?", "pictures"),
+    "StyleFit": Question("Where does the result not look like the style?", "fit", "Style Fit"),
     "Scale": Question("What did the style change: colour, form or strokes?"),
 }
 """By the engine's names, in the order in which they are offered"""
@@ -218,8 +218,8 @@ class Style:
     """Of noise alone: it paints no picture."""
     variants: int = 0
     """Exemplars of a texture of which it can be made alone"""
-    explains: bool = False
-    """It brings its gradients"""
+    brings: frozenset[str] = frozenset()
+    """What overlays need of it: gradients, pictures (what it was made of), fit (what is usual in them)"""
     third_party: bool = False
     """Made by another program"""
 
@@ -293,10 +293,20 @@ def _style(pack: Path) -> Style | None:
         author, licence = str(data.get("author", "")), str(data.get("licence", ""))
         makes_textures = bool(inputs) and "image" not in inputs
         variants = len((inputs["noise"].get("strokes") or {}).get("parts", ())) if makes_textures else 0
-        explains, foreign = "explain.onnx" in data.get("files", {}), data.get("kind") == "third-party"
-        return Style(str(data["name"]), pack, author, licence, makes_textures, variants, explains, foreign)
+        foreign = data.get("kind") == "third-party"
+        return Style(str(data["name"]), pack, author, licence, makes_textures, variants, _brings(data), foreign)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def _brings(data: dict[str, Any]) -> frozenset[str]:
+    files = data.get("files", {})
+    has = {
+        "gradients": "explain.onnx" in files,
+        "pictures": bool(data.get("pictures")),
+        "fit": "fit.bytes" in files,
+    }
+    return frozenset(name for name, there in has.items() if there)
 
 
 def style_items(_settings: Any, _context: Any) -> list[tuple[str, str, str, int, int]]:

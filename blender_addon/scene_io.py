@@ -438,7 +438,7 @@ def describe_overlay(image: bpy.types.Image, layer: protocol.Layer) -> None:
     image["pentimento_sentence"], image["pentimento_unit"] = layer.sentence, layer.unit
     image["pentimento_display"] = list(layer.display)
     image["pentimento_channels"] = json.dumps(layer.channels)
-    image["pentimento_bars"] = json.dumps([[bar.name, bar.value] for bar in layer.bars])
+    image["pentimento_bars"] = json.dumps([list(vars(bar).values()) for bar in layer.bars])
     image["pentimento_certificate"] = json.dumps([list(vars(check).values()) for check in checks])
 
 

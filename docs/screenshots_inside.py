@@ -73,6 +73,7 @@ def steps() -> Generator[Step, None, None]:
     area.spaces.active.image = bpy.data.images["Still Life"]
     bpy.data.images.remove(bpy.data.images["Wall"])
     addon.jobs.PAINTING.report = None
+    yield from show_explaining(addon, area)
     yield from show_mixing(addon, area)
     yield from show_training(addon, area)
     properties = next(area for area in bpy.context.screen.areas if area.type == "PROPERTIES")
@@ -111,6 +112,43 @@ def lose_the_worker(addon: Any, area: Any) -> Generator[Step, None, None]:
     assert addon.jobs.last_report().level == "ERROR"
     yield 1.0
     shoot("panel_error.png", area)
+
+
+def show_explaining(addon: Any, area: Any) -> Generator[Step, None, None]:
+    """A box around the place that a click points at: what is said while it is checked, and what at last."""
+    chosen, panels = bpy.context.scene.pentimento_explain, addon.panels
+    chosen.place, chosen.size, chosen.questions = "BOX", 60, {"Influence", "Removal", "Scale"}
+    arrange(panels, {panels.ImageExplainPanel})
+    yield 1.0
+    window = bpy.context.window_manager.windows[0]
+    canvas = next(region for region in area.regions if region.type == "WINDOW")
+    with bpy.context.temp_override(window=window, area=area, region=canvas):
+        bpy.ops.pentimento.point("INVOKE_DEFAULT")
+    x, y = canvas.view2d.view_to_region(0.35, 0.45)
+    click(canvas.x + x, SETTINGS["size"][1] - canvas.y - y)
+    yield lambda: addon.explaining.asking is not None
+    yield lambda: addon.explaining.asking is None or bool(addon.explaining.asking.answers)
+    assert addon.explaining.asking, "said before it is checked"
+    yield lambda: addon.jobs.current() is None
+    print(f"SHOWN {addon.jobs.last_report()}")
+    assert addon.jobs.last_report().level == "INFO", addon.jobs.last_report()
+    assert area.spaces.active.image.name == "Still Life Explained", "the editor shows the answer"
+    found = addon.explaining.answer_beside(area.spaces.active.image)
+    assert found[0].about.startswith("a box of 60 x 60 pixels"), found[0].about
+    with bpy.context.temp_override(window=window, area=area, region=canvas):
+        bpy.ops.screen.screen_full_area()
+    yield 1.0
+    large = bpy.context.window_manager.windows[0].screen.areas[0]
+    canvas = next(region for region in large.regions if region.type == "WINDOW")
+    with bpy.context.temp_override(window=window, area=large, region=canvas):
+        bpy.ops.image.view_zoom_ratio(ratio=1.5)
+    yield 1.0
+    shoot("panel_explain.png", large)
+    with bpy.context.temp_override(window=window, area=large, region=canvas):
+        bpy.ops.screen.back_to_previous()
+    yield 1.0
+    with bpy.context.temp_override(window=window, area=area):
+        bpy.ops.pentimento.discard_answer()
 
 
 def show_mixing(addon: Any, area: Any) -> Generator[Step, None, None]:
@@ -192,7 +230,13 @@ def show_keyframes(addon: Any, area: Any, chosen: Any) -> Generator[Step, None, 
 def arrange(panels: Any, open_ones: set[Any]) -> None:
     """Opens these panels of the Image Editor and closes the others. No script can ask that of a panel that has been
     drawn: they come back under new names, as panels that have not."""
-    every = [panels.ImageEditorPanel, panels.ImageMixingPanel, panels.ImageTrainingPanel, panels.ImageSignaturePanel]
+    every = [
+        panels.ImageEditorPanel,
+        panels.ImageMixingPanel,
+        panels.ImageExplainPanel,
+        panels.ImageTrainingPanel,
+        panels.ImageSignaturePanel,
+    ]
     for panel in reversed(every):
         bpy.utils.unregister_class(panel)
     for panel in every:

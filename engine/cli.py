@@ -98,6 +98,17 @@ def _explain(arguments: argparse.Namespace) -> int:
     )
 
 
+def _certify(arguments: argparse.Namespace) -> int:
+    from .certification import certify
+
+    content = tuple(_text(path) for path in arguments.content)
+    overlays = tuple(arguments.overlay)
+    return _follow(
+        certify(protocol.CertifyRequest(JOB, arguments.style, content, overlays, arguments.pictures, arguments.device)),
+        arguments,
+    )
+
+
 def _texture(arguments: argparse.Namespace) -> int:
     from .texture import texture
 
@@ -252,7 +263,13 @@ def _config(arguments: argparse.Namespace) -> protocol.Json:
     named = {name: getattr(arguments, name) for name in names}
     shares = [share for _, share, _ in arguments.style_picture]
     weights = {"weights": shares} if set(shares) - {1.0} else {}
-    config = {**weights, **{name: value for name, value in named.items() if value is not None}, **dict(arguments.set)}
+    excluded = {"excluded": [edge for area in arguments.exclude for edge in area]} if arguments.exclude else {}
+    config = {
+        **weights,
+        **excluded,
+        **{name: value for name, value in named.items() if value is not None},
+        **dict(arguments.set),
+    }
     generator = config.get("generator", {})
     if arguments.guide and isinstance(generator, dict):  # all else is refused with the other settings
         config["generator"] = {**generator, "guides": list(dict.fromkeys(arguments.guide))}
@@ -538,8 +555,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"pentimento {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for add in (
-        *(_add_demo, _add_styles, _add_stylize, _add_explain, _add_texture, _add_train),
-        *(_add_evaluate, _add_import, _add_export, _add_info),
+        *(_add_demo, _add_styles, _add_stylize, _add_explain, _add_certify),
+        *(_add_texture, _add_train, _add_evaluate, _add_import, _add_export, _add_info),
     ):
         add(commands)
     return parser
@@ -688,10 +705,32 @@ def _add_explain(commands: Any) -> None:
     _add_precision(parser)
 
 
+def _add_certify(commands: Any) -> None:
+    about = "How far can the overlays of a style be trusted? The whole table of bars, over many pictures."
+    parser = _command(
+        commands,
+        "certify",
+        _certify,
+        about,
+        "--style 'Starry Night' --content renders",
+        "--style mine --content renders frame_0001.exr --overlay Influence Detail --json",
+    )
+    parser.add_argument(
+        "--style", required=True, metavar="NAME", help="an installed style, or the path of a style pack"
+    )
+    parser.add_argument("--content", nargs="+", required=True, type=Path, metavar="PATH", help="pictures, or folders")
+    parser.add_argument("--overlay", nargs="+", default=[], metavar="NAME", help="default: all; see explain")
+    parser.add_argument(
+        "--pictures", type=_whole(2, 10000), default=20, metavar="N", help="how many, evenly chosen (default 20)"
+    )
+    _add_device(parser)
+
+
 _EXPLAINING = (
     "Influence (what could change this), Detail (which detail made this), Removal (what if a part were gone), Scale "
     "(what was changed, how large), Styles, Passes, Objects (how much comes from which style of a mix, which light, "
-    "which object of a render)"
+    "which object of a render), Provenance (which place of the style picture it is like), StyleFit (where it does not "
+    "look like the style)"
 )
 
 
@@ -778,6 +817,15 @@ def _add_examples(group: Any) -> None:
         metavar="IMG[@MASK][=WEIGHT]",
         help="whose hand or material it is; of several, each as much as its weight says. MASK: as large a picture, "
         "dark where nothing is to be taken from IMG, as what is transparent in it never is",
+    )
+    group.add_argument(
+        "--exclude",
+        action="append",
+        default=[],
+        type=_area,
+        metavar="U0,V0,U1,V1",
+        help="pictures: an area of the first style picture that nothing is learned from, 0..1 from its left and top as "
+        "Attribution.Provenance tells places; several times for several",
     )
     group.add_argument("--content", type=Path, metavar="DIR", help="pictures: what to practise on")
     group.add_argument("--size", type=_whole(64, 4096), metavar="PX", help="edge of the pictures it practises on")
@@ -1020,6 +1068,15 @@ def _places(count: int) -> Callable[[str], tuple[int, ...]]:
         return tuple(int(number) for number in text.split(","))
 
     return parse
+
+
+def _area(text: str) -> tuple[float, ...]:
+    """0.1,0,0.5,0.4 -> its numbers; whether they make an area the training says"""
+    number = r"(\d(?:\.\d+)?|\.\d+)"
+    found = re.fullmatch(",".join([number] * 4), text)
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} is no area: write left,top,right,bottom, each 0..1")
+    return tuple(map(float, found.groups()))
 
 
 def _range(text: str) -> tuple[float, float]:

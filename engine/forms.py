@@ -13,7 +13,7 @@ from functools import cache
 
 import numpy as np
 
-from .canvas import Canvas
+from .canvas import Canvas, beyond_border
 from .picture import Floats
 
 CELL = 4
@@ -41,7 +41,7 @@ def flow(source: Canvas, window: tuple[int, int, int, int], wrap: bool) -> Float
     rows, columns = (
         _Stretch.around(*part, wrap) for part in ((top, height, source.height), (left, width, source.width))
     )
-    light = _luminance(source.read(rows.read * CELL, columns.read * CELL, rows.count * CELL, columns.count * CELL))
+    light = _light(source, rows, columns, wrap)
     tensor = np.pad(_tensor(light), ((0, 0), rows.room, columns.room))
     smooth = tensor + _far(tensor)
     for axis in (1, 2):
@@ -72,6 +72,23 @@ class _Stretch:
         cells = -(-size // CELL)
         low, high = (first, last) if wrap else (min(max(0, first), cells - 1), max(min(last, cells), 1))
         return _Stretch(first, low, high - low, (low - first, last - high))
+
+
+def _light(source: Canvas, rows: _Stretch, columns: _Stretch, wrap: bool) -> Floats:
+    """(h, w): mean luminance of the cells. What repeats is read once, and within the border."""
+
+    def cells(top: int, left: int, height: int, width: int) -> Floats:
+        return _luminance(source.read(top * CELL, left * CELL, height * CELL, width * CELL))
+
+    if not wrap or source.height % CELL or source.width % CELL:
+        return cells(rows.read, columns.read, rows.count, columns.count)
+    down, across = source.height // CELL, source.width // CELL
+    once = (rows.read, columns.read, min(rows.count, down), min(columns.count, across))
+    light = beyond_border(cells, down, across, True, once)
+    for axis, (stretch, period) in enumerate(((rows, down), (columns, across))):
+        if stretch.count > period:
+            light = np.take(light, np.arange(stretch.count) % period, axis=axis)
+    return light
 
 
 def _luminance(planes: Floats) -> Floats:

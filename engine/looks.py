@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,8 @@ MASSES = (0.5, 0.8, 0.95)
 """Isolines: within the innermost lies half of what an overlay tells"""
 MASS_OF = ("Influence", "Detail")
 """Overlays that divide one whole over the picture, so that it can be said where most of it is"""
+FINE = 2048
+"""Steps of a map: finer than a byte tells apart, and an even number, so that 0 has a colour of its own"""
 SMOOTH = 1 / 100
 """Of the long side, over which values are averaged before lines are drawn around them"""
 NARROWEST, MOST = 480, 2_000_000
@@ -49,7 +51,7 @@ NARROWEST, MOST = 480, 2_000_000
 
 def kind_of(channels: Sequence[str], display: tuple[float, float]) -> Kind:
     """What an overlay's numbers are: places on another picture, parts of one whole, signed, or from 0 on."""
-    if tuple(channels) == ("u", "v", "confidence"):
+    if tuple(channels[:3]) == ("u", "v", "confidence"):
         return "places"
     if len(channels) == 3:
         return "bands"
@@ -65,12 +67,15 @@ def over(
     lines: bool = False,
     faithful: bool = True,
 ) -> NDArray[np.uint8]:
-    """(H, W, 3) sRGB bytes: an overlay over its picture.
+    """(H, W, 3) sRGB bytes: an overlay over its picture. Lines are drawn as thin as pixels are: `enlarged` before.
 
     values: (H, W, C) in the overlay's units. beneath: (H, W, 3) display-referred 0..1; None: plain. region: (H, W), the
     area that was asked about, outlined. lines: isolines of its mass. Not faithful: hatched.
     """
-    shown = _coloured(values, kind_of(channels, display), display)
+    kind = kind_of(channels, display)
+    shown = _coloured(values, kind, display)
+    if kind == "amount" and region is not None:
+        shown[~region] = PAPER  # nothing was asked there, which is another thing than 0
     grey = np.float32(0.5) if beneath is None else (beneath[..., :3] @ LUMINANCE)[..., None]
     shown = (1 - PICTURE) * shown + PICTURE * grey
     if lines:
@@ -91,13 +96,19 @@ def bar(kind: Kind, width: int) -> Array:
     return np.asarray((1 - PICTURE) * colours + PICTURE * 0.5, np.float32)
 
 
-def display_size(height: int, width: int) -> tuple[int, int, int, int]:
-    """Height and width of the display picture of an overlay; each of its pixels is every `step`-th of the overlay,
-    shown `larger` times in both directions: (height, width, step, larger)."""
-    step = math.ceil(math.sqrt(height * width / MOST))
-    height, width = math.ceil(height / step), math.ceil(width / step)
-    larger = math.ceil(NARROWEST / width)
-    return height * larger, width * larger, step, larger
+def step_of(height: int, width: int) -> int:
+    """Every how many pixels of an overlay are enough for its display picture."""
+    return math.ceil(math.sqrt(height * width / MOST))
+
+
+def enlarged(pixels: Any) -> Any:
+    """Pixels (H, W, ...) as often as it takes for a legend to have room below, at least once."""
+    times = math.ceil(NARROWEST / pixels.shape[1])
+    return pixels if times == 1 else pixels.repeat(times, axis=0).repeat(times, axis=1)
+
+
+def enlarged_width(width: int) -> int:
+    return width * math.ceil(NARROWEST / width)
 
 
 def hatch(height: int, width: int) -> Mask:
@@ -132,7 +143,7 @@ def _coloured(values: Array, kind: Kind, display: tuple[float, float]) -> Array:
     """(H, W, 3) sRGB 0..1, the map alone."""
     low, high = display
     if kind == "places":
-        return _laid_on(_places(values[..., 0], values[..., 1]), np.clip(values[..., 2], 0, 1))
+        return _laid_on(_places(values[..., 0], values[..., 1]), np.clip(values[..., 2] / high, 0, 1))
     if kind == "bands":
         return _bands(np.maximum(values, 0), high)
     if kind == "signed":
@@ -146,10 +157,10 @@ def _diverging(scaled: Array) -> Array:
 
 
 def _between(stops: Sequence[tuple[int, int, int]], scaled: Array) -> Array:
-    """0..1 -> sRGB 0..1, straight from stop to stop"""
-    table = np.array(stops, np.float32) / 255
-    places = np.linspace(0, 1, len(table))
-    return np.stack([np.interp(scaled, places, table[:, i]) for i in range(3)], axis=-1).astype(np.float32)
+    """0..1 -> sRGB 0..1, straight from stop to stop, in FINE steps"""
+    colours, places = np.array(stops) / 255, np.linspace(0, 1, len(stops))
+    table = np.stack([np.interp(np.linspace(0, 1, FINE + 1), places, colours[:, i]) for i in range(3)], axis=-1)
+    return np.asarray(table.astype(np.float32)[np.rint(scaled * FINE).astype(np.intp)])
 
 
 def _bands(parts: Array, high: float) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -119,12 +120,17 @@ def _explained_pixels(
         _overlay_layer(
             overlay,
             pixels=_block(placed, base, np.asarray(overlay.pixels, np.float32)),
-            legend=_block(placed, base, legend(overlay, looks.display_size(*overlay.pixels.shape[:2])[1])),
+            legend=_block(placed, base, legend(overlay, _seen_width(*overlay.pixels.shape[:2]))),
         )
         for overlay in overlays
     )
     under = _block(placed, base, beneath.bytes())
     return layers, Layer("Picture", ("R", "G", "B", "region"), "srgb", pixels=under)
+
+
+def _seen_width(height: int, width: int) -> int:
+    """Of the display picture that Blender makes of an overlay"""
+    return looks.enlarged_width(math.ceil(width / looks.step_of(height, width)))
 
 
 def _folder(path: str) -> Path:

@@ -356,6 +356,22 @@ class EvaluateRequest:
 
 
 @dataclass(frozen=True)
+class CertifyRequest:
+    """How far can the overlays of a style be trusted? Measured over many pictures; answered by Done."""
+
+    job: str
+    style: str
+    """Name or path"""
+    content: tuple[str, ...]
+    """Pictures, or folders of them. Renders with their passes are asked about lights and objects too"""
+    overlays: tuple[str, ...] = ()
+    """Names without the prefix; empty: all"""
+    pictures: int = 20
+    """How many, chosen evenly from those found"""
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
 class VotesRequest:
     """Count the votes given on a blind page."""
 
@@ -403,6 +419,7 @@ Request = (
     | TextureRequest
     | TrainRequest
     | EvaluateRequest
+    | CertifyRequest
     | VotesRequest
     | StylesRequest
     | ImportStyleRequest

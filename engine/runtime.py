@@ -594,12 +594,38 @@ class Local(_Windows):
         return noise_for(self.session, self.paint, (top, left, height, width), self.followed)
 
 
+class Followed(ArrayCanvas):
+    """A picture whose forms strokes follow while others are painted, again and again: strokes are laid once."""
+
+    _MOST = 256
+    """Windows: a question about a picture comes back to the same few"""
+
+    def __init__(self, planes: Floats, wrap: bool = False) -> None:
+        super().__init__(planes, wrap)
+        self._laid: dict[tuple[Session, Paint, tuple[int, int, int, int]], Floats] = {}
+
+    def noise(self, session: Session, paint: Paint, window: tuple[int, int, int, int]) -> Floats:
+        """See noise_for."""
+        key = (session, paint, window)
+        if key not in self._laid:
+            if len(self._laid) >= self._MOST:
+                self._laid.clear()
+            self._laid[key] = _laid(session, paint, window, self)
+        return self._laid[key]
+
+
 def noise_for(session: Session, paint: Paint, window: tuple[int, int, int, int], picture: Canvas) -> Floats | None:
     """The noise map (1, C, h/scale, w/scale) for a window (top, left, height, width) of a picture, or None without
     noise input."""
-    item = session.spec.inputs.get("noise")
-    if item is None:
+    if not session.noise_channels:
         return None
+    if isinstance(picture, Followed):
+        return picture.noise(session, paint, window)
+    return _laid(session, paint, window, picture)
+
+
+def _laid(session: Session, paint: Paint, window: tuple[int, int, int, int], picture: Canvas) -> Floats:
+    item = session.spec.inputs["noise"]
     size = (picture.height, picture.width)
     period = (max(1, size[0] // item.scale), max(1, size[1] // item.scale)) if paint.wrap else None
     top, left, height, width = (value // item.scale for value in window)
@@ -611,7 +637,8 @@ def noise_for(session: Session, paint: Paint, window: tuple[int, int, int, int],
         if session.turned is not None and paint.follow:
             flow = forms.flow(picture, (top, left, height, width), paint.wrap)
             values = noise.following(values, noise.along(session.turned, flow, *place), flow, paint.follow)
-    return values[None] * np.float32(paint.diversity)
+    result: Floats = values[None] * np.float32(paint.diversity)
+    return result
 
 
 class Texture(_Windows):

@@ -29,6 +29,9 @@ SPEARMAN = 0.3
 RADIUS, TRIES, SENSITIVITY = 0.02, 8, 0.5
 """Stability: how far every value of the picture is moved at most, how often, and how far the overlay may follow"""
 
+KINDS = ("lead over", "parts add up,", "deletion: ahead of")
+"""How the names of checks begin that go on differently each time"""
+
 Values = np.ndarray
 """float64, one value per coalition or per tile"""
 
@@ -195,6 +198,14 @@ def explained(predicted: Values, happened: Values) -> float:
     if spread <= 1e-15:
         return 0.0
     return max(-10.0, 1 - float(((happened - predicted) ** 2).sum()) / spread)
+
+
+def kind_of(check: Check) -> str:
+    """What was checked, without what differs from one time to the next: the name of the rival, the number of points."""
+    for kind in KINDS:
+        if check.name.startswith(kind):
+            return kind
+    return check.name
 
 
 def at_least(bar: str, name: str, value: float, threshold: float) -> Check:

@@ -83,7 +83,7 @@ def gradient_of(look: Look, before: Floats, weights: Floats, followed: Floats | 
     """The gradient (3, H, W) of sum(weights * look.result(before, followed)) by the picture, all (3, H, W)."""
     check_gradients(look)
     source = ArrayCanvas(before, look.paint.wrap)
-    forms = None if followed is None else ArrayCanvas(followed, look.paint.wrap)
+    forms = None if followed is None else look.forms(followed)
     strength = np.float32(look.strength)
     onto = (1 - strength) * weights
     canvas = look.mix.painted(source, look.paint, forms)

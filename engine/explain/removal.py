@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
@@ -23,7 +23,7 @@ from ..mixing import Mix
 from ..picture import Floats
 from ..protocol import Certificate, Check
 from ..resample import Resampled
-from ..runtime import Paint
+from ..runtime import Followed, Paint
 from . import certificate
 from .overlay import Overlay, box_of, told
 from .pyramid import blurred
@@ -53,11 +53,21 @@ class Look:
     mix: Mix
     paint: Paint
     strength: float = 1.0
+    _followed: dict[int, tuple[Floats, Followed]] = field(default_factory=dict, compare=False, repr=False)
+    """The picture whose forms strokes followed last: a certificate asks hundreds of times about one"""
+
+    def forms(self, planes: Floats) -> Followed:
+        """The picture (3, H, W) as one whose forms strokes follow. It must not change while it is asked about."""
+        known = self._followed.get(id(planes))
+        if known is None or known[0] is not planes:
+            self._followed.clear()
+            known = self._followed[id(planes)] = planes, Followed(planes, self.paint.wrap)
+        return known[1]
 
     def result(self, planes: Floats, followed: Floats | None = None) -> Floats:
         """The stylized picture of planes (3, H, W) 0..1, also (3, H, W) 0..1. followed: the picture whose forms its
         strokes follow, where it is another one."""
-        forms = None if followed is None else ArrayCanvas(followed, self.paint.wrap)
+        forms = None if followed is None else self.forms(followed)
         canvas = self.mix.painted(ArrayCanvas(planes, self.paint.wrap), self.paint, forms)
         style = np.empty_like(planes)
         for top, left, height, width in self.mix.tiles(canvas.height, canvas.width, self.paint):
@@ -66,9 +76,7 @@ class Look:
 
     def light(self, planes: Floats, box: tuple[int, int, int, int], followed: Floats) -> Floats:
         """The luminance of the same in a box (top, left, height, width) alone, (height, width)."""
-        canvas = self.mix.painted(
-            ArrayCanvas(planes, self.paint.wrap), self.paint, ArrayCanvas(followed, self.paint.wrap)
-        )
+        canvas = self.mix.painted(ArrayCanvas(planes, self.paint.wrap), self.paint, self.forms(followed))
         light = np.empty(box[2:], np.float32)
         for y, x, height, width in self.mix.tiles(box[2], box[3], self.paint):
             top, left = box[0] + y, box[1] + x

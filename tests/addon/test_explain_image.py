@@ -259,7 +259,7 @@ def test_bad_places_are_refused_before_a_worker_starts(addon: Any, blur: Any, ed
     editor.cursor_location = (1.5, 0.5)
     refused("The point 90, 20 is not inside the picture")
     blur.place = "OBJECT"
-    refused("the picture is no render with passes. Ask about a box")
+    refused("this is no render with passes. Ask about a box")
     assert addon.jobs.PAINTING.slot.worker is None
 
 
@@ -297,14 +297,16 @@ def test_reasons_are_those_of_picture_and_style(addon: Any, blur: Any) -> None:
     def able(subject: Any) -> set[str]:
         return {name for name in addon.props.QUESTIONS if not explaining.lacks(name, chosen, subject)}
 
-    own = {"Influence", "Detail", "Provenance", "StyleFit", "Removal", "Scale"}
+    own = {"Influence", "Detail", "Removal", "Scale"}
     assert able(plain) == able(bare) == own
     assert able(lit) == own | {"Passes", "Objects"}
     assert "switch on Diffuse" in explaining.lacks("Passes", chosen, bare)
     assert "switch on Cryptomatte" in explaining.lacks("Objects", chosen, bare)
+    assert "brings no style picture: it is of an older version" in explaining.lacks("Provenance", chosen, plain)
     chosen.mixed.add().style_name = "Old"
     assert able(lit) == {"Passes", "Objects", "Styles", "Removal", "Scale"}
     assert "older version" in explaining.lacks("Influence", chosen, lit)
+    assert "this is a mix" in explaining.lacks("StyleFit", chosen, lit)
     chosen.mixed.clear()
     chosen.palette = "Old"
     assert "colours of another style" in explaining.lacks("Detail", chosen, lit)
@@ -313,10 +315,17 @@ def test_reasons_are_those_of_picture_and_style(addon: Any, blur: Any) -> None:
     assert not explaining.lacks("Scale", chosen, plain)
 
 
+def test_a_style_that_ships_can_be_asked_everything(addon: Any) -> None:
+    chosen = bpy.context.scene.pentimento
+    chosen.style = "Starry Night"
+    for name in ("Influence", "Detail", "Provenance", "StyleFit"):
+        assert not addon.explaining.lacks(name, chosen, None), name
+
+
 def test_every_question_has_a_tooltip_and_a_known_need(addon: Any) -> None:
     from engine.explain.overlay import OF_A_REGION
 
-    assert set(OF_A_REGION) <= set(addon.props.QUESTIONS)
+    assert set(OF_A_REGION) == set(addon.props.QUESTIONS)
     for question in addon.props.QUESTIONS.values():
         assert question.about.endswith("?") and question.needs in addon.explaining.NEEDS
 
@@ -334,7 +343,7 @@ def test_while_it_is_checked_the_answer_stands_there(addon: Any, blur: Any, monk
         protocol.Answered("", "Scale", "All strokes.", 1.0, "", (protocol.Bar("stroke", 1.0),))
     )
     said = drawn(addon)
-    assert "Scale: All strokes." in said and "Being checked." in said and "+" not in said and "100.0 %" in said
+    assert "Scale: All strokes." in said and "Being checked." in said and "+" not in said and "100 %" in said
     addon.jobs.cancel()
     pump(addon.jobs, lambda: addon.jobs.current() is None, 15)
     assert "was cancelled" in addon.jobs.last_report().message
@@ -438,7 +447,7 @@ def test_the_panel_asks(addon: Any, blur: Any) -> None:
     said = drawn(addon, new_image(size=SIZE)).split("\n")
     assert said.count("questions") == len(addon.props.QUESTIONS)
     assert {"place", "cursor_location", "pentimento.explain", "pentimento.point"} <= set(said)
-    assert "Passes, Objects: the picture is no render with passes." in said
+    assert "Passes, Objects: this is no render with passes." in said
     assert "size" not in said
     blur.place = "BOX"
     assert "size" in drawn(addon, bpy.data.images["Stone"]).split("\n")
@@ -455,7 +464,7 @@ def test_the_panel_answers(addon: Any, blur: Any) -> None:
     said = drawn(addon, stone).split("\n")
     assert "About the pixel 30, 20 of Stone in Blur" in said
     assert said.index("Scale") > said.index("Influence")
-    assert "certified" in said and "Shown from 0 to 0.5: " in "".join(said)
+    assert "Certified." in said and "Shown from 0 to 0.5: " in "".join(said)
     told = next(told for told in addon.explaining.answer_beside(stone) if told.name == "Scale")
     largest_first = [bar.name for bar in sorted(told.bars, key=lambda bar: -abs(bar.value))]
     assert [text for text in said if text in largest_first] == largest_first
@@ -468,5 +477,5 @@ def test_a_failed_certificate_is_said_in_words_and_numbers(addon: Any, blur: Any
     checks = [["B3", "r, 10 % removed", 0.5, 0.9, False], ["B3", "lead over edges", 0.4, 0.3, True]]
     bpy.data.images["Stone Attribution.Influence"]["pentimento_certificate"] = json.dumps(checks)
     said = drawn(addon, stone)
-    assert "indicative only" in said and "certified" not in said
+    assert "Indicative only." in said and "Certified." not in said
     assert "B3, r, 10 % removed: 0.5, at least 0.9 wanted." in said and "lead over edges" not in said

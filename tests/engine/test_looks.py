@@ -72,6 +72,13 @@ def test_unsure_places_stay_white() -> None:
     assert np.ptp(shown[0]) == 0 and np.ptp(shown[2]) > np.ptp(shown[1]) > 0
 
 
+def test_beyond_the_area_an_amount_is_not_0_but_not_asked() -> None:
+    region = np.zeros((30, 40), bool)
+    region[10:20, 10:20] = True
+    shown = looks.over(np.zeros((30, 40, 1), np.float32), ("unlike",), (0, 3), region=region).astype(int)
+    assert shown[15, 15].mean() < 80 and shown[0, 0].min() > 200
+
+
 def test_isolines_hold_the_mass_that_they_say() -> None:
     y, x = np.mgrid[0:200, 0:240].astype(np.float32)
     values = np.exp(-((x - 100) ** 2 + (y - 90) ** 2) / (2 * 20**2))

@@ -11,7 +11,9 @@ import tiny_styles
 
 from engine import style_pack
 from engine.canvas import ArrayCanvas
+from engine.controls import Strengths
 from engine.errors import EngineError
+from engine.explain import styles
 from engine.explain.families import Subject, check, overlay
 from engine.explain.overlay import Overlay
 from engine.explain.removal import LUMINANCE, Look
@@ -101,6 +103,18 @@ def test_a_palette_is_read_as_it_paints(sessions: dict[str, Session]) -> None:
     assert found.certificate.faithful
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_where_strength_goes_by_place_shares_do_too(sessions: dict[str, Session], count: int) -> None:
+    parts = (Part(sessions["red"], 3.0), Part(sessions["white"], 1.0))[:count]
+    whole, before = ask(Look(Mix(parts), Paint()), picture()), picture()
+    look = Look(Mix(parts, strengths=Strengths(0.5, ((left_half(), 0.25),))), Paint())
+    found = ask(look, before)
+    strength = np.where(np.arange(12, 30) < 20, 0.25, 0.5)[None, :, None]
+    assert np.allclose(found.pixels[BOX], strength * whole.pixels[BOX], atol=1e-6)
+    assert np.abs(found.pixels[BOX].sum(axis=-1) - light(look.result(before)) + light(before)).max() <= 1e-6
+    assert found.certificate.faithful
+
+
 def test_one_style_alone_has_it_all(sessions: dict[str, Session]) -> None:
     look, before = Look(alone(sessions["brush"]), Paint()), picture()
     found = ask(look, before)
@@ -131,8 +145,6 @@ def test_many_styles_are_checked_on_random_sets(sessions: dict[str, Session]) ->
 
 
 def test_a_wrong_share_fails(sessions: dict[str, Session], monkeypatch: pytest.MonkeyPatch) -> None:
-    from engine.explain import styles
-
     right = styles._shares
     monkeypatch.setattr(styles, "_shares", lambda *told: right(*told)[..., ::-1])
     mix = Mix((Part(sessions["red"], 3.0), Part(sessions["white"], 1.0)))
