@@ -145,10 +145,12 @@ def show_explaining(addon: Any, area: Any) -> Generator[Step, None, None]:
     yield 1.0
     shoot("panel_explain.png", large)
     with bpy.context.temp_override(window=window, area=large, region=canvas):
+        bpy.ops.image.view_zoom_ratio(ratio=1.0)
         bpy.ops.screen.back_to_previous()
     yield 1.0
     with bpy.context.temp_override(window=window, area=area):
         bpy.ops.pentimento.discard_answer()
+    addon.jobs.PAINTING.report = None
 
 
 def show_mixing(addon: Any, area: Any) -> Generator[Step, None, None]:

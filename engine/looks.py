@@ -143,7 +143,8 @@ def _coloured(values: Array, kind: Kind, display: tuple[float, float]) -> Array:
     """(H, W, 3) sRGB 0..1, the map alone."""
     low, high = display
     if kind == "places":
-        return _laid_on(_places(values[..., 0], values[..., 1]), np.clip(values[..., 2] / high, 0, 1))
+        # Confidences are small numbers: their root still tells more from less, and can be seen.
+        return _laid_on(_places(values[..., 0], values[..., 1]), np.sqrt(np.clip(values[..., 2], 0, 1)))
     if kind == "bands":
         return _bands(np.maximum(values, 0), high)
     if kind == "signed":

@@ -148,7 +148,7 @@ class _Strip:
         field = looks.over(np.stack((u, v, np.ones_like(u)), axis=-1), ("u", "v", "confidence"), (0, 1))
         self._paste(field, self.gap)
         self.draw.text((2 * self.gap + edge, self.down), "the style picture, corner by corner", INK, self._font())
-        self.draw.text((2 * self.gap + edge, self.down + self.size * 3 // 2), "white: not sure", FAINT, self._font())
+        self.draw.text((2 * self.gap + edge, self.down + self.size * 3 // 2), "paler: less sure", FAINT, self._font())
         self.down += edge + self.gap
 
     def text(self, said: str, ink: tuple[int, int, int]) -> None:

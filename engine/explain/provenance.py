@@ -39,8 +39,7 @@ ELSEWHERE = 12
 """Pixels between two places from which on they are not the same"""
 CHANNELS = ("u", "v", "confidence")
 UNIT = "u from the left, v from the top of the style picture, 0..1; confidence 0..1; bars: share of the likeness"
-DISPLAY = (0.0, 0.25)
-"""Of the confidence: few strokes of a student are more like one place than that"""
+DISPLAY = (0.0, 1.0)
 QUERIES = 60_000
 """Patches of a result at most: a step of two pixels up to 1080 rows"""
 PLANTED = 256
