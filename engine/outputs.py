@@ -101,9 +101,9 @@ def made(request: TextureRequest, name: str, sheet: Sheet, recipe: Json) -> Iter
 def explained(
     request: ExplainRequest, overlays: Sequence[Overlay], beneath: Beneath, recipe: Json
 ) -> tuple[tuple[Layer, ...], Layer | None]:
-    """Overlays alone, as the request asks for them. Files: one EXR with their raw floats, certificates and the recipe, a
-    PNG of each to look at, and a report of what they say. Pixels: raw files with the floats, a legend of each, and what
-    they lie over."""
+    """Overlays alone, as the request asks for them. Files: one EXR with their raw floats, certificates and the recipe,
+    a PNG of each to look at, and a report of what they say. Pixels: raw files with the floats, a legend of each, and
+    what they lie over."""
     folder, stem = _folder(request.folder), _stem(request.source)
     with _Placed() as placed:
         if request.deliver == "pixels":
