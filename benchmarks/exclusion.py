@@ -2,9 +2,9 @@
 
     python -m benchmarks.exclusion --shared FOLDER --work FOLDER [--style NAME] [--set FIELD=JSON ...]
 
-The style is trained from scratch; the ninth of its picture to which Attribution.Provenance of its results points most is
-excluded, and it is trained again, all else alike. What is compared is the share of the likeness, weighed by confidence,
-that lies in that ninth, over pictures that no training saw.
+The style is trained from scratch; the ninth of its picture to which Attribution.Provenance of its results points most
+is excluded, and it is trained again, all else alike. What is compared is the share of the likeness, weighed by
+confidence, that lies in that ninth, over pictures that no training saw.
 """
 
 from __future__ import annotations
