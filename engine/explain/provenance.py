@@ -49,7 +49,7 @@ FOUND = 0.99, 0.95
 STABLE = 0.9
 RADIUS = 0.02
 """By how much the picture is moved to see whether the answer stays"""
-_BLOCK = 256
+_BLOCK, _STRIP = 256, 256
 OPPONENT = np.array([[0.2126, 0.7152, 0.0722], [0.5, -0.5, 0.0], [0.25, 0.25, -0.5]], np.float32)
 """Luminance, red against green, yellow against blue: what the teacher compares by"""
 _AWAY = np.square(np.arange(PATCH, dtype=np.float32) - (PATCH - 1) / 2) / (2 * WINDOW**2)
@@ -248,17 +248,17 @@ class _Grid:
         """u, v, confidence and the number of the picture in every pixel (H, W, 4); 0 beyond the region. Inside a patch
         places go on as they do in the style picture."""
         height, width = self.cells.shape
-        inside, which = self.cells >= 0, self.cells
         sizes = np.array([picture.shape[1:] for picture in places.pictures])[found.picture]
         scale = (self.small.shape[1] - PATCH) / height, (self.small.shape[2] - PATCH) / width
-        beside_rows = (np.arange(height)[:, None] + 0.5) * scale[0] - self.rows[which]
-        beside_columns = (np.arange(width)[None, :] + 0.5) * scale[1] - self.columns[which]
         pixels = np.zeros((height, width, 4), np.float32)
-        pixels[..., 0] = np.clip((found.column[which] + beside_columns) / sizes[which, 1], 0, 1)
-        pixels[..., 1] = np.clip((found.row[which] + beside_rows) / sizes[which, 0], 0, 1)
-        pixels[..., 2] = found.confidence[which]
-        pixels[..., 3] = found.picture[which]
-        pixels[~inside] = 0
+        for top in range(0, height, _STRIP):
+            rows, columns = np.nonzero(self.cells[top : top + _STRIP] >= 0)
+            rows += top
+            which = self.cells[rows, columns]
+            down = found.row[which] + (rows + 0.5) * scale[0] - self.rows[which]
+            across = found.column[which] + (columns + 0.5) * scale[1] - self.columns[which]
+            u, v = np.clip(across / sizes[which, 1], 0, 1), np.clip(down / sizes[which, 0], 0, 1)
+            pixels[rows, columns] = np.stack([u, v, found.confidence[which], found.picture[which]], axis=-1)
         return pixels
 
 
