@@ -19,6 +19,7 @@ from .errors import EngineError
 from .explain import certificate
 from .explain.families import OF_RENDERS, Subject, check, overlay
 from .explain.overlay import OF_A_REGION, Overlay, told
+from .explain.redrawn import Redrawn
 from .explain.removal import Look
 from .files import open_source
 from .mixing import Styles, alone, open_styles
@@ -38,7 +39,6 @@ from .protocol import (
 )
 from .resample import reduced
 from .runtime import Paint, Session
-from .style_pack import Redrawn
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".exr")
 EDGE = 96

@@ -263,7 +263,13 @@ def _config(arguments: argparse.Namespace) -> protocol.Json:
     named = {name: getattr(arguments, name) for name in names}
     shares = [share for _, share, _ in arguments.style_picture]
     weights = {"weights": shares} if set(shares) - {1.0} else {}
-    config = {**weights, **{name: value for name, value in named.items() if value is not None}, **dict(arguments.set)}
+    excluded = {"excluded": [edge for area in arguments.exclude for edge in area]} if arguments.exclude else {}
+    config = {
+        **weights,
+        **excluded,
+        **{name: value for name, value in named.items() if value is not None},
+        **dict(arguments.set),
+    }
     generator = config.get("generator", {})
     if arguments.guide and isinstance(generator, dict):  # all else is refused with the other settings
         config["generator"] = {**generator, "guides": list(dict.fromkeys(arguments.guide))}
@@ -812,6 +818,15 @@ def _add_examples(group: Any) -> None:
         help="whose hand or material it is; of several, each as much as its weight says. MASK: as large a picture, "
         "dark where nothing is to be taken from IMG, as what is transparent in it never is",
     )
+    group.add_argument(
+        "--exclude",
+        action="append",
+        default=[],
+        type=_area,
+        metavar="U0,V0,U1,V1",
+        help="pictures: an area of the first style picture that nothing is learned from, 0..1 from its left and top as "
+        "Attribution.Provenance tells places; several times for several",
+    )
     group.add_argument("--content", type=Path, metavar="DIR", help="pictures: what to practise on")
     group.add_argument("--size", type=_whole(64, 4096), metavar="PX", help="edge of the pictures it practises on")
     group.add_argument(
@@ -1053,6 +1068,15 @@ def _places(count: int) -> Callable[[str], tuple[int, ...]]:
         return tuple(int(number) for number in text.split(","))
 
     return parse
+
+
+def _area(text: str) -> tuple[float, ...]:
+    """0.1,0,0.5,0.4 -> its numbers; whether they make an area the training says"""
+    number = r"(\d(?:\.\d+)?|\.\d+)"
+    found = re.fullmatch(",".join([number] * 4), text)
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} is no area: write left,top,right,bottom, each 0..1")
+    return tuple(map(float, found.groups()))
 
 
 def _range(text: str) -> tuple[float, float]:

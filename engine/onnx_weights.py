@@ -6,17 +6,10 @@ is a whole model, whatever a file leaves out.
 
 from __future__ import annotations
 
-import numpy as np
-
 from .onnx_graph import fields, part_of, reading, refused, text_of
 
 GRAPH, NODE, WEIGHT, INPUT = 7, 1, 5, 11
 """Fields of ONNX's messages: of the model its graph, of a graph its nodes, weights and inputs"""
-_KIND, _FLOATS, _RAW = 2, 4, 9
-"""Fields of a weight: the type of its values, and the two places where it may keep them"""
-_FLOATING = {1: "<f4", 10: "<f2"}
-"""The types that are drawn anew, by their numbers in ONNX: float32 and float16"""
-_LEARNED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
 @reading()
@@ -28,58 +21,13 @@ def with_weights(network: bytes, beside: bytes) -> bytes:
     lacking = _lacking(graph_of(network))
     if not lacking:
         return network
-    weights = {_name(part, 8): part for number, part in _parts(graph_of(beside)) if number == WEIGHT}
+    weights = {name_of(part, 8): part for number, part in parts_of(graph_of(beside)) if number == WEIGHT}
     if strangers := [name for name in lacking if name not in weights]:
         raise refused(f"lacks the weight {strangers[0]!r:.100}")
     graph = bytes(graph_of(network)) + b"".join(written(WEIGHT, weights[name]) for name in lacking)
     # A message may hold its fields in any order.
     others = [kept(*one) for one in fields(memoryview(network)) if one[0] != GRAPH]
     return b"".join([*others, written(GRAPH, graph)])
-
-
-@reading()
-def redrawn(network: bytes, seed: int) -> bytes:
-    """`network` with other weights: those of convolutions and matrix products drawn anew from a normal distribution
-    with the mean and deviation of the tensor they replace. What an overlay says of it, it says of no style."""
-    rng = np.random.default_rng(seed)
-    parts = list(_parts(graph_of(network)))
-    learned = _learned([part for number, part in parts if number == NODE])
-    graph = b"".join(
-        written(number, _drawn(part, rng) if number == WEIGHT and _name(part, 8) in learned else part)
-        for number, part in parts
-    )
-    others = [kept(*one) for one in fields(memoryview(network)) if one[0] != GRAPH]
-    return b"".join([*others, written(GRAPH, graph)])
-
-
-def _learned(nodes: list[memoryview]) -> set[str]:
-    """The weights that a network learned, also where it keeps them in half precision and casts them."""
-    learned: set[str] = set()
-    for node in reversed(nodes):
-        ends = [(end, text_of(value)) for end, wire, value in fields(node) if end in (1, 2, 4) and wire == 2]
-        taken = [name for end, name in ends if end == 1]
-        kind = next((name for end, name in ends if end == 4), "")
-        if kind in _LEARNED:
-            learned.update(taken)  # the first is what flows through it, no weight
-        elif kind == "Cast" and learned.intersection(name for end, name in ends if end == 2):
-            learned.update(taken)
-    return learned
-
-
-def _drawn(weight: memoryview, rng: np.random.Generator) -> bytes:
-    kind = next((value for number, _, value in fields(weight) if number == _KIND), 0)
-    dtype = _FLOATING.get(kind) if isinstance(kind, int) else None
-    if dtype is None:
-        return bytes(weight)
-    changed = []
-    for number, wire, value in fields(weight):
-        if number in (_FLOATS, _RAW) and wire == 2:
-            old = np.frombuffer(part_of(value), dtype)
-            new = rng.normal(old.mean(dtype=np.float64), old.std(dtype=np.float64), old.size)
-            changed.append(written(number, new.astype(dtype).tobytes()))
-        else:
-            changed.append(kept(number, wire, value))
-    return b"".join(changed)
 
 
 def graph_of(model: bytes) -> memoryview:
@@ -92,21 +40,21 @@ def graph_of(model: bytes) -> memoryview:
 def _lacking(graph: memoryview) -> list[str]:
     """What nodes use and nothing in the graph brings, in the order of use."""
     brought, used = {""}, []
-    for number, part in _parts(graph):
+    for number, part in parts_of(graph):
         if number == NODE:
             ends = [(end, text_of(value)) for end, _, value in fields(part) if end in (1, 2)]
             used += [name for end, name in ends if end == 1]
             brought |= {name for end, name in ends if end == 2}
         elif number in (WEIGHT, INPUT):
-            brought.add(_name(part, 8 if number == WEIGHT else 1))
+            brought.add(name_of(part, 8 if number == WEIGHT else 1))
     return list(dict.fromkeys(name for name in used if name not in brought))
 
 
-def _parts(message: memoryview) -> list[tuple[int, memoryview]]:
+def parts_of(message: memoryview) -> list[tuple[int, memoryview]]:
     return [(number, part_of(value)) for number, wire, value in fields(message) if wire == 2]
 
 
-def _name(message: memoryview, field: int) -> str:
+def name_of(message: memoryview, field: int) -> str:
     return next((text_of(value) for number, _, value in fields(message) if number == field), "")
 
 

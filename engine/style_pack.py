@@ -17,7 +17,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -224,21 +224,6 @@ class StylePack:
         """A network of the pack as a whole model: what its file leaves out are the generator's weights."""
         data = self.read(name)
         return data if name == self.model.file else onnx_weights.with_weights(data, self.read(self.model.file))
-
-
-@dataclass(frozen=True)
-class Redrawn(StylePack):
-    """A style as if it had learned nothing: the same network, fed alike, with random weights. Never on disk."""
-
-    seed: int = 0
-
-    @classmethod
-    def of(cls, pack: StylePack, seed: int) -> Redrawn:
-        return cls(**{item.name: getattr(pack, item.name) for item in fields(pack)}, seed=seed)
-
-    def read(self, name: str) -> bytes:
-        data = super().read(name)
-        return onnx_weights.redrawn(data, self.seed) if name in (self.model.file, self.model.half) else data
 
 
 # ---------------------------------------------------------------- load, find, list

@@ -35,7 +35,8 @@ class Beneath:
 
 
 def picture_of(overlay: Overlay, beneath: Beneath | None = None) -> Array:
-    """uint8 RGB (h, w, 3): map over picture, legend below; small ones enlarged by whole numbers."""
+    """uint8 RGB (h, w, 3): map over picture, legend below, and what lies beside it; small ones enlarged by whole
+    numbers."""
     under = beneath or Beneath(None)
     shown = looks.over(
         looks.enlarged(overlay.pixels),
@@ -46,7 +47,18 @@ def picture_of(overlay: Overlay, beneath: Beneath | None = None) -> Array:
         lines=title_of(overlay) in looks.MASS_OF,
         faithful=overlay.certificate.faithful,
     )
-    return np.concatenate((shown, legend(overlay, shown.shape[1])))
+    width = shown.shape[1]
+    beside = () if overlay.beside is None else (_fitting(overlay.beside, width),)
+    return np.concatenate((shown, legend(overlay, width), *beside))
+
+
+def _fitting(picture: Floats, width: int) -> Array:
+    """uint8 RGB (h, width, 3): the picture (H, W, 3) 0..1, no larger than it is, on the legend's ground."""
+    image = Image.fromarray(np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8))
+    image.thumbnail((width, image.height), Image.Resampling.LANCZOS)
+    sheet = Image.new("RGB", (width, image.height), GROUND)
+    sheet.paste(image, ((width - image.width) // 2, 0))
+    return np.asarray(sheet)
 
 
 def title_of(overlay: Overlay) -> str:

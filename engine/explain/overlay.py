@@ -44,6 +44,8 @@ class Overlay:
     """Of the values, in words, for the legend"""
     bars: tuple[Bar, ...] = ()
     """What is said of the whole area in a few numbers, in that unit"""
+    beside: Floats | None = None
+    """(h, w, 3) display-referred 0..1: a picture that shows what the values point to, for looking at"""
 
     def layers(self) -> tuple[Overlay, ...]:
         """Itself, or where channels stay apart one for each: Attribution.Passes.Diffuse"""

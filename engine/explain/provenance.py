@@ -186,6 +186,7 @@ def provenance(
         unit=UNIT,
         bars=shares,
     )
+    answer = replace(answer, beside=found_in(answer, places.pictures))
     yield answer
     checks = yield from _certify(places, grid, found, seed)
     return replace(answer, certificate=Certificate(checks))
@@ -275,6 +276,31 @@ def mass(overlay: Overlay, picture: Floats, number: int = 0) -> Floats:
     places = np.minimum((v * height).astype(int), height - 1) * width + np.minimum((u * width).astype(int), width - 1)
     counted = np.bincount(places.ravel(), here.ravel().astype(np.float64), height * width)
     return (counted / max(float(confidence.sum(dtype=np.float64)), 1e-12)).reshape(height, width).astype(np.float32)
+
+
+def found_in(overlay: Overlay, pictures: Sequence[Floats]) -> Floats:
+    """The style pictures above each other, (h, w, 3) 0..1: in colour where the likeness lies, fading to grey where all
+    but the last of it is denser."""
+    width = max(picture.shape[2] for picture in pictures)
+    spread = [_spread(mass(overlay, picture, number)) for number, picture in enumerate(pictures)]
+    every = np.concatenate([weight.ravel() for weight in spread])
+    ranked = np.sort(every)[::-1]
+    denser = np.concatenate(([0.0], np.cumsum(ranked, dtype=np.float64) / max(float(ranked.sum()), 1e-12)))
+    shown = []
+    for weight, picture in zip(spread, pictures, strict=True):
+        before = np.searchsorted(-ranked, -weight.ravel()).reshape(weight.shape)
+        light = np.where(weight > 0, np.sqrt(np.maximum(1 - denser[before], 0)), 0).astype(np.float32)
+        grey = 0.5 * np.tensordot(OPPONENT[0], picture, axes=1)[None]
+        shown.append(np.pad(grey + light * (picture - grey), ((0, 0), (0, 0), (0, width - picture.shape[2]))))
+    return np.concatenate(shown, axis=1).transpose(1, 2, 0)
+
+
+def _spread(weight: Floats) -> Floats:
+    """Over the patch around each place: binomial, as wide as the bell its pixels are weighed by."""
+    planes = weight[None]
+    for _ in range(round(2 * WINDOW**2)):
+        planes = softened(softened(planes, 1), 2)
+    return planes[0]
 
 
 # ---------------------------------------------------------------- in words, and how far it holds

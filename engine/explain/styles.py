@@ -20,7 +20,6 @@ from ..files import shown
 from ..mixing import Mix, Mixed
 from ..picture import Floats
 from ..protocol import Bar, Certificate
-from ..runtime import tiles
 from . import certificate
 from .influence import middle
 from .overlay import Overlay, box_of
@@ -96,7 +95,7 @@ def _windows(look: Look, region: np.ndarray) -> Iterator[Window]:
     """All of a region, as memory allows."""
     box = box_of(region)
     assert box is not None  # a region has a pixel
-    for top, left, height, width in tiles(box[2], box[3], 0, look.mix.bytes_per_pixel):
+    for top, left, height, width in look.mix.tiles(box[2], box[3], look.paint):
         yield box[0] + top, box[1] + left, height, width
 
 

@@ -123,6 +123,9 @@ class PicturesConfig(TrainConfig):
     weights: tuple[float, ...] = ()
     """One number for each style picture: how often the critic sees it, beside the others, and how many of the patches
     come from it that the teacher looks at. Empty: all the same, large and small pictures alike."""
+    excluded: tuple[float, ...] = ()
+    """Areas of the first style picture that nothing is learned from, four numbers each: left, top, right, bottom as
+    Attribution.Provenance tells places, 0 .. 1 from the left and from the top. Beside what its mask leaves out."""
     steps: int = 3200
     """Steps of the generator, unless a budget is the limit. Palette after 200, strokes after 1,000; more make them
     sharper, forms clearer."""
@@ -383,7 +386,16 @@ def _problems_of_pictures(config: PicturesConfig) -> dict[str, bool]:
         "route must be teacher or adversarial": config.route not in ("teacher", "adversarial"),
         **_shares(config, "held_out", "style_share"),
         "weights must be numbers above 0": not _above_zero(config.weights),
+        "excluded must be left, top, right, bottom, each 0 .. 1": not _areas(config.excluded),
     } | _problems_of_the_teacher(config.teacher)
+
+
+def _areas(numbers: tuple[float, ...]) -> bool:
+    """Whether numbers are areas, four for each."""
+    if len(numbers) % 4 or not all(type(n) in (int, float) and 0 <= n <= 1 for n in numbers):
+        return False
+    corners = zip(*(numbers[start::4] for start in range(4)), strict=True)
+    return all(left < right and top < bottom for left, top, right, bottom in corners)
 
 
 def _problems_of_texture(config: TextureConfig) -> dict[str, bool]:

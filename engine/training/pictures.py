@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+import math
 import random
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -197,11 +198,15 @@ def style_pictures(request: TrainRequest, config: PicturesConfig | TextureConfig
             "Give a weight, and a mask, for each of the pictures or for none.",
         )
     sides = config.style_side
-    return [_style_picture(Path(p), w, m, sides, crop) for p, w, m in zip(paths, weights, masks, strict=True)]
+    excluded = [config.excluded if isinstance(config, PicturesConfig) else (), *((),) * (len(paths) - 1)]
+    asked = zip(paths, weights, masks, excluded, strict=True)
+    return [_style_picture(Path(path), weight, mask, out, sides, crop) for path, weight, mask, out in asked]
 
 
-def _style_picture(path: Path, weight: float, mask: str, style_side: int, crop: int) -> Exemplar:
-    exemplar = load_exemplar(path, style_side, weight, Path(mask) if mask else None)
+def _style_picture(
+    path: Path, weight: float, mask: str, excluded: tuple[float, ...], style_side: int, crop: int
+) -> Exemplar:
+    exemplar = without(load_exemplar(path, style_side, weight, Path(mask) if mask else None), excluded)
     height, width = exemplar.picture.shape[1:]
     if min(height, width) < crop:
         raise EngineError(
@@ -216,6 +221,21 @@ def _style_picture(path: Path, weight: float, mask: str, style_side: int, crop: 
             "Leave a larger area free, or choose a larger style_side or a smaller crop.",
         )
     return exemplar
+
+
+def without(exemplar: Exemplar, excluded: Sequence[float]) -> Exemplar:
+    """The style picture without areas of it: see PicturesConfig.excluded."""
+    if not excluded:
+        return exemplar
+    size = exemplar.picture.shape[1:]
+    mask = torch.ones(size, dtype=torch.uint8) if exemplar.mask is None else exemplar.mask.clone()
+    for left, top, right, bottom in zip(*(excluded[start::4] for start in range(4)), strict=True):
+        rows, columns = (
+            slice(math.floor(low * edge), math.ceil(high * edge))
+            for low, high, edge in ((top, bottom, size[0]), (left, right, size[1]))
+        )
+        mask[rows, columns] = 0
+    return replace(exemplar, mask=mask)
 
 
 def free_windows(exemplar: Exemplar, size: int) -> Tensor:

@@ -77,6 +77,11 @@ def test_a_planted_part_of_the_style_picture_is_found_to_a_step(places: Referenc
     assert confidence.min() > 0.2  # half a step beside the grid of patches
     assert overlay.bars[0].name == "top centre"
     assert not overlay.pixels[~region].any()
+    assert overlay.beside is not None
+    picture = places.pictures[0].transpose(1, 2, 0)
+    kept = np.abs(overlay.beside - picture).max(axis=2) < 0.15  # in colour where those strokes lie
+    assert kept[22:28, 64:74].mean() > 0.9
+    assert kept[60:].mean() < 0.1
     assert overlay.certificate.faithful, overlay.certificate.checks
 
 

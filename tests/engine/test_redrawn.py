@@ -15,11 +15,11 @@ from engine import onnx_graph, style_pack
 from engine.errors import EngineError
 from engine.explain import certificate
 from engine.explain.influence import gradient_of, light_of
+from engine.explain.redrawn import Redrawn, redrawn
 from engine.explain.removal import Look
 from engine.mixing import alone
-from engine.onnx_weights import redrawn
 from engine.runtime import Paint, Session
-from engine.style_pack import EXPLAIN, GENERATOR, ModelInput, Redrawn, new_pack, write_pack
+from engine.style_pack import EXPLAIN, GENERATOR, ModelInput, new_pack, write_pack
 from engine.training.export import explain_bytes, half_storage, model_spec, onnx_bytes
 from engine.training.networks import Generator, GeneratorConfig
 

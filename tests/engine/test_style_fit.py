@@ -85,12 +85,16 @@ def test_numbers_of_a_window_are_those_of_the_picture() -> None:
     np.testing.assert_allclose(part, whole[:, 8:17, 16:28], atol=1e-4)
 
 
-def test_beyond_the_region_all_is_nothing(fit: Fit) -> None:
-    region = np.zeros((256, 256), bool)
-    region[100:140, 60:100] = True
-    overlay = finished(style_fit.style_fit(fit, strokes(2), strokes(1), region, True))
-    assert not overlay.pixels[~region].any()
-    assert overlay.pixels[region].all()
+def test_the_region_is_what_the_numbers_speak_of(fit: Fit) -> None:
+    """The map shows all of the result."""
+    broken = strokes(1)
+    broken[:, :96] = np.random.default_rng(0).random((3, 96, 256))
+    above, below = np.zeros((256, 256), bool), np.zeros((256, 256), bool)
+    above[:64], below[192:] = True, True
+    one, other = (finished(style_fit.style_fit(fit, broken, broken, region, True)) for region in (above, below))
+    assert np.array_equal(one.pixels, other.pixels)
+    assert one.bars[0].value == 1
+    assert other.bars[0].value < 0.3
 
 
 def test_a_result_too_small_for_a_defect_is_not_certified(fit: Fit) -> None:
