@@ -111,6 +111,16 @@ def test_several_overlays_come_in_one_file(asked: ExplainRequest) -> None:
     assert set(read_exr(found.path).layers) == {f"Attribution {name}" for name in ("Scale", "Removal", "Influence")}
 
 
+def test_a_report_says_what_the_file_says(asked: ExplainRequest) -> None:
+    """For those who read no EXR"""
+    found = explained(replace(asked, settings=replace(asked.settings, overlays=("Scale", "Influence"))))
+    report = json.loads(Path(found.path.replace("_explained.exr", "_explained_report.json")).read_text())
+    header = read_exr(found.path).header
+    assert report == {"recipe": json.loads(header[RECIPE]), "overlays": json.loads(header[LAYERS])}
+    influence = report["overlays"]["Attribution.Influence"]
+    assert influence["checks"] and influence["sentence"] == found.layers[1].sentence
+
+
 @pytest.mark.parametrize(
     ("region", "said"),
     [
