@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import EngineError
-from ..passes import Passes
+from ..passes import Passes, need_lights
 from ..picture import Floats, PictureReader
 from ..protocol import LightGain
 from ..style_pack import FIT, StylePack
@@ -75,6 +75,9 @@ def check(name: str, subject: Subject) -> None:
         raise EngineError(
             "The picture has no passes.", "Ask Influence or Removal, or give the render as OpenEXR MultiLayer."
         )
+    elif name == "Passes":
+        assert subject.passes is not None
+        need_lights(subject.passes)
 
 
 def _provenance(subject: Subject) -> Work:
