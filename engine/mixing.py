@@ -26,7 +26,7 @@ from .passes import Passes
 from .picture import Floats, PictureReader
 from .protocol import Json, PictureSource, StyleShare, StylizeSettings
 from .resample import reduced
-from .runtime import Paint, Session, inner_size, painted, tiles
+from .runtime import Paint, Session, Statistics, inner_size, painted, tiles
 
 _WEIGHTS_BYTES = 60
 """Working memory per pixel for weights and sums, beside that of the style at work"""
@@ -160,8 +160,11 @@ class Styles:
     settings: StylizeSettings
     matched: dict[str, tuple[Matched, ...]] = field(default_factory=dict)
     """By shots: to what the colours of each style are brought"""
-    locked: dict[tuple[str, str], Session] = field(default_factory=dict)
-    """By shots and styles: those with statistics that are locked"""
+    statistics: dict[tuple[str, str], Statistics] = field(default_factory=dict)
+    """By shots and styles: what styles are locked to. It is small"""
+    locked: dict[str, tuple[str, Session]] = field(default_factory=dict)
+    """By styles: the shot that was painted last, and the style locked to it. A session is as large as its network, and
+    every picture without a number is a shot of its own"""
 
     @property
     def name(self) -> str:
@@ -201,26 +204,33 @@ class Styles:
         names = dict.fromkeys(share.matte for share, _ in self.shares if share.matte)
         mattes = {name: open_matte(name, passes, reader, wrap) for name in names}
         shot = colours.shot(source, reader)
+        told = passes if self._guided else None
         parts = (
-            Part(self._locked(session, shot, reader), share.share, mattes.get(share.matte))
+            Part(self._locked(session, shot, reader, told), share.share, mattes.get(share.matte))
             for share, session in self.shares
         )
-        palette_ = self._locked(self.palette, shot, reader) if self.palette else None
+        palette_ = self._locked(self.palette, shot, reader, told) if self.palette else None
         strengths = controls.strengths(self.settings, reader, passes, wrap)
-        told = passes if self._guided else None
         mix = Mix(tuple(parts), palette_, told, self.settings.bands, strengths)
         return replace(mix, parts=self._coloured(mix, shot, reader))
 
-    def _locked(self, session: Session, shot: str, reader: PictureReader) -> Session:
+    def _locked(self, session: Session, shot: str, reader: PictureReader, passes: Passes | None) -> Session:
         """A style as it paints a shot: with the statistics of its first frame, where they are to be locked."""
-        if not self.settings.lock:
+        if not self.settings.lock or session.spec.receptive_radius is not None:
             return session
+        style = session.pack.hash
+        if self.locked.get(style, ("",))[0] != shot:
+            self.locked.pop(style, None)  # frees it first
+            self.locked[style] = shot, session.locked(self._statistics(session, shot, reader, passes))
+        return self.locked[style][1]
+
+    def _statistics(self, session: Session, shot: str, reader: PictureReader, passes: Passes | None) -> Statistics:
         key = shot, session.pack.hash
-        if key not in self.locked:
+        if key not in self.statistics:
             size = session.reference_size(reader.height, reader.width, self.paint.stroke)
             planes = reduced(reader, size, self.paint.wrap)
-            self.locked[key] = session.locked(planes, self.paint, shown(reader.name))
-        return self.locked[key]
+            self.statistics[key] = session.statistics(planes, self.paint, shown(reader.name), passes)
+        return self.statistics[key]
 
     def _coloured(self, mix: Mix, shot: str, reader: PictureReader) -> tuple[Part, ...]:
         """The parts with what becomes of their colours. The first frame of a shot decides for the others."""

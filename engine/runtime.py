@@ -59,6 +59,16 @@ class OutOfMemoryError(Exception):
 # ---------------------------------------------------------------- sessions
 
 
+@dataclass(frozen=True, eq=False)
+class Statistics:
+    """What a style took from the whole frame of one picture."""
+
+    of: str
+    """Name of the picture"""
+    values: Mapping[str, Floats]
+    """By the names of the network's tensors: a few numbers per channel of each layer, some ten kilobytes in all"""
+
+
 class Session:
     """A style's network, ready to run on planes of display-referred colour."""
 
@@ -141,33 +151,48 @@ class Session:
         shrink = min(1 / stroke, room * tall / height, room * wide / width)
         return max(1, round(height * shrink)), max(1, round(width * shrink))
 
-    def locked(self, planes: Floats, paint: Paint, name: str) -> Session:
-        """The same style with the statistics that it has over one whole picture: planes (3, h, w) 0..1 in
-        `reference_size`; name: what it is called. Itself where it has none.
+    def statistics(
+        self, planes: Floats, paint: Paint, name: str, passes: Mapping[str, Array] | None = None
+    ) -> Statistics:
+        """What the style takes from the whole frame, of one whole picture: planes (3, h, w) 0..1 in `reference_size`.
+        name: what the picture is called. passes: of its render, (H, W, C) by their names, for styles with guides.
 
-        Raises EngineError for a style whose statistics cannot be locked.
+        Raises EngineError for a style whose statistics cannot be locked, and where memory is short.
         """
-        if self.spec.receptive_radius is not None:
-            return self
-        network = onnx_lock.lockable(self.pack.network(self.spec.file), self.spec.layout == "NHWC")
+        guides.need(self.guides, passes, f"The style {self.pack.name!r}", name)
+        network = self._lockable()
         tall, wide = self.spec.fixed_size or (
             max(MIN_WINDOW, -(-size // self.spec.stride) * self.spec.stride) for size in planes.shape[1:]
         )
         window = ((planes.shape[1] - tall) // 2, (planes.shape[2] - wide) // 2, tall, wide)
         source = ArrayCanvas(planes, paint.wrap)
-        feeds = self._feeds(source.read(*window)[None], noise_for(self, paint, window, source), {})
-        other = copy.copy(self)
+        told = {guide: _told(guide, passes or {}, paint, *planes.shape[1:]) for guide in self.guides}
+        feeds = self._feeds(source.read(*window)[None], noise_for(self, paint, window, source), _at(told, window))
         try:
             asked = ort.InferenceSession(onnx_lock.telling(network), _options(), providers=["CPUExecutionProvider"])
             found = asked.run(list(network.asked), feeds)
-            data = onnx_lock.locked(network, dict(zip(network.asked, found, strict=True)))
+        except (*_FAIL, MemoryError) as error:
+            raise _refusal(error, self.pack) from error
+        return Statistics(name, dict(zip(network.asked, found, strict=True)))
+
+    def locked(self, statistics: Statistics) -> Session:
+        """The same style with these statistics for good, in full precision. Raises EngineError where memory is
+        short."""
+        network = self._lockable()
+        other = copy.copy(self)
+        try:
+            data = onnx_lock.locked(network, statistics.values)
             session = _cuda_session(data) if self.device == "cuda" else None
             other._session = session or ort.InferenceSession(data, _options(), providers=["CPUExecutionProvider"])
         except (*_FAIL, MemoryError) as error:
-            raise _reason(error, self.pack) from error
+            raise _refusal(error, self.pack) from error
+        other.precision = "full"  # made of the full file, on CUDA too
         other.spec = replace(self.spec, receptive_radius=onnx_lock.radius(network, self.spec.stride))
-        other.locked_to = name
+        other.locked_to = statistics.of
         return other
+
+    def _lockable(self) -> onnx_lock.Lockable:
+        return onnx_lock.lockable(self.pack.network(self.spec.file), self.spec.layout == "NHWC")
 
     def make(self, noises: Mapping[str, Floats]) -> Floats:
         """Of a texture style: noise maps (N, C, h/scale, w/scale) by their names -> (N, 3, h, w) display-referred, not
@@ -276,6 +301,12 @@ def _reason(error: BaseException, pack: StylePack) -> Exception:
     )
 
 
+def _refusal(error: BaseException, pack: StylePack) -> Exception:
+    """The same where no smaller window can be tried."""
+    reason = _reason(error, pack)
+    return _too_large(pack) if isinstance(reason, OutOfMemoryError) else reason
+
+
 _NO_MEMORY = (
     "Available memory",
     "Failed to allocate memory",
@@ -316,8 +347,7 @@ def _open(
         data = pack.network(generator_file(pack.model, "cpu", precision))
         return ort.InferenceSession(data, _options(), providers=["CPUExecutionProvider"]), "cpu"
     except (*_FAIL, MemoryError) as error:
-        reason = _reason(error, pack)
-        raise (_too_large(pack) if isinstance(reason, OutOfMemoryError) else reason) from error
+        raise _refusal(error, pack) from error
 
 
 def cuda_listed() -> bool:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import gc
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,9 +21,9 @@ from engine.errors import EngineError
 from engine.explain.pyramid import blurred
 from engine.explain.removal import Grid, Look, _effects
 from engine.files import open_picture
-from engine.mixing import alone
+from engine.mixing import Styles, alone, open_styles
 from engine.picture import Floats
-from engine.protocol import PictureSource, StyleShare, Stylized, StylizeRequest, StylizeSettings
+from engine.protocol import PictureSource, SourceFailed, StyleShare, Stylized, StylizeRequest, StylizeSettings
 from engine.runtime import Paint, Session, is_exact, painted
 from engine.stylize import stylize
 
@@ -42,6 +45,10 @@ def picture(height: int, width: int, seed: int = 0) -> Floats:
     return np.clip(blurred(grain, 3) * 3 - 1 + 0.2 * (grain - 0.5), 0, 1)
 
 
+def locked_to(session: Session, planes: Floats) -> Session:
+    return session.locked(session.statistics(planes, Paint(), "it"))
+
+
 def run(data: bytes, names: Sequence[str], image: Floats) -> list[Floats]:
     return ort.InferenceSession(data, providers=["CPUExecutionProvider"]).run(list(names), {"picture": image[None]})
 
@@ -58,7 +65,7 @@ def test_a_network_tells_the_mean_and_variance_of_what_it_normalises(tmp_path: P
 def test_locked_to_a_picture_it_paints_that_picture_as_before(session: Session) -> None:
     source = picture(96, 128)
     image = source[None]
-    locked = session.locked(source, Paint(), "it")
+    locked = locked_to(session, source)
     np.testing.assert_allclose(locked.run(image), session.run(image), atol=2e-5)
     other = picture(96, 128, 1)[None] * 0.3
     assert np.abs(locked.run(other) - session.run(other)).max() > 0.05
@@ -67,7 +74,7 @@ def test_locked_to_a_picture_it_paints_that_picture_as_before(session: Session) 
 def test_locked_it_sees_no_further_than_its_convolutions_and_tiles_are_exact(session: Session) -> None:
     """What a bright object did everywhere vanishes, exactly."""
     source = picture(200, 232)
-    locked = session.locked(source, Paint(), "it")
+    locked = locked_to(session, source)
     told = locked.spec.receptive_radius
     assert session.spec.receptive_radius is None and told is not None and locked.spec.local
     assert alone(session).reach(200, 232, Paint()) is None and alone(locked).reach(200, 232, Paint()) == told
@@ -90,7 +97,7 @@ def test_what_removal_says_from_afar_is_what_vanishes(session: Session) -> None:
     before, region = picture(96, 160), np.zeros((96, 160), bool)
     region[40:44, 20:24] = True
     grid = Grid.over(96, 160, 10)
-    looks = [Look(alone(one), Paint()) for one in (session, session.locked(before, Paint(), "it"))]
+    looks = [Look(alone(one), Paint()) for one in (session, locked_to(session, before))]
     effects = []
     for look in looks:
         work = _effects(look, grid, before, look.result(before), region)
@@ -107,7 +114,7 @@ def test_what_removal_says_from_afar_is_what_vanishes(session: Session) -> None:
 def test_a_maximum_over_the_frame_is_locked_too(tmp_path: Path) -> None:
     spotlight = Session(style_pack.load(tiny_styles.spotlight(tmp_path / "spotlight")), "cpu")
     source = picture(64, 80) * 0.5
-    locked = spotlight.locked(source, Paint(), "it")
+    locked = locked_to(spotlight, source)
     assert locked.spec.receptive_radius == 0
     brightest = source.max(axis=(1, 2))[:, None, None]
     np.testing.assert_allclose(locked.run(source[None] * 0.5)[0], 0.5 * source / brightest, rtol=1e-5)
@@ -119,7 +126,7 @@ def test_a_style_of_one_size_is_locked_at_that_size(tmp_path: Path) -> None:
     )
     session = Session(pack, "cpu")
     assert session.reference_size(200, 400, 1.0) == (28, 56)
-    locked = session.locked(picture(28, 56), Paint(), "it")
+    locked = locked_to(session, picture(28, 56))
     a, b = picture(200, 400), picture(200, 400)
     b[:, :, 300:] = 1
     left = [painted(locked, ArrayCanvas(one), Paint()).read(0, 0, 200, 200) for one in (a, b)]
@@ -151,9 +158,92 @@ def test_frames_of_a_shot_do_not_flicker(theirs: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(one, left(lock=True, tile=70)[0])
 
 
+def over(styles: Styles, path: Path) -> Session:
+    """The style as it paints a picture"""
+    source = PictureSource(path.stem, str(path))
+    (part,) = styles.over(source, open_picture(source.path), None).parts
+    return part.session
+
+
+def opened(style: str, out: Path, count: int = 3) -> tuple[Styles, list[Path]]:
+    """A style to be locked, and pictures without numbers: each is a shot of its own"""
+    paths = [out / f"{'abcdef'[n]}.png" for n in range(count)]
+    for n, path in enumerate(paths):
+        Image.fromarray(np.rint(picture(40, 48, n) * 255).astype(np.uint8).transpose(1, 2, 0)).save(path)
+    return open_styles(StylizeSettings((StyleShare(style),), lock=True, device="cpu"), print), paths
+
+
 def test_a_style_without_statistics_stays_itself(tmp_path: Path) -> None:
-    brush = Session(style_pack.load(tiny_styles.brush(tmp_path / "brush")), "cpu")
-    assert brush.locked(picture(32, 32), Paint(), "it") is brush
+    styles, (path,) = opened(str(tiny_styles.brush(tmp_path / "brush")), tmp_path, 1)
+    assert over(styles, path) is styles.first
+
+
+def test_of_many_shots_one_session_is_held_and_each_is_measured_once(
+    theirs: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A session is as large as its network, and a folder of pictures is as many shots."""
+    measured, right = [], Session.statistics
+    monkeypatch.setattr(Session, "statistics", lambda *told: measured.append(told[3]) or right(*told))
+    styles, paths = opened(theirs, tmp_path)
+    networks = []
+    for path in (*paths, paths[0]):
+        session = over(styles, path)
+        assert session.locked_to == path.stem and over(styles, path) is session
+        networks.append(weakref.ref(session))
+        del session
+        gc.collect()
+        assert sum(network() is not None for network in networks) == 1
+    assert measured == ["a", "b", "c"]
+    once, again = (over(opened(theirs, tmp_path)[0], paths[0]), over(styles, paths[0]))
+    np.testing.assert_array_equal(*(one.run(picture(64, 64)[None]) for one in (once, again)))
+
+
+@pytest.mark.parametrize("error", [MemoryError(), ort.capi.onnxruntime_pybind11_state.RuntimeException("bad_alloc")])
+@pytest.mark.parametrize("fails", ["telling", "locked"])
+def test_one_picture_that_does_not_fit_is_refused_and_the_others_are_painted(
+    theirs: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str, error: Exception
+) -> None:
+    styles, paths = opened(theirs, tmp_path)
+    edited, calls = getattr(onnx_lock, fails), []
+
+    def full(*told: object) -> bytes:
+        calls.append(told)
+        if len(calls) == 2:
+            raise error
+        data: bytes = edited(*told)
+        return data
+
+    monkeypatch.setattr(onnx_lock, fails, full)
+    sources = tuple(PictureSource(path.stem, str(path)) for path in paths)
+    events = list(stylize(StylizeRequest("job", sources, styles.settings, str(tmp_path / "out"))))
+    (failed,) = [event for event in events if isinstance(event, SourceFailed)]
+    assert failed.source == "b" and "not enough memory to run the style" in failed.message and failed.fix
+    assert [event.source for event in events if isinstance(event, Stylized)] == ["a", "c"]
+
+
+def test_a_guided_style_is_locked_with_what_its_guides_told(tmp_path: Path) -> None:
+    guided = Session(style_pack.load(tiny_styles.guided_spotlight(tmp_path / "guided")), "cpu")
+    normals = np.random.default_rng(3).random((96, 128, 3), np.float32) * 0.4
+    normals[10, 20] = 1.0  # the brightest place, that of a guide alone
+    source = picture(96, 128) * 0.5
+    statistics = guided.statistics(source, Paint(), "it", {"Normal": normals})
+    canvas, passes = ArrayCanvas(source), {"Normal": normals}
+    locked, plain = (
+        painted(one, canvas, Paint(), passes).read(0, 0, 96, 128) for one in (guided.locked(statistics), guided)
+    )
+    np.testing.assert_allclose(locked, plain, atol=1e-5)
+    with pytest.raises(EngineError, match="guided by render passes that it does not have: Normal") as caught:
+        guided.statistics(source, Paint(), "it")
+    assert "Passes" in caught.value.fix
+
+
+def test_a_locked_style_is_of_full_precision(session: Session) -> None:
+    """On CUDA it may have run in half precision until then; recipes say what really ran."""
+    halved = copy.copy(session)
+    halved.precision = "half"
+    locked = locked_to(halved, picture(64, 64))
+    assert locked.precision == "full" and halved.precision == "half"
+    assert alone(locked).recipe()["styles"][0]["precision"] == "full"
 
 
 @pytest.mark.parametrize(
@@ -188,7 +278,7 @@ def test_a_shared_style_is_locked(shared: Path, tmp_path: Path) -> None:
     source = picture(720, 720)
     after = source.copy()
     after[:, 500:, 500:] = 1
-    locked = session.locked(source, Paint(), "it")
+    locked = locked_to(session, source)
     plain, same, far = (
         one.run(planes[None])[0, :, :400, :400]
         for one, planes in ((session, source), (locked, source), (locked, after))

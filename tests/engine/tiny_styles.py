@@ -197,6 +197,16 @@ def spotlight(folder: Path, name: str = "Spotlight", lie: bool = False) -> Path:
     return _pack(folder, name, nodes, [], ModelSpec({"image": ModelInput(3)}, receptive_radius=8 if lie else None))
 
 
+def guided_spotlight(folder: Path, name: str = "Guided Spotlight") -> Path:
+    """The same, where it is the brightest of the picture and a guide together."""
+    nodes = [
+        helper.make_node("Max", ["image", "normal"], ["both"]),
+        helper.make_node("GlobalMaxPool", ["both"], ["brightest"]),
+        helper.make_node("Div", ["image", "brightest"], ["stylized"]),
+    ]
+    return _pack(folder, name, nodes, [], ModelSpec({"image": ModelInput(3), "normal": ModelInput(3)}))
+
+
 def bgr_255(path: Path, size: Sequence[int] = (64, 64), metadata: bool = False) -> Path:
     """A style as other people share them: input 0..255, BGR, one size only, statistics over the frame.
 
