@@ -128,3 +128,11 @@ def test_a_style_of_another_program_says_what_to_do() -> None:
     with pytest.raises(EngineError, match="does not say what it looks like") as problem:
         style_fit.need_fit(style_pack.find("Fieldstone"))
     assert problem.value.fix
+
+
+def test_the_certificate_is_heard_of_to_its_end(fit: Fit) -> None:
+    """Every defect that is planted, and every time the result is moved."""
+    work = style_fit.style_fit(fit, strokes(2), strokes(1), np.ones((256, 256), bool), False)
+    steps = [step for step in work if isinstance(step, float)]
+    assert steps == sorted(steps) and steps[-1] == 1
+    assert len(steps) == 1 + style_fit.PLANTS * len(style_fit.DEFECTS) + style_fit.certificate.TRIES
