@@ -30,6 +30,8 @@ from .runtime import Paint, inner_size
 from .style_pack import ModelSpec
 from .stylize import OVERLAY_PIXELS, check_delivery, check_overlays, check_settings, no_memory
 
+PAINTED = 0.1
+"""Of the progress, for the result itself"""
 COVERED = 0.5
 """Of a pixel by a matte, from which on it is part of the region"""
 
@@ -69,11 +71,15 @@ def _explain(request: ExplainRequest) -> Iterator[Event]:
     names = tuple(dict.fromkeys(settings.overlays))
     for name in names:
         check(name, subject)
+    asked = 0.0
     if set(OF_RESULTS) & set(names):
-        subject = replace(subject, after=look.result(before))
+        asked = PAINTED
+        painting = look.result_in_steps(before)
+        after = yield from told(painting, lambda done: [Progress(request.job, PAINTED * done, "Painting the result")])
+        subject = replace(subject, after=after)
     found: list[Overlay] = []
     for number, name in enumerate(names):
-        share = number / len(names), 1 / len(names)
+        share = asked + (1 - asked) * number / len(names), (1 - asked) / len(names)
         found += (yield from _ask(request, name, subject, share, began)).layers()
         while notes:
             yield Progress(request.job, share[0] + share[1], notes.pop(0))

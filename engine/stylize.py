@@ -240,7 +240,8 @@ class _Work:
         if seen is None:
             yield self._progress(0.5, "Reducing the picture for the overlays")
             before = reduced(reader, overlay_size(reader), self.settings.tileable)
-            after = look.result(before)
+            said = [self._progress(0.5, "Painting it in that size")]
+            after = yield from told(look.result_in_steps(before), lambda _: said)
         else:
             before, after = seen.before, seen.after
         overlays: list[Overlay] = []

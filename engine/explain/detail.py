@@ -16,10 +16,19 @@ import numpy as np
 from ..picture import Floats
 from ..protocol import Bar, Certificate, Check
 from . import certificate
-from .influence import CERTIFICATE_TILES, gradient_of, half_within, light_of, middle, nearness, seen_from
-from .overlay import Overlay, box_of, told
+from .influence import (
+    CERTIFICATE_TILES,
+    check_gradients,
+    gradient_in_steps,
+    half_within,
+    light_of,
+    middle,
+    nearness,
+    seen_from,
+)
+from .overlay import Overlay, box_of, finished, told
 from .pyramid import blurred
-from .removal import Grid, Look, controls
+from .removal import Grid, Look, rivals
 
 DISPLAY = (-0.5, 0.5)
 """A pixel of grey that is black or white for its detail, copied"""
@@ -86,17 +95,18 @@ def integrated(look: Look, before: Floats, region: np.ndarray) -> Generator[floa
 
     By the trapezoid rule: all its points serve again when stretches are halved, so n of them cost n + 1 gradients.
     """
-    fill = blurred(before, GONE, look.paint.wrap)
-    seen, light = _seen(look, region), _light_of(look, before, region)
-    whole = light(before) - light(fill)
+    check_gradients(look)
+    fill, seen = blurred(before, GONE, look.paint.wrap), _seen(look, region)
+    whole = yield from told(_light_in_steps(look, before, before, region), _at(0.0, 0.0))
+    whole -= yield from told(_light_in_steps(look, fill, before, region), _at(0.0, 0.0))
     part, step = (slice(None), *seen), (before - fill)[(slice(None), *seen)]
     weights, picture, total = light_of(region), before.copy(), np.zeros(step.shape)
     for count, places in _halved():
         for number, place in enumerate(places):
             picture[part] = fill[part] + np.float32(place) * step
-            gradient = gradient_of(look, picture, weights, before)[part]
-            total += gradient * (0.5 if place in (0, 1) else 1.0)
-            yield 1 - (1 - 0.5 * (number + 1) / len(places)) * FEWEST / count
+            low, high = (1 - (1 - 0.5 * at / len(places)) * FEWEST / count for at in (number, number + 1))
+            gradient = yield from told(gradient_in_steps(look, picture, weights, before), _at(low, high))
+            total += gradient[part] * (0.5 if place in (0, 1) else 1.0)
         left_over = abs(float((step * total).sum()) / count - whole) / max(abs(whole), 0.01 * float(region.sum()))
         if left_over <= certificate.PATH:
             break
@@ -123,10 +133,16 @@ def _seen(look: Look, region: np.ndarray) -> tuple[slice, slice]:
 
 def _light_of(look: Look, before: Floats, region: np.ndarray) -> Callable[[Floats], float]:
     """Of a picture (3, H, W): the luminance of its result, summed over the region. Strokes follow `before`."""
+    return lambda picture: finished(_light_in_steps(look, picture, before, region))
+
+
+def _light_in_steps(look: Look, picture: Floats, before: Floats, region: np.ndarray) -> Generator[float, None, float]:
+    """The same, yielding the fraction done."""
     box = box_of(region)
     assert box is not None  # a region has a pixel
+    light = yield from look.light_in_steps(picture, box, before)
     inside = region[box[0] : box[0] + box[2], box[1] : box[1] + box[3]]
-    return lambda picture: float(look.light(picture, box, before)[inside].sum(dtype=np.float64))
+    return float(light[inside].sum(dtype=np.float64))
 
 
 # ---------------------------------------------------------------- certificate and sentence
@@ -153,15 +169,15 @@ def _certify(
     def asked(along: int) -> tuple[Grid, np.ndarray, dict[str, np.ndarray]]:
         grid = Grid.over(sharp.shape[1], sharp.shape[2], along)
         near = {"nearness": grid.sums(nearness(sharp.shape[1:]))}
-        return grid, -grid.sums(found.parts), controls(sharp, blank, grid, seed) | near
+        return grid, -grid.sums(found.parts), rivals(sharp, blank, grid, seed) | near
 
-    grid, effects, rivals = asked(CERTIFICATE_TILES)
-    sets = certificate.interventions(effects, removed(grid, blank), rivals, seed)
+    grid, effects, others = asked(CERTIFICATE_TILES)
+    sets = certificate.interventions(effects, removed(grid, blank), others, seed)
     foretold = yield from _checked(sets, _at(0.0, 0.5))
-    grid, effects, rivals = asked(DELETED_TILES)
+    grid, effects, others = asked(DELETED_TILES)
     grey = np.broadcast_to(sharp.mean(axis=(1, 2), keepdims=True), sharp.shape)
     fills = {"blurred": removed(grid, blank), "grey": removed(grid, grey)}
-    deleted = yield from _checked(certificate.deletion(effects, fills, rivals, seed), _at(0.5, 1.0))
+    deleted = yield from _checked(certificate.deletion(effects, fills, others, seed), _at(0.5, 1.0))
     return (*foretold, *deleted)
 
 

@@ -21,7 +21,7 @@ from ..picture import Floats
 from ..protocol import Certificate, Check
 from ..runtime import Local, OutOfMemoryError, tiles
 from . import certificate
-from .overlay import Overlay, box_of
+from .overlay import Overlay, box_of, finished, told
 from .removal import LUMINANCE, Grid, Look
 
 DISPLAY = (-1.0, 1.0)
@@ -32,6 +32,8 @@ STEP = 0.02
 CERTIFIED = 32
 """Edge of the part of the region that is certified, in its middle: 256 runs of the window around it take seconds"""
 CERTIFICATE_TILES = 12
+GONE_BACK = 0.4
+"""Of the progress, for the answer; the certificate takes the rest"""
 BYTES_PER_PIXEL = 1600
 """Working memory: all that a network computed is kept until it is gone through backwards"""
 
@@ -44,7 +46,8 @@ def influence(
     before: planes (3, H, W) 0..1 in the size the style sees, so look.paint.stroke is 1. region: (H, W) bool.
     Raises EngineError for a style without gradients, and for strokes in the colours of another style.
     """
-    gradient = gradient_of(look, before, light_of(region))
+    work = gradient_in_steps(look, before, light_of(region))
+    gradient = yield from told(work, lambda done: [GONE_BACK * done])
     strength = np.sqrt(np.square(gradient).sum(axis=0))
     sentence = _sentence(strength, region, look.reach(*region.shape) or 0, look.paint.wrap)
     pixels = gradient.sum(axis=0)[..., None]
@@ -55,7 +58,7 @@ def influence(
         if isinstance(step, tuple):
             checks = step
         else:
-            yield 0.1 + 0.9 * step
+            yield GONE_BACK + (1 - GONE_BACK) * step
     return replace(answer, certificate=Certificate(checks))
 
 
@@ -72,6 +75,11 @@ def check_gradients(look: Look) -> None:
         )
     for session in look.mix.sessions:
         session.need_gradients()
+        if not session.spec.local or session.locked_to:  # what is locked is another network than what it brings
+            raise EngineError(
+                f"The style {session.pack.name!r} looks at the whole frame or takes one size only: it has no gradient.",
+                "Ask Removal, or choose a style trained with Pentimento.",
+            )
 
 
 def light_of(region: np.ndarray) -> Floats:
@@ -81,17 +89,26 @@ def light_of(region: np.ndarray) -> Floats:
 
 def gradient_of(look: Look, before: Floats, weights: Floats, followed: Floats | None = None) -> Floats:
     """The gradient (3, H, W) of sum(weights * look.result(before, followed)) by the picture, all (3, H, W)."""
+    return finished(gradient_in_steps(look, before, weights, followed))
+
+
+def gradient_in_steps(
+    look: Look, before: Floats, weights: Floats, followed: Floats | None = None
+) -> Generator[float, None, Floats]:
+    """The same. Yields the fraction done, for each style in every window: of a whole frame there are dozens."""
     check_gradients(look)
     source = ArrayCanvas(before, look.paint.wrap)
     forms = None if followed is None else look.forms(followed)
     strength = np.float32(look.strength)
     onto = (1 - strength) * weights
     canvas = look.mix.painted(source, look.paint, forms)
-    for window in _windows(weights):
+    windows = _windows(weights)
+    for number, window in enumerate(windows):
         top, left, height, width = window
         asked = strength * weights[:, top : top + height, left : left + width]
-        for share, painted in _painted(canvas, window, onto, asked):
+        for done, (share, painted) in enumerate(_painted(canvas, window, onto, asked), 1):
             _pull(painted, share * asked, window, onto)
+            yield (number + done / len(look.mix.parts)) / len(windows)
     return onto
 
 
@@ -115,8 +132,7 @@ def _pull(canvas: Canvas, weights: Floats, window: tuple[int, int, int, int], on
     """Through one style. Where its answer is clamped nothing changes it."""
     if not isinstance(canvas, Local):
         raise EngineError(
-            "A style that looks at the whole frame, or at a resized picture, has no gradient here.",
-            "Ask Removal, or choose a style trained with Pentimento at stroke size 1.",
+            "A picture that is resized for the style has no gradient here.", "Ask Removal, or choose stroke size 1."
         )
     answer = canvas.read(*window)
     try:
@@ -176,7 +192,7 @@ def _certify(look: Look, before: Floats, region: np.ndarray, seed: int) -> Itera
         picture[seen] += step * grid.painted(moved)
         return light(picture) - still
 
-    yield from certificate.interventions(effects, happened, _controls(before[seen], step, grid, seed), seed)
+    yield from certificate.interventions(effects, happened, _rivals(before[seen], step, grid, seed), seed)
 
 
 def seen_from(box: tuple[int, int, int, int], reach: int, shape: tuple[int, ...], wrap: bool) -> tuple[slice, slice]:
@@ -190,7 +206,7 @@ def seen_from(box: tuple[int, int, int, int], reach: int, shape: tuple[int, ...]
     return along(box[0], box[2], shape[0]), along(box[1], box[3], shape[1])
 
 
-def _controls(before: Floats, step: Floats, grid: Grid, seed: int) -> dict[str, np.ndarray]:
+def _rivals(before: Floats, step: Floats, grid: Grid, seed: int) -> dict[str, np.ndarray]:
     """What maps that never ask the model would foretell of the same steps."""
     light = np.tensordot(LUMINANCE, before, axes=1)
     down, across = np.gradient(light) if min(light.shape) > 1 else (np.zeros_like(light),) * 2

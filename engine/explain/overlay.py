@@ -74,6 +74,16 @@ def told(work: Generator[S, None, R], say: Callable[[S], Iterable[E]]) -> Genera
         yield from say(step)
 
 
+def finished(work: Generator[S, None, R]) -> R:
+    """Works to the end where nobody asks about the steps."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as done:
+            result: R = done.value
+            return result
+
+
 def box_of(region: np.ndarray) -> tuple[int, int, int, int] | None:
     """(top, left, height, width) around all of a region (H, W); None where it is empty."""
     rows, columns = np.flatnonzero(region.any(axis=1)), np.flatnonzero(region.any(axis=0))

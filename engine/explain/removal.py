@@ -25,7 +25,7 @@ from ..protocol import Certificate, Check
 from ..resample import Resampled
 from ..runtime import Followed, Paint
 from . import certificate
-from .overlay import Overlay, box_of, told
+from .overlay import Overlay, box_of, finished, told
 from .pyramid import blurred
 
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
@@ -53,8 +53,9 @@ class Look:
     mix: Mix
     paint: Paint
     strength: float = 1.0
-    _followed: dict[int, tuple[Floats, Followed]] = field(default_factory=dict, compare=False, repr=False)
-    """The picture whose forms strokes followed last: a certificate asks hundreds of times about one"""
+    _followed: dict[int, tuple[Floats, Followed]] = field(init=False, default_factory=dict, compare=False, repr=False)
+    """The picture whose forms strokes followed last: a certificate asks hundreds of times about one. Never that of
+    another Look: it may wrap where this one does not"""
 
     def forms(self, planes: Floats) -> Followed:
         """The picture (3, H, W) as one whose forms strokes follow. It must not change while it is asked about."""
@@ -67,22 +68,36 @@ class Look:
     def result(self, planes: Floats, followed: Floats | None = None) -> Floats:
         """The stylized picture of planes (3, H, W) 0..1, also (3, H, W) 0..1. followed: the picture whose forms its
         strokes follow, where it is another one."""
+        return finished(self.result_in_steps(planes, followed))
+
+    def result_in_steps(self, planes: Floats, followed: Floats | None = None) -> Generator[float, None, Floats]:
+        """The same. Yields the fraction done, once for every window."""
         forms = None if followed is None else self.forms(followed)
         canvas = self.mix.painted(ArrayCanvas(planes, self.paint.wrap), self.paint, forms)
         style = np.empty_like(planes)
-        for top, left, height, width in self.mix.tiles(canvas.height, canvas.width, self.paint):
+        windows = list(self.mix.tiles(canvas.height, canvas.width, self.paint))
+        for number, (top, left, height, width) in enumerate(windows):
             style[:, top : top + height, left : left + width] = canvas.read(top, left, height, width)
+            yield (number + 1) / len(windows)
         return mixed(planes, style, self.strength)
 
     def light(self, planes: Floats, box: tuple[int, int, int, int], followed: Floats) -> Floats:
         """The luminance of the same in a box (top, left, height, width) alone, (height, width)."""
+        return finished(self.light_in_steps(planes, box, followed))
+
+    def light_in_steps(
+        self, planes: Floats, box: tuple[int, int, int, int], followed: Floats
+    ) -> Generator[float, None, Floats]:
+        """The same. Yields the fraction done, once for every window."""
         canvas = self.mix.painted(ArrayCanvas(planes, self.paint.wrap), self.paint, self.forms(followed))
         light = np.empty(box[2:], np.float32)
-        for y, x, height, width in self.mix.tiles(box[2], box[3], self.paint):
+        windows = list(self.mix.tiles(box[2], box[3], self.paint))
+        for number, (y, x, height, width) in enumerate(windows):
             top, left = box[0] + y, box[1] + x
             style = canvas.read(top, left, height, width)
             result = mixed(planes[:, top : top + height, left : left + width], style, self.strength)
             light[y : y + height, x : x + width] = np.tensordot(LUMINANCE, result, axes=1)
+            yield (number + 1) / len(windows)
         return light
 
     def reach(self, height: int, width: int) -> int | None:
@@ -216,10 +231,11 @@ def _effects(
         yield from _beside(look, grid, (before, fill), region, box, reach or 0, effects)
         return effects
     for number, group in enumerate(groups):
-        change = _light(look.result(without(before, fill, grid, group), before), region) - light
+        low, high = number / len(groups), (number + 1) / len(groups)
+        result = yield from _scaled(look.result_in_steps(without(before, fill, grid, group), before), low, high)
+        change = _light(result, region) - light
         for tile in np.flatnonzero(group):
             effects[tile] = _around(change, grid, int(tile), reach, look.paint.wrap)
-        yield (number + 1) / len(groups)
     return effects
 
 
@@ -302,7 +318,7 @@ def _certify(
     look: Look, before: Floats, region: np.ndarray | None, seed: int
 ) -> Generator[float, None, tuple[Check, ...]]:
     """B3 on this very picture, reduced: the same method, then held-out coalitions of removed tiles."""
-    small, small_region = reduced(before, region, look.paint.wrap)
+    small, small_region = small_of(before, region, look.paint.wrap)
     height, width = small.shape[1:]
     if look.reach(height, width) is None:  # every intervention would be a whole run of a large model
         return (certificate.unmeasured(),)
@@ -316,14 +332,14 @@ def _certify(
         changed = look.result(without(small, fill, grid, gone), small)
         return float(_light(changed, small_region).sum(dtype=np.float64) - light)
 
-    for step in certificate.interventions(effects, happened, controls(small, fill, grid, seed), seed):
+    for step in certificate.interventions(effects, happened, rivals(small, fill, grid, seed), seed):
         if isinstance(step, tuple):
             return step
         yield 0.4 + 0.6 * step
     raise AssertionError("interventions end with their checks")
 
 
-def reduced(before: Floats, region: np.ndarray | None, wrap: bool) -> tuple[Floats, np.ndarray | None]:
+def small_of(before: Floats, region: np.ndarray | None, wrap: bool) -> tuple[Floats, np.ndarray | None]:
     """The picture and the region at no more than CERTIFICATE_EDGE pixels along the longer side."""
     height, width = before.shape[1:]
     shrink = min(1.0, CERTIFICATE_EDGE / max(height, width))
@@ -338,7 +354,7 @@ def reduced(before: Floats, region: np.ndarray | None, wrap: bool) -> tuple[Floa
     return small, small_region
 
 
-def controls(before: Floats, fill: Floats, grid: Grid, seed: int) -> dict[str, np.ndarray]:
+def rivals(before: Floats, fill: Floats, grid: Grid, seed: int) -> dict[str, np.ndarray]:
     """What could be said about the tiles without ever asking the model: an overlay must do better than these."""
     light = np.tensordot(LUMINANCE, before, axes=1)
     down, across = np.gradient(light) if min(light.shape) > 1 else (np.zeros_like(light),) * 2

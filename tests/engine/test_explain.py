@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from engine.explain.removal import Grid, Look
 from engine.explain.scale import scale
 from engine.picture import Floats
 from engine.protocol import Check
-from engine.runtime import Paint, Session
+from engine.runtime import Paint, Session, tiles
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +63,9 @@ def test_a_small_region_is_asked_alone_and_answers_the_same(
 def test_a_point_is_not_lost_when_the_picture_is_reduced() -> None:
     before, region = picture(270, 480), np.zeros((270, 480), bool)
     region[135, 240] = True
-    small, part = removal.reduced(before, region, False)
+    small, part = removal.small_of(before, region, False)
     assert small.shape == (3, 54, 96) and part is not None and np.argwhere(part).tolist() == [[27, 48]]
-    _, whole = removal.reduced(before, np.ones((270, 480), bool), False)
+    _, whole = removal.small_of(before, np.ones((270, 480), bool), False)
     assert whole is not None and whole.all()
 
 
@@ -168,6 +169,31 @@ def test_a_part_outside_the_reach_of_a_region_has_no_effect_at_all(sessions: dic
     edge = Grid.over(96, 400, removal.TILES_ALONG).edge
     assert not overlay.pixels[:, 50 + reach + edge :].any()
     assert overlay.pixels[:, :50].any()
+
+
+def test_a_look_made_of_another_remembers_no_forms_of_it(sessions: dict[str, Session]) -> None:
+    before, look = picture(32, 40), Look(mixing.alone(sessions["brush"]), Paint())
+    forms = look.forms(before)
+    assert look.forms(before) is forms and not forms.wrap
+    other = replace(look, paint=Paint(wrap=True))
+    assert other.forms(before).wrap
+    assert look.forms(before) is forms
+
+
+def test_a_result_and_what_removal_asks_are_heard_of_after_every_window(
+    sessions: dict[str, Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look, before = Look(mixing.alone(sessions["blur"]), Paint()), picture(64, 96)
+    after = look.result(before)
+    monkeypatch.setattr(mixing, "tiles", lambda height, width, *_: tiles(height, width, 32))
+    work, done = look.result_in_steps(before), []
+    with pytest.raises(StopIteration) as end:
+        while True:
+            done.append(next(work))
+    assert np.allclose(done, np.arange(1, 7) / 6) and np.array_equal(end.value.value, after)
+    steps = removal._effects(look, Grid.over(64, 96, 4), before, after, None)
+    fractions = list(steps)
+    assert fractions == sorted(fractions) and len(fractions) % 6 == 0 and fractions[-1] == 1
 
 
 def test_strokes_go_on_to_follow_what_was_removed(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 import tiny_styles
 from PIL import Image
 
-from engine import cli
+from engine import cli, mixing
 from engine.errors import EngineError
 from engine.explanation import explain
 from engine.files import read_exr
@@ -22,12 +22,14 @@ from engine.protocol import (
     Explained,
     ExplainRequest,
     PictureSource,
+    Progress,
     Region,
     StyleShare,
     StylizeSettings,
     from_line,
     to_line,
 )
+from engine.runtime import tiles
 
 
 @pytest.fixture
@@ -109,6 +111,19 @@ def test_several_overlays_come_in_one_file(asked: ExplainRequest) -> None:
     found = explained(replace(asked, settings=replace(asked.settings, overlays=("Scale", "Removal", "Influence"))))
     assert [layer.name.rpartition(".")[2] for layer in found.layers] == ["Scale", "Removal", "Influence"]
     assert set(read_exr(found.path).layers) == {f"Attribution {name}" for name in ("Scale", "Removal", "Influence")}
+
+
+def test_the_result_that_overlays_look_at_is_painted_in_steps_that_are_told(
+    asked: ExplainRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker looks for a cancel between two events."""
+    monkeypatch.setattr(mixing, "tiles", lambda height, width, *_: tiles(height, width, 20))
+    request = replace(asked, settings=replace(asked.settings, overlays=("Scale", "Influence")))
+    said = [event for event in explain(request) if isinstance(event, Progress)]
+    painting = [event for event in said if event.stage == "Painting the result"]
+    assert len(painting) == 2 * 3
+    fractions = [event.fraction for event in said]
+    assert fractions == sorted(fractions) and fractions[-1] <= 1
 
 
 def test_a_report_says_what_the_file_says(asked: ExplainRequest) -> None:

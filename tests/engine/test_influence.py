@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,14 @@ import torch
 from engine import style_pack
 from engine.canvas import ArrayCanvas
 from engine.errors import EngineError
-from engine.explain.influence import gradient_of, influence, light_of
+from engine.explain import influence as influence_
+from engine.explain.detail import detail
+from engine.explain.influence import check_gradients, gradient_of, influence, light_of
 from engine.explain.overlay import Overlay
 from engine.explain.removal import LUMINANCE, Look
 from engine.mixing import Matte, Mix, Part, alone
 from engine.picture import Floats
-from engine.runtime import Paint, Session
+from engine.runtime import Paint, Session, tiles
 from engine.style_pack import EXPLAIN, GENERATOR, ModelInput, new_pack, write_pack
 from engine.training.export import explain_bytes, half_storage, model_spec, onnx_bytes
 from engine.training.networks import Generator, GeneratorConfig
@@ -136,6 +139,46 @@ def test_a_wrong_gradient_fails_its_certificate(bent: Session, monkeypatch: pyte
     region = np.zeros((120, 130), bool)
     region[50:60, 60:75] = True
     assert not overlay_of(Look(alone(bent), Paint(seed=3)), picture(120, 130), region).certificate.faithful
+
+
+def test_a_large_question_is_heard_of_after_every_window(blur: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two steps nothing can be cancelled."""
+    monkeypatch.setattr(influence_, "tiles", lambda height, width, *_: tiles(height, width, 16))
+    region, before = np.ones((40, 50), bool), picture()
+    mix = Mix((Part(blur, 0.5), Part(Session(blur.pack, "cpu"), 0.5)))
+    for look, count in ((Look(alone(blur), Paint()), 12), (Look(mix, Paint()), 24)):
+        fractions = []
+        for step in influence(look, before, region):
+            if isinstance(step, Overlay):
+                break
+            fractions.append(step / influence_.GONE_BACK)
+        assert np.allclose(fractions, np.arange(1, count + 1) / count)
+        assert np.allclose(step.pixels[..., 0], gradient_of(look, before, light_of(region)).sum(axis=0))  # type: ignore[union-attr]
+
+
+def test_a_style_that_is_not_local_has_no_gradient_though_it_brings_one(blur: Session, tmp_path: Path) -> None:
+    files = {name: blur.pack.read(name) for name in blur.pack.files}
+    for name, changes in (("whole", {"receptive_radius": None}), ("sized", {"fixed_size": (64, 64)})):
+        model = replace(blur.spec, **changes)  # type: ignore[arg-type]
+        pack = write_pack(tmp_path / name, replace(blur.pack, model=model), files)
+        look = Look(alone(Session(style_pack.load(tmp_path / name), "cpu")), Paint())
+        assert pack.explains
+        for ask in (influence, detail):
+            with pytest.raises(EngineError, match="whole frame or takes one size only") as caught:
+                next(ask(look, picture(), spot(20, 30)))
+            assert "Removal" in caught.value.fix
+
+
+def test_a_locked_style_is_another_network_than_its_gradients_are_of(tmp_path: Path) -> None:
+    spotlight = style_pack.load(tiny_styles.spotlight(tmp_path / "spotlight"))
+    files = {name: spotlight.read(name) for name in spotlight.files}
+    explained = tiny_styles.explained(tiny_styles.blur(tmp_path / "blur"))
+    files[EXPLAIN] = style_pack.load(explained).read(EXPLAIN)
+    session = Session(write_pack(tmp_path / "both", spotlight, files), "cpu")
+    locked = session.locked(session.statistics(picture(), Paint(), "it"))
+    assert locked.spec.local and locked.pack.explains
+    with pytest.raises(EngineError, match="whole frame"):
+        check_gradients(Look(alone(locked), Paint()))
 
 
 def test_what_has_no_gradient_says_so(blur: Session, tmp_path: Path) -> None:
