@@ -35,6 +35,8 @@ PAPER = 0.95
 """What nothing to be told looks like, where colours are laid on"""
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
 INK = 0.12
+GROUND = (38, 38, 38)
+"""sRGB bytes: what legends stand on, and what lies beside a picture narrower than its legend"""
 HATCH, HATCH_LINE = 12, 2
 """Pixels from one line to the next over an overlay that failed its certificate, and of a line"""
 MASSES = (0.5, 0.8, 0.95)
@@ -102,13 +104,29 @@ def step_of(height: int, width: int) -> int:
 
 
 def enlarged(pixels: Any) -> Any:
-    """Pixels (H, W, ...) as often as it takes for a legend to have room below, at least once."""
-    times = math.ceil(NARROWEST / pixels.shape[1])
+    """Pixels (H, W, ...) as often as it takes for a legend to have room below, or as the picture can be drawn again
+    while somebody waits: a high, narrow one stays narrower, see `framed`. At least once."""
+    times = _times(*pixels.shape[:2])
     return pixels if times == 1 else pixels.repeat(times, axis=0).repeat(times, axis=1)
 
 
-def enlarged_width(width: int) -> int:
-    return width * math.ceil(NARROWEST / width)
+def enlarged_width(height: int, width: int) -> int:
+    """Of the display picture of an overlay of that size, `enlarged` and `framed`."""
+    return max(NARROWEST, width * _times(height, width))
+
+
+def _times(height: int, width: int) -> int:
+    return max(1, min(math.ceil(NARROWEST / width), MOST // (NARROWEST * height)))
+
+
+def framed(shown: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A display picture (H, W, 3) in the middle of ground where it is narrower than a legend; otherwise itself."""
+    missing = NARROWEST - shown.shape[1]
+    if missing <= 0:
+        return shown
+    sheet = np.full((shown.shape[0], NARROWEST, 3), GROUND, np.uint8)
+    sheet[:, missing // 2 : missing // 2 + shown.shape[1]] = shown
+    return sheet
 
 
 def hatch(height: int, width: int) -> Mask:

@@ -140,7 +140,8 @@ def _explained_pixels(
 
 def _seen_width(height: int, width: int) -> int:
     """Of the display picture that Blender makes of an overlay"""
-    return looks.enlarged_width(math.ceil(width / looks.step_of(height, width)))
+    step = looks.step_of(height, width)
+    return looks.enlarged_width(math.ceil(height / step), math.ceil(width / step))
 
 
 def _folder(path: str) -> Path:

@@ -132,7 +132,8 @@ class Session:
             why = "it is of an older version" if self.pack.kind == "pentimento" else "it was made by another program"
             raise EngineError(
                 f"The style {self.pack.name!r} does not bring its gradients: {why}.",
-                "Choose overlays that only look at results (Removal, Scale), or a style trained with Pentimento.",
+                "Choose overlays that only run styles forwards (Removal, Scale, Styles, Passes, Objects), or a style "
+                "trained with Pentimento.",
             )
 
     @cached_property

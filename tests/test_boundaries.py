@@ -24,9 +24,9 @@ BY_ROOM = {
     "cli": {"rich"},
     "demo": {"rich"},
 }
-NUMPY_ONLY = {"looks"}
-"""Blender's own process imports it too"""
 """What some rooms may import besides."""
+NUMPY_ONLY = {"looks"}
+"""Blender's own process imports it too."""
 STANDARD_LIBRARY_ONLY = {"protocol", "errors", "boot", "worker"}
 """`worker` imports each job's module on its first request; before that it needs nothing."""
 

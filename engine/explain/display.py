@@ -14,7 +14,7 @@ from ..picture import Array, Floats
 from ..protocol import Certificate, Check
 from .overlay import Overlay
 
-GROUND, INK, FAINT = (38, 38, 38), (228, 228, 228), (160, 160, 160)
+INK, FAINT = (228, 228, 228), (160, 160, 160)
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +36,7 @@ class Beneath:
 
 def picture_of(overlay: Overlay, beneath: Beneath | None = None) -> Array:
     """uint8 RGB (h, w, 3): map over picture, legend below, and what lies beside it; small ones enlarged by whole
-    numbers."""
+    numbers, narrow ones framed."""
     under = beneath or Beneath(None)
     shown = looks.over(
         looks.enlarged(overlay.pixels),
@@ -47,6 +47,7 @@ def picture_of(overlay: Overlay, beneath: Beneath | None = None) -> Array:
         lines=title_of(overlay) in looks.MASS_OF,
         faithful=overlay.certificate.faithful,
     )
+    shown = looks.framed(shown)
     return np.concatenate((shown, below(overlay, shown.shape[1])))
 
 
@@ -60,7 +61,7 @@ def _fitting(picture: Floats, width: int) -> Array:
     """uint8 RGB (h, width, 3): the picture (H, W, 3) 0..1, no larger than it is, on the legend's ground."""
     image = Image.fromarray(np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8))
     image.thumbnail((width, image.height), Image.Resampling.LANCZOS)
-    sheet = Image.new("RGB", (width, image.height), GROUND)
+    sheet = Image.new("RGB", (width, image.height), looks.GROUND)
     sheet.paste(image, ((width - image.width) // 2, 0))
     return np.asarray(sheet)
 
@@ -108,7 +109,7 @@ class _Strip:
         self.size = max(13, width // 70)
         self.gap = self.size * 3 // 4
         self.width, self.down = width, self.gap
-        self.sheet = Image.new("RGB", (width, 40 * self.size), GROUND)
+        self.sheet = Image.new("RGB", (width, 40 * self.size), looks.GROUND)
         self.draw = ImageDraw.Draw(self.sheet)
 
     def title(self, name: str, faithful: bool) -> None:

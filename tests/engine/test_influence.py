@@ -191,3 +191,6 @@ def test_what_has_no_gradient_says_so(blur: Session, tmp_path: Path) -> None:
         with pytest.raises(EngineError, match=said) as caught:
             overlay_of(Look(mix, paint), picture(), spot(20, 30))
         assert caught.value.fix
+    with pytest.raises(EngineError) as caught:
+        plain.need_gradients()
+    assert all(name in caught.value.fix for name in ("Removal", "Scale", "Styles", "Passes", "Objects"))

@@ -116,6 +116,28 @@ def test_small_pictures_are_enlarged_so_that_their_legend_can_be_read() -> None:
     assert (shown[:100] == shown[0, 0]).all() and not (shown[100:] == shown[0, 0]).all()
 
 
+@pytest.mark.parametrize("size", [(1500, 16), (10_000, 16), (2500, 300), (16, 1500), (4000, 481), (1, 1), (700, 479)])
+def test_no_display_picture_of_a_small_overlay_is_huge(size: tuple[int, int]) -> None:
+    """16 x 1500 pixels became 480 x 45,000. Legends keep their width; the picture stands narrower above them."""
+    values = np.zeros((*size, 1), np.float32)
+    values[size[0] // 2 :] = 1
+    larger = looks.enlarged(values)
+    times = larger.shape[0] // size[0]
+    assert larger.shape[:2] == (times * size[0], times * size[1]) and times >= 1
+    shown = display.picture_of(overlay_of(values))
+    assert shown.shape[1] == looks.enlarged_width(*size) >= looks.NARROWEST
+    assert larger.size <= max(2 * looks.MOST, values.size) and len(shown) < len(larger) + 400
+    plain = looks.over(larger, ("luminance",), (-1, 1))
+    beside = (shown.shape[1] - larger.shape[1]) // 2
+    assert (shown[: len(larger), beside : beside + larger.shape[1]] == plain).all()
+    assert (shown[: len(larger), :beside] == looks.GROUND).all()
+
+
+def test_what_is_wide_enough_is_not_framed() -> None:
+    shown = np.zeros((20, looks.NARROWEST, 3), np.uint8)
+    assert looks.framed(shown) is shown
+
+
 def test_a_legend_says_which_bars_failed_in_words_and_numbers() -> None:
     assert display.failures(Certificate((PASSED,))) == []
     assert display.failures(Certificate((PASSED, FAILED))) == ["B3, R2: 0.25, at least 0.7 wanted."]
