@@ -66,7 +66,7 @@ def certify(request: CertifyRequest) -> Iterator[Event]:
     for number, path in enumerate(paths):
         yield Progress(request.job, number / len(paths), f"Asking about {path.name}")
         try:
-            subject, found = _subject(styles, path), _Tally()
+            subject, found = subject_of(styles, path), _Tally()
             for step in _certified(subject, names, number, found):
                 yield Progress(request.job, (number + step) / len(paths), f"Asking about {path.name}")
             tally.take(found)
@@ -113,11 +113,11 @@ def _chosen(request: CertifyRequest) -> list[Path]:
     return [found[index * len(found) // count] for index in range(count)]
 
 
-def _subject(styles: Styles, path: Path) -> Subject:
-    """A picture in small, with its result."""
+def subject_of(styles: Styles, path: Path, edge: int = EDGE) -> Subject:
+    """A picture with its result, its long side reduced to `edge`."""
     source = PictureSource(path.name, str(path))
     reader, passes = open_source(source), painted_passes(path)
-    shrink = EDGE / max(reader.height, reader.width)
+    shrink = edge / max(reader.height, reader.width)
     size = max(16, round(reader.height * shrink)), max(16, round(reader.width * shrink))
     before = reduced(reader, size, False)
     look = Look(styles.over(source, reader, passes), Paint())
