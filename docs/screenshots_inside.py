@@ -234,6 +234,7 @@ def arrange(panels: Any, open_ones: set[Any]) -> None:
     drawn: they come back under new names, as panels that have not."""
     every = [
         panels.ImageEditorPanel,
+        panels.ImageControlsPanel,
         panels.ImageMixingPanel,
         panels.ImageExplainPanel,
         panels.ImageTrainingPanel,
@@ -260,11 +261,12 @@ def scroll(area: Any) -> Generator[Step, None, None]:
 
 def open_render_panel(panel: Any, area: Any) -> Generator[Step, None, None]:
     """Opens it and scrolls to it: it comes last."""
-    mixing = sys.modules["pentimento"].panels.RenderMixingPanel
-    for cls in (mixing, panel):
+    panels = sys.modules["pentimento"].panels
+    below = (panels.RenderControlsPanel, panels.RenderMixingPanel)
+    for cls in (*below, panel):
         bpy.utils.unregister_class(cls)
     panel.bl_options = set()
-    for cls in (panel, mixing):
+    for cls in (panel, *below):
         bpy.utils.register_class(cls)
     yield 1.0
     region = next(region for region in area.regions if region.type == "WINDOW")
