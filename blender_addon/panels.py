@@ -158,9 +158,10 @@ class ControlsPanel:
         layout.use_property_decorate = False
         layout.enabled = jobs.current() is None
         chosen, is_render = props.settings(context), self.paints_renders or _shows_render(context)
-        row = layout.row()
-        row.enabled = not chosen.palette_name or chosen.whose_colours != "style"
-        row.prop(chosen, "whose_colours")
+        column = layout.column(align=True)
+        column.enabled = not chosen.palette_name or chosen.whose_colours != "style"
+        column.label(text="Whose Colours")
+        column.prop(chosen, "whose_colours", text="")
         bands = layout.column(align=True)
         bands.label(text="Bands")
         for name in props.BANDS:

@@ -21,8 +21,10 @@ LIGHT_PASSES = [f"{light}_{part}" for light in ("diffuse", "glossy") for part in
 def lit(addon: Any, styles: Any, tmp_path: Path) -> Any:
     """A saved scene whose render tells light and objects apart; Brush paints it as the light it is."""
     scene = new_scene()
-    bpy.data.objects["Cube"].data.materials.append(bpy.data.materials.new("Surface"))
-    bpy.data.materials["Surface"].use_nodes = True  # a surface that mirrors
+    surface = bpy.data.materials.new("Surface")
+    if surface.node_tree is None:
+        surface.use_nodes = True  # one that mirrors
+    bpy.data.objects["Cube"].data.materials.append(surface)
     for name in (*LIGHT_PASSES, "environment", "cryptomatte_object"):
         setattr(scene.view_layers[0], f"use_pass_{name}", True)
     styles.style, styles.colours = "Brush", "SCENE"
