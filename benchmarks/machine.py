@@ -39,13 +39,18 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def write(name: str, numbers: dict[str, Any]) -> Path:
-    """Write `results/<name>_<machine>.json`: the numbers beside the machine they were measured on."""
+def result_file(name: str) -> Path:
+    """`results/<name>_<machine>.json`"""
     here = describe()
     label = here["graphics"] or f"{here['processor']} {here['cores']} cores"
-    path = RESULTS / f"{name}_{re.sub(r'[^a-z0-9]+', '_', label.lower()).strip('_')}.json"
+    return RESULTS / f"{name}_{re.sub(r'[^a-z0-9]+', '_', label.lower()).strip('_')}.json"
+
+
+def write(name: str, numbers: dict[str, Any]) -> Path:
+    """Write the result file of that name: the numbers beside the machine they were measured on."""
+    path = result_file(name)
     RESULTS.mkdir(exist_ok=True)
-    path.write_text(json.dumps({"machine": here, **numbers}, indent=2) + "\n", encoding="utf-8")
+    path.write_text(json.dumps({"machine": describe(), **numbers}, indent=2) + "\n", encoding="utf-8")
     return path
 
 

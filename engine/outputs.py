@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from . import looks
-from .explain.display import Beneath, legend, picture_of
+from .explain.display import Beneath, below, picture_of
 from .explain.overlay import Overlay
 from .files import (
     ExrFile,
@@ -26,6 +26,7 @@ from .files import (
     read_exr,
     unique_path,
     write_exr,
+    write_json,
     writing,
 )
 from .picture import Array, Encoding, Floats, PictureReader, result_channels, to_display
@@ -101,7 +102,8 @@ def explained(
     request: ExplainRequest, overlays: Sequence[Overlay], beneath: Beneath, recipe: Json
 ) -> tuple[tuple[Layer, ...], Layer | None]:
     """Overlays alone, as the request asks for them. Files: one EXR with their raw floats, certificates and the recipe,
-    and a PNG of each to look at. Pixels: raw files with the floats, a legend of each, and what they lie over."""
+    a PNG of each to look at, and a report of what they say. Pixels: raw files with the floats, a legend of each, and
+    what they lie over."""
     folder, stem = _folder(request.folder), _stem(request.source)
     with _Placed() as placed:
         if request.deliver == "pixels":
@@ -110,7 +112,15 @@ def explained(
         write_exr(path, _renamed([_exr_layer(overlay, "") for overlay in overlays], None), _header(recipe, overlays))
         placed.add(path)
         _write_looks(placed, path, overlays, beneath)
+        _write_report(placed, path, overlays, recipe)
         return tuple(_overlay_layer(overlay, path=str(path)) for overlay in overlays), None
+
+
+def _write_report(placed: _Placed, beside: Path, overlays: Sequence[Overlay], recipe: Json) -> None:
+    """What the EXR says in its header, for those who read no EXR: render_explained_report.json"""
+    path = unique_path(beside.with_name(f"{beside.stem}_report.json"))
+    write_json(path, {"recipe": recipe, "overlays": {overlay.name: _meaning(overlay) for overlay in overlays}})
+    placed.add(path)
 
 
 def _explained_pixels(
@@ -120,7 +130,7 @@ def _explained_pixels(
         _overlay_layer(
             overlay,
             pixels=_block(placed, base, np.asarray(overlay.pixels, np.float32)),
-            legend=_block(placed, base, legend(overlay, _seen_width(*overlay.pixels.shape[:2]))),
+            legend=_block(placed, base, below(overlay, _seen_width(*overlay.pixels.shape[:2]))),
         )
         for overlay in overlays
     )

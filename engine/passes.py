@@ -296,9 +296,14 @@ def recombine(passes: Passes, replaced: Mapping[str, Array] | None = None) -> Fl
 def lights(passes: Passes) -> dict[str, Floats]:
     """What Combined is made of, by LIGHTS: (H, W, 3) float32 scene-linear each; those that the render has and that are
     not black everywhere. Raises EngineError for a render without light passes."""
-    passes.need("Combined", "DiffCol", "DiffDir", "DiffInd")
+    need_lights(passes)
     found = {name: _term(passes, *term, {}) for name, term in zip(LIGHTS, TERMS, strict=True)}
     return {name: light for name, light in found.items() if light.any()}
+
+
+def need_lights(passes: Passes) -> None:
+    """Raises EngineError for a render without light passes."""
+    passes.need("Combined", "DiffCol", "DiffDir", "DiffInd")
 
 
 def shown_lights(passes: Passes) -> tuple[str, ...]:

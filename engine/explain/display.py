@@ -47,9 +47,13 @@ def picture_of(overlay: Overlay, beneath: Beneath | None = None) -> Array:
         lines=title_of(overlay) in looks.MASS_OF,
         faithful=overlay.certificate.faithful,
     )
-    width = shown.shape[1]
+    return np.concatenate((shown, below(overlay, shown.shape[1])))
+
+
+def below(overlay: Overlay, width: int) -> Array:
+    """uint8 RGB (h, width, 3): the legend, and what the values point to."""
     beside = () if overlay.beside is None else (_fitting(overlay.beside, width),)
-    return np.concatenate((shown, legend(overlay, width), *beside))
+    return np.concatenate((legend(overlay, width), *beside))
 
 
 def _fitting(picture: Floats, width: int) -> Array:

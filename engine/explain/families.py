@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import EngineError
-from ..passes import Passes
+from ..mixing import Mix
+from ..passes import Passes, need_lights
 from ..picture import Floats, PictureReader
 from ..protocol import LightGain
 from ..style_pack import FIT, StylePack
@@ -69,11 +70,24 @@ def check(name: str, subject: Subject) -> None:
     elif name in OF_A_STYLE:
         need = {"Provenance": need_pictures, "StyleFit": need_fit}[name]
         need(_alone(name, subject))
+        if name == "Provenance":
+            _need_own_colours(subject.look.mix)
     elif name == "Styles":
         check_count(subject.look)
     elif name in OF_RENDERS and subject.passes is None:
         raise EngineError(
             "The picture has no passes.", "Ask Influence or Removal, or give the render as OpenEXR MultiLayer."
+        )
+    elif name == "Passes":
+        assert subject.passes is not None
+        need_lights(subject.passes)
+
+
+def _need_own_colours(mix: Mix) -> None:
+    if mix.palette or any(part.colours for part in mix.parts):
+        raise EngineError(
+            "Provenance compares colours, and these are not the style's own.",
+            "Take the palette off and choose the colours of the style, or ask StyleFit.",
         )
 
 

@@ -40,6 +40,8 @@ RIDGE = 0.1
 FINEST = slice(3, 8)
 """Roughness from one pixel to the next, which counts only where there is more than usual: the grain of a photograph of
 a painting is nobody's stroke"""
+FEWEST = 4 * FIT_NUMBERS
+"""Cells to know what is usual by"""
 USUAL = 0.95
 DISPLAY = (0.0, 3.0)
 UNIT = "1: as unlike the style as the most unusual twentieth of the style picture; bars: share of the area beyond that"
@@ -64,11 +66,15 @@ class Fit:
     """The distance that 95 of 100 places of the style pictures do not exceed"""
 
     @classmethod
-    def of(cls, pictures: Sequence[Floats], held_out: Sequence[Floats] = (), masks: Sequence[Floats] = ()) -> Fit:
+    def of(
+        cls, pictures: Sequence[Floats], held_out: Sequence[Floats] = (), masks: Sequence[Floats] = ()
+    ) -> Fit | None:
         """pictures: planes (3, h, w) 0..1 at the size of training; held_out: parts of them that no training saw; masks:
-        (h, w) of the pictures, 0 where nothing is to be learned from."""
+        (h, w) of the pictures, 0 where nothing is to be learned from. None of fewer than FEWEST cells."""
         every = [_taken(picture, *masks[n : n + 1]) for n, picture in enumerate(pictures)]
         seen = np.concatenate(every)
+        if len(seen) < FEWEST:
+            return None
         raw = cls(seen.mean(axis=0), np.eye(seen.shape[1], dtype=np.float32), 1.0)
         away = raw._away(seen.T).astype(np.float64)
         spread = away @ away.T / len(seen)
@@ -232,28 +238,24 @@ def _certify(
     moved a little."""
     rng = np.random.default_rng([seed, 3])
     window = _around(region, rng)
+    picture, result = (_near(planes, window, wrap) for planes in (before, after))
     hits = []
-    for number, hit in enumerate(_planted(fit, before, after, window, wrap, rng)):
-        hits.append(hit)
+    for number, one in enumerate(_planted(fit, picture, result, rng)):
+        hits.append(one)
         yield 0.5 + 0.45 * (number + 1) / (PLANTS * len(DEFECTS))
     if not hits:
         return (Check("B2", "planted defects found", 0.0, FOUND, False),)
     found = certificate.at_least("B2", "planted defects found", float(np.mean(hits)), FOUND)
-    moved = certificate.stability(lambda planes: _cells(fit, planes, wrap, window), after, seed)
+    moved = certificate.stability(lambda planes: _cells(fit, planes), result, seed)
     (stable,) = [step for step in moved if isinstance(step, tuple)]
     return (found, *stable)
-
-
-def _cells(fit: Fit, planes: Floats, wrap: bool, window: tuple[int, int, int, int]) -> Floats:
-    """The values of a window (top, left, height, width) of a result."""
-    return fit.distance(numbers(ArrayCanvas(planes, wrap), *window))
 
 
 def _around(region: np.ndarray, rng: np.random.Generator) -> tuple[int, int, int, int]:
     """A window (top, left, height, width) of whole cells around a place of the region drawn by chance, within the
     picture: as large as it takes to see what a defect changes beside it."""
-    places = np.argwhere(region)
-    place = places[rng.integers(len(places))]
+    places = np.flatnonzero(region)
+    place = divmod(int(places[rng.integers(len(places))]), region.shape[1])
     starts, lengths = [], []
     for middle, size in zip(place, region.shape, strict=True):
         length = min(size, PLANT + 2 * SIGHT) // CELL * CELL
@@ -262,24 +264,32 @@ def _around(region: np.ndarray, rng: np.random.Generator) -> tuple[int, int, int
     return starts[0], starts[1], lengths[0], lengths[1]
 
 
-def _planted(
-    fit: Fit, before: Floats, after: Floats, window: tuple[int, int, int, int], wrap: bool, rng: np.random.Generator
-) -> Iterator[bool]:
-    """For every defect whether the value rises most where it was planted: see hit."""
+def _near(planes: Floats, window: tuple[int, int, int, int], wrap: bool) -> Floats:
+    """A window of planes (3, H, W), with all that its cells see."""
     top, left, height, width = window
-    if min(height, width) < PLANT:
+    return ArrayCanvas(planes, wrap).read(top - SIGHT, left - SIGHT, height + 2 * SIGHT, width + 2 * SIGHT)
+
+
+def _cells(fit: Fit, near: Floats) -> Floats:
+    """The values of a window, of what `_near` gave."""
+    height, width = (edge - 2 * SIGHT for edge in near.shape[1:])
+    return fit.distance(numbers(ArrayCanvas(near), SIGHT, SIGHT, height, width))
+
+
+def _planted(fit: Fit, picture: Floats, result: Floats, rng: np.random.Generator) -> Iterator[bool]:
+    """For every defect, planted into a window of a result, whether the value rises most where it is: see hit. picture,
+    result: of `_near`."""
+    room = [edge - 2 * SIGHT - PLANT + 1 for edge in result.shape[1:]]
+    if min(room) < 1:
         return
-    still = _cells(fit, after, wrap, window)
+    still = _cells(fit, result)
     for defect in DEFECTS.values():
         for _ in range(PLANTS):
-            row, column = (
-                start + int(rng.integers(length - PLANT + 1)) for start, length in ((top, height), (left, width))
-            )
-            place = np.s_[:, row : row + PLANT, column : column + PLANT]
-            broken = after.copy()
-            broken[place] = defect(after[place], before[place], rng)
-            rise = _cells(fit, broken, wrap, window) - still
-            yield hit(rise, (row - top, column - left))
+            row, column = (int(rng.integers(places)) for places in room)
+            place = np.s_[:, SIGHT + row : SIGHT + row + PLANT, SIGHT + column : SIGHT + column + PLANT]
+            broken = result.copy()
+            broken[place] = defect(result[place], picture[place], rng)
+            yield hit(_cells(fit, broken) - still, (row, column))
 
 
 def hit(values: Floats, place: tuple[int, int]) -> bool:

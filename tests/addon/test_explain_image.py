@@ -224,6 +224,36 @@ def test_answers_are_there_when_the_file_is_opened_again(addon: Any, blur: Any, 
     assert np.array_equal(display(), shown), "drawn again, with its legend"
 
 
+def test_places_on_several_style_pictures_have_a_fourth_number(addon: Any, blur: Any, tmp_path: Path) -> None:
+    """Which picture: no transparency, and as raw as the others."""
+    protocol = addon.engine_client.protocol
+    stone = new_image(size=SIZE)
+    values = np.random.default_rng(0).random((40, 60, 4), np.float32)
+    values[..., 3] = values[..., 3] > 0.5
+    beneath, legend = np.full((40, 60, 4), 255, np.uint8), np.full((9, 480, 3), 40, np.uint8)
+
+    def block(name: str, pixels: np.ndarray) -> Any:
+        pixels.tofile(tmp_path / name)
+        return protocol.PixelBlock(str(tmp_path / name), pixels.shape, str(pixels.dtype))
+
+    check = protocol.Check("B6", "r", 1.0, 0.9, True)
+    layer = protocol.Layer(
+        *("Attribution.Provenance", ("u", "v", "confidence", "picture"), "data", block("values", values)),
+        sentence="Likeness, not cause.",
+        certificate=protocol.Certificate((check,)),
+        legend=block("legend", legend),
+    )
+    under = protocol.Layer("Picture", ("R", "G", "B", "region"), "srgb", block("under", beneath))
+    event = protocol.Explained("", "Stone", (layer,), "", 1.0, {}, under)
+    for _ in addon.explaining.take(event, "Stone", "a test", 1.0):
+        pass
+    assert np.array_equal(pixels_of(bpy.data.images["Stone Attribution.Provenance"])[::-1], values)
+    assert addon.explaining.answer_beside(stone)[0].channels[-1] == "picture"
+    first = display().copy()
+    addon.explaining.look_at(bpy.data.images["Stone Attribution.Provenance"], 1.0)
+    assert np.array_equal(display(), first), "drawn from the image as from the file"
+
+
 def test_an_answer_can_be_discarded(addon: Any, blur: Any, editor: Any) -> None:
     editor.image = new_image(size=SIZE)
     explain(at=(30, 20))
@@ -419,6 +449,12 @@ def test_an_object_of_a_render_is_asked_about_by_its_name(addon: Any, blur: Any,
     refused("no matte 'Empty'. Choose one of: .*Cube", image=render.name)
     bpy.context.view_layer.objects.active = None
     refused("No object is active. Click one", image=render.name)
+
+
+def test_blenders_render_stands_for_the_painting_that_is_shown(addon: Any, render: Any) -> None:
+    view = types.SimpleNamespace(type="RENDER_RESULT", get=lambda _name, default: default)
+    subject = addon.explaining.subject_of(view, bpy.context.scene)
+    assert subject.image == render.name and subject.size == (48, 32) and "CryptoObject00" in subject.passes
 
 
 # ---------------------------------------------------------------- the panel

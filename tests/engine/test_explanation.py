@@ -111,6 +111,16 @@ def test_several_overlays_come_in_one_file(asked: ExplainRequest) -> None:
     assert set(read_exr(found.path).layers) == {f"Attribution {name}" for name in ("Scale", "Removal", "Influence")}
 
 
+def test_a_report_says_what_the_file_says(asked: ExplainRequest) -> None:
+    """For those who read no EXR"""
+    found = explained(replace(asked, settings=replace(asked.settings, overlays=("Scale", "Influence"))))
+    report = json.loads(Path(found.path.replace("_explained.exr", "_explained_report.json")).read_text())
+    header = read_exr(found.path).header
+    assert report == {"recipe": json.loads(header[RECIPE]), "overlays": json.loads(header[LAYERS])}
+    influence = report["overlays"]["Attribution.Influence"]
+    assert influence["checks"] and influence["sentence"] == found.layers[1].sentence
+
+
 @pytest.mark.parametrize(
     ("region", "said"),
     [
@@ -135,6 +145,17 @@ def test_what_cannot_be_asked_is_refused(asked: ExplainRequest, tmp_path: Path) 
     refused(replace(asked, region=Region(object=str(tmp_path / "black.png"))), "covers no pixel")
     Image.new("RGB", (12, 40)).save(tmp_path / "tiny.png")
     refused(replace(asked, source=PictureSource("tiny", str(tmp_path / "tiny.png"))), "too small to be explained")
+
+
+def test_likeness_is_asked_of_one_style_in_its_own_colours(asked: ExplainRequest) -> None:
+    one, other = StyleShare("Starry Night"), StyleShare("Wheat Field")
+    settings = replace(asked.settings, styles=(one,), overlays=("Provenance",))
+    refused(replace(asked, settings=replace(settings, colours="luma")), "are not the style's own")
+    refused(replace(asked, settings=replace(settings, palette="Wheat Field")), "are not the style's own")
+    refused(replace(asked, settings=replace(settings, styles=(one, other))), "this is a mix")
+    refused(replace(asked, settings=replace(settings, styles=asked.settings.styles)), "its style picture")
+    unlike = replace(settings, styles=asked.settings.styles, overlays=("StyleFit",))
+    refused(replace(asked, settings=unlike), "does not say what it looks like")
 
 
 def refused(request: ExplainRequest, said: str) -> None:

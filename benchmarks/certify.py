@@ -1,0 +1,63 @@
+"""The table of docs/explain.md: every overlay of every style that ships, certified over the same twenty pictures.
+
+    python -m benchmarks.certify --shared FOLDER [--only NAME ...] [--overlay NAME ...]
+
+The pictures are the renders that no training saw, and frames of two shots with their passes. A style takes a quarter of
+an hour of one processor core. Rows of styles and overlays that are not asked this time stay in the result file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from engine import style_pack
+from engine.certification import certify
+from engine.explain.overlay import OF_A_REGION
+from engine.protocol import CertifyRequest, Done
+
+from . import machine
+from .train_library import HELD_OUT_SEEDS, KEYFRAME_STYLES, LIBRARY
+
+FRAMES = ("walk/walk_0002.exr", "walk/walk_0006.exr", "walk/walk_0012.exr", "native/walk_0008_native.exr")
+STYLES = Path(__file__).parent.parent / "engine" / "styles"
+RESULTS = "certify"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shared", type=Path, required=True)
+    parser.add_argument("--only", nargs="*", default=[], metavar="NAME")
+    parser.add_argument("--overlay", nargs="*", default=[], choices=OF_A_REGION, metavar="NAME")
+    arguments = parser.parse_args()
+    pictures = content(arguments.shared)
+    for style in (*LIBRARY, *KEYFRAME_STYLES):
+        folder = STYLES / style_pack.slug(style.name)
+        if folder.exists() and (not arguments.only or style.name in arguments.only):
+            request = CertifyRequest("certify", str(folder), pictures, tuple(arguments.overlay), len(pictures), "cpu")
+            (done,) = [event for event in certify(request) if isinstance(event, Done)]
+            print("\n".join(done.report["say"]), flush=True)
+            print(kept(style.name, done.report), flush=True)
+
+
+def content(shared: Path) -> tuple[str, ...]:
+    renders = sorted((shared / "content" / "renders").glob("*.jpg"))
+    held_out = [path for path in renders if int(path.name[:4]) in HELD_OUT_SEEDS]
+    return tuple(map(str, (*held_out, *(shared / "sequences" / frame for frame in FRAMES))))
+
+
+def kept(name: str, report: dict[str, Any]) -> Path:
+    """Into the result file of this machine, in the place of what was known of the same overlays."""
+    file = machine.result_file(RESULTS)
+    styles = json.loads(file.read_text(encoding="utf-8"))["styles"] if file.exists() else {}
+    asked = {row["overlay"] for row in report["rows"]}
+    rows = [row for row in styles.get(name, {}).get("rows", []) if row["overlay"] not in asked] + report["rows"]
+    rows.sort(key=lambda row: OF_A_REGION.index(row["overlay"]))
+    facts = {key: report[key] for key in ("pictures", "areas", "edge", "refused")}
+    return machine.write(RESULTS, {"styles": {**styles, name: {**facts, "rows": rows}}})
+
+
+if __name__ == "__main__":
+    main()
