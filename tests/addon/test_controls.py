@@ -262,6 +262,9 @@ def test_the_panel_offers_what_the_picture_has(addon: Any, lit: Any, styles: Any
     said = draw(addon, "RenderControlsPanel").split()
     assert [name for name in said if name.startswith("gain_")] == ["gain_diffuse", "gain_glossy", "gain_environment"]
     assert "matte" in said and "mask" not in said and "Layer" not in said
+    stylized_render()
+    result = next(image for image in bpy.data.images if image.name.startswith("shot_0001 ("))
+    assert {"gain_glossy", "matte"} <= set(draw(addon, "ImageControlsPanel", result).split()), "a render in the editor"
     lit.view_layers[0].use_pass_diffuse_color = False
     styles.gain_volume = 2.0
     said = draw(addon, "RenderControlsPanel").split()
