@@ -51,10 +51,11 @@ def main() -> None:
     renders = sorted((arguments.shared / "content" / "renders").glob("*.jpg"))
     pictures = [load_picture(path, 256).numpy() for path in renders if int(path.name[:4]) in HELD_OUT_SEEDS][:PICTURES]
     whole, seconds = trained(quick, arguments.work / "whole", ())
-    before = masses(whole, pictures)
+    places = provenance.reference(whole)  # of which nothing is left out
+    before = masses(whole, places, pictures)
     row, column = divmod(int(before.argmax()), 3)
     area = (column / 3, row / 3, (column + 1) / 3, (row + 1) / 3)
-    after = masses(trained(quick, arguments.work / "excluded", area)[0], pictures)
+    after = masses(trained(quick, arguments.work / "excluded", area)[0], places, pictures)
     fall = 1 - float(after[row, column] / before[row, column])
     numbers = {"style": style.name, "settings": {**QUICK, **changes(arguments.set)}, "seconds of a training": seconds}
     numbers |= {"area": area, "before": before.tolist(), "after": after.tolist(), "fall": fall}
@@ -75,9 +76,9 @@ def trained(request: TrainRequest, out: Path, excluded: tuple[float, ...]) -> tu
     return style_pack.load(out), round(time.monotonic() - began, 1)
 
 
-def masses(pack: StylePack, pictures: list[Floats]) -> np.ndarray:
+def masses(pack: StylePack, places: provenance.Reference, pictures: list[Floats]) -> np.ndarray:
     """(3, 3): the share of the likeness in each ninth of the style picture, over all results"""
-    session, places = Session(pack, "cpu"), provenance.reference(pack)
+    session = Session(pack, "cpu")
     total = np.zeros((3, 3))
     for picture in pictures:
         size = picture.shape[1:]

@@ -186,6 +186,8 @@ def _no_gradients(chosen: Any, _subject: Subject | None) -> str:
     for style in map(props.chosen_style, props.all_styles(chosen)):
         if reason := _not_brought(style, "gradients", "gradients"):
             return reason
+    if not props.has_gradients(chosen):
+        return "not with bands, nor with the colours of the picture"
     return "not in the colours of another style" if props.chosen_palette(chosen) else ""
 
 

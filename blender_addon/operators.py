@@ -263,7 +263,8 @@ def render_job(context: bpy.types.Context, filepath: str, blocking: bool) -> job
     given = Path(bpy.path.abspath(filepath)) if filepath else None
     how = props.stylize_settings(chosen, is_render=True)
     if given is None:
-        scene_io.check_mattes(context.scene, [part.matte for part in how.styles])
+        scene_io.check_mattes(context.scene, [part.matte for part in (*how.styles, *how.strength_of)])
+        scene_io.check_lights(context.scene, [turned.light for turned in how.gains])
     requests = _render_requests(scene, given, _view_scene(context), how, blocking)
     return _job("Stylize Render", requests, functools.partial(scene_io.add_render, scene=scene, style=style), blocking)
 
@@ -296,10 +297,13 @@ def _image_requests(image: str, view_of: str, how: protocol.StylizeSettings, mas
 def _with_masks(
     how: protocol.StylizeSettings, masks: list[str], folder: str
 ) -> Generator[None, None, protocol.StylizeSettings]:
-    """Each style with the file of its mask, written into the folder. masks: names of images, or nothing."""
-    files = iter((yield from scene_io.write_pictures(filter(None, masks), Path(folder, "masks"))))
-    parts = (replace(part, matte=next(files) if mask else "") for part, mask in zip(how.styles, masks, strict=True))
-    return replace(how, styles=tuple(parts))
+    """Each style and place with the file of its mask, written into the folder. masks: names of images, or nothing, for
+    the styles; places have theirs."""
+    names = [*filter(None, masks), *(place.matte for place in how.strength_of)]
+    files = iter((yield from scene_io.write_pictures(names, Path(folder, "masks"))))
+    parts = [replace(part, matte=next(files) if mask else "") for part, mask in zip(how.styles, masks, strict=True)]
+    places = [replace(place, matte=next(files)) for place in how.strength_of]
+    return replace(how, styles=tuple(parts), strength_of=tuple(places))
 
 
 def _explain_requests(
@@ -440,6 +444,54 @@ class RemoveStyle(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> Answer:
         props.settings(context).mixed.remove(self.index)
+        return {"FINISHED"}
+
+
+# ---------------------------------------------------------------- controls
+
+
+class AddPlace(bpy.types.Operator):
+    """Give a place a strength of its own"""
+
+    bl_idname = "pentimento.add_place"
+    bl_label = "Add Place"
+    bl_options = {"REGISTER", "UNDO"}
+
+    active: bpy.props.BoolProperty(
+        name="Active Object", description="The place is the active object", options={"SKIP_SAVE"}
+    )
+
+    def execute(self, context: bpy.types.Context) -> Answer:
+        chosen = props.settings(context)
+        added, active = chosen.places.add(), context.object if self.active else None
+        if active is not None and active.name not in [place.matte for place in chosen.places]:
+            added.matte = active.name
+        return {"FINISHED"}
+
+
+class RemovePlace(bpy.types.Operator):
+    """Let this place be as strong as the rest"""
+
+    bl_idname = "pentimento.remove_place"
+    bl_label = "Remove Place"
+    bl_options = {"REGISTER", "UNDO"}
+
+    index: bpy.props.IntProperty(min=0, options={"SKIP_SAVE"})
+
+    def execute(self, context: bpy.types.Context) -> Answer:
+        props.settings(context).places.remove(self.index)
+        return {"FINISHED"}
+
+
+class ResetControls(bpy.types.Operator):
+    """Set all controls back, so that the picture is painted as the style does"""
+
+    bl_idname = "pentimento.reset_controls"
+    bl_label = "Reset Controls"
+    bl_options = {"REGISTER", "UNDO"}
+
+    def execute(self, context: bpy.types.Context) -> Answer:
+        props.reset_controls(props.settings(context))
         return {"FINISHED"}
 
 
@@ -710,6 +762,9 @@ CLASSES = (
     CheckPython,
     AddStyle,
     RemoveStyle,
+    AddPlace,
+    RemovePlace,
+    ResetControls,
     AddStylePicture,
     OpenStylePictures,
     RemoveStylePicture,

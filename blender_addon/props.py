@@ -74,6 +74,25 @@ COLOURS = (
 )
 
 
+WHOSE_COLOURS = (
+    ("style", "Style", "Those that the style paints"),
+    ("luma", "Luma", "The picture's, in the light and dark of the style; steady in animations"),
+    ("histogram", "Histogram", "The style's, brought to the mean and spread of the picture's, in each render anew"),
+)
+"""Named as the engine and the command line name them"""
+
+BANDS = ("band_colour", "band_form", "band_stroke")
+GAINS = {
+    "Diffuse": "gain_diffuse",
+    "Glossy": "gain_glossy",
+    "Transmission": "gain_transmission",
+    "Volume": "gain_volume",
+    "Emission": "gain_emission",
+    "Environment": "gain_environment",
+}
+"""The engine's lights, and the property that turns each up or down"""
+
+
 CONTENTS = (
     ("FRAMES", "This Scene's Frames", "What the scene has rendered: the files of its output path, up to 64 of them"),
     ("FOLDER", "Folder", "All pictures in a folder and the folders in it"),
@@ -419,7 +438,81 @@ class MixedStyle(StyleChoice, bpy.types.PropertyGroup):
     """A further style of a mix."""
 
 
-class PentimentoSettings(StyleChoice, bpy.types.PropertyGroup):
+class Place(bpy.types.PropertyGroup):
+    """Where the style shows as strongly as nowhere else."""
+
+    matte: bpy.props.StringProperty(
+        name="Object", description="The object whose strength this is, found by the render's Cryptomatte"
+    )
+    mask: bpy.props.PointerProperty(
+        name="Mask",
+        description="The strength holds where this picture is white; it has the size of the texture",
+        type=bpy.types.Image,
+    )
+    strength: bpy.props.FloatProperty(
+        name="Strength",
+        description="How strongly the style shows here, in place of Strength; "
+        "of what Attribution.Removal and Attribution.Objects say of its surroundings, this much is left",
+        default=0.5,
+        min=0.0,
+        max=1.0,
+        subtype="FACTOR",
+    )
+
+
+def _band(name: str, what: str) -> Any:
+    return bpy.props.FloatProperty(
+        name=name,
+        description=f"How much of the change of {what} shows: 0 nothing, 1 as painted, 2 twice; "
+        "Attribution.Scale says what this will move",
+        default=1.0,
+        min=0.0,
+        max=2.0,
+        subtype="FACTOR",
+    )
+
+
+def _gain(light: str, what: str) -> Any:
+    return bpy.props.FloatProperty(
+        name=light,
+        description=f"How bright {what} is when the render is painted: 0 off, 1 as rendered; "
+        "Attribution.Passes says what it gives to the result",
+        default=1.0,
+        min=0.0,
+        max=4.0,
+        subtype="FACTOR",
+    )
+
+
+class Controls:
+    """What an overlay foretells before it is moved: docs/controls.md."""
+
+    whose_colours: bpy.props.EnumProperty(
+        name="Whose Colours",
+        description="Whose colours the result has, without a palette; "
+        "what Attribution.Removal says of light and dark holds with the picture's, too",
+        items=WHOSE_COLOURS,
+        default="style",
+    )
+    band_colour: _band("Colour", "colours")
+    band_form: _band("Form", "forms")
+    band_stroke: _band("Stroke", "strokes")
+    gain_diffuse: _gain("Diffuse", "light on matt surfaces")
+    gain_glossy: _gain("Glossy", "what surfaces mirror")
+    gain_transmission: _gain("Transmission", "light through glass and water")
+    gain_volume: _gain("Volume", "light in smoke and fog")
+    gain_emission: _gain("Emission", "what shines by itself")
+    gain_environment: _gain("Environment", "the sky behind everything")
+    places: bpy.props.CollectionProperty(type=Place)
+    lock: bpy.props.BoolProperty(
+        name="Lock",
+        description="Styles of other programs see the statistics of the whole picture in every tile, so that what "
+        "Attribution.Removal says comes from afar vanishes; those of Pentimento look at what is near and need no lock",
+        default=False,
+    )
+
+
+class PentimentoSettings(StyleChoice, Controls, bpy.types.PropertyGroup):
     """How to paint. One set per scene, saved with it. The style it chooses is the first of a mix."""
 
     mixed: bpy.props.CollectionProperty(type=MixedStyle)
@@ -694,6 +787,37 @@ def all_styles(chosen: PentimentoSettings) -> tuple[StyleChoice, ...]:
     return (chosen, *chosen.mixed)
 
 
+def places(chosen: PentimentoSettings, is_render: bool) -> tuple[Place, ...]:
+    """Those of a render that have an object, those of a texture that have a mask: others are not filled in yet."""
+    return tuple(place for place in chosen.places if (place.matte if is_render else place.mask))
+
+
+def can_lock(chosen: PentimentoSettings) -> bool:
+    """Is any of the styles made by another program? Others have nothing to lock."""
+    used = [styles()[_get_style(part)] for part in all_styles(chosen)] if styles() else []
+    palette = style_of(chosen.palette_name)
+    return any(style.third_party for style in (*used, *([palette] if palette else [])))
+
+
+def has_gradients(chosen: PentimentoSettings) -> bool:
+    """Does the engine know a gradient of what is painted like this? Not through bands, nor through kept colours."""
+    return chosen.whose_colours == "style" and all(getattr(chosen, name) == 1 for name in BANDS)
+
+
+def moved_controls(chosen: PentimentoSettings) -> bool:
+    """Is any control not where it was at first?"""
+    return bool(chosen.places) or any(
+        getattr(chosen, name) != chosen.bl_rna.properties[name].default
+        for name in ("whose_colours", *BANDS, *GAINS.values(), "lock")
+    )
+
+
+def reset_controls(chosen: PentimentoSettings) -> None:
+    chosen.places.clear()
+    for name in ("whose_colours", *BANDS, *GAINS.values(), "lock"):
+        chosen.property_unset(name)
+
+
 def look_name(chosen: PentimentoSettings) -> str:
     """What results are named after, as the engine names them: `Starry Night, Metzinger in Wheat Field`."""
     names = ", ".join(dict.fromkeys(chosen_style(part).name for part in all_styles(chosen)))
@@ -704,21 +828,41 @@ def look_name(chosen: PentimentoSettings) -> str:
 def stylize_settings(chosen: PentimentoSettings, is_render: bool) -> protocol.StylizeSettings:
     """The panel as plain values. Names go by their order, so that the same choice gives the same recipe.
 
-    A render's styles name their objects; the masks of a texture are pictures that have yet to be written.
+    A render's styles and places name their objects; the masks of a texture are pictures that have yet to be written,
+    and its places have their names.
     """
     palette = chosen_palette(chosen)
+    if palette and chosen.whose_colours != "style":
+        raise EngineError(
+            "A result cannot have the colours of a palette and of the picture.",
+            "Choose Mixing > Palette: Its Own, or Controls > Whose Colours: Style.",
+        )
     return protocol.StylizeSettings(
         styles=tuple(_share(part, part.matte if is_render else "", chosen) for part in all_styles(chosen)),
         palette=str(palette.folder) if palette else "",
         strength=chosen.strength,
+        strength_of=tuple(
+            protocol.MatteStrength(place.matte if is_render else place.mask.name, place.strength)
+            for place in places(chosen, is_render)
+        ),
+        bands=(chosen.band_colour, chosen.band_form, chosen.band_stroke),
+        colours=chosen.whose_colours,
+        gains=_gains(chosen) if is_render else (),
         seed=chosen.seed,
         diversity=chosen.diversity,
         follow=chosen.follow,
         stroke=chosen.stroke,
         tileable=chosen.tileable and not is_render,
+        lock=chosen.lock and can_lock(chosen),
         overlays=tuple(name for name, *_ in OVERLAYS if name in chosen.overlays),
         device=chosen.device,
     )
+
+
+def _gains(chosen: PentimentoSettings) -> tuple[protocol.LightGain, ...]:
+    """Of the lights that were turned up or down"""
+    found = {light: getattr(chosen, name) for light, name in GAINS.items()}
+    return tuple(protocol.LightGain(light, gain) for light, gain in found.items() if gain != 1)
 
 
 def training_config(chosen: TrainingSettings, name: str) -> dict[str, Any]:
@@ -765,7 +909,16 @@ def texture_request(chosen: TextureSettings, device: str) -> protocol.TextureReq
 # ---------------------------------------------------------------- registration
 
 
-CLASSES = (MixedStyle, PentimentoSettings, ExplainSettings, TextureSettings, StylePicture, Keyframe, TrainingSettings)
+CLASSES = (
+    MixedStyle,
+    Place,
+    PentimentoSettings,
+    ExplainSettings,
+    TextureSettings,
+    StylePicture,
+    Keyframe,
+    TrainingSettings,
+)
 
 
 def register() -> None:

@@ -190,9 +190,10 @@ def _write_picture(rows: NDArray[np.float32], is_float: bool, path: Path) -> Non
 
 
 def masks_of(chosen: props.PentimentoSettings, image: bpy.types.Image) -> list[str]:
-    """The name of each style's mask for this image, empty where it has none. Refuses one of another size."""
+    """The name of each style's mask for this image, empty where it has none. Refuses one of another size, also of a
+    place."""
     masks = [part.mask for part in props.all_styles(chosen)]
-    for mask in filter(None, masks):
+    for mask in (*filter(None, masks), *(place.mask for place in props.places(chosen, is_render=False))):
         check(mask)
         if mask.size[:] != image.size[:]:
             raise EngineError(
@@ -204,13 +205,58 @@ def masks_of(chosen: props.PentimentoSettings, image: bpy.types.Image) -> list[s
 
 
 def check_mattes(scene: bpy.types.Scene, names: Iterable[str]) -> None:
-    """Refuses objects of their own for styles where the render would not tell which pixels they cover."""
-    wanted = next(filter(None, names), "")
+    """Refuses objects of their own for styles and strengths where there are none of that name, or where the render
+    would not tell which pixels they cover."""
+    wanted = list(filter(None, names))
+    for name in wanted:
+        if name not in bpy.data.objects and name not in bpy.data.materials:
+            raise EngineError(f"There is no object {name!r} any more.", "Choose another one in Controls or in Mixing.")
     passes = ("use_pass_cryptomatte_object", "use_pass_cryptomatte_material", "use_pass_cryptomatte_asset")
     if wanted and not any(getattr(layer, kind) for layer in scene.view_layers for kind in passes):
         raise EngineError(
-            f"The render would not tell which pixels belong to {wanted!r}.",
-            "Switch on View Layer Properties > Passes > Cryptomatte > Object, or empty the objects in Mixing.",
+            f"The render would not tell which pixels belong to {wanted[0]!r}.",
+            "Switch on View Layer Properties > Passes > Cryptomatte > Object, or take the object out of Controls and "
+            "Mixing.",
+        )
+
+
+LIGHT_PASSES = {
+    "Diffuse": ("Diffuse: Direct, Indirect and Color", ("diffuse_direct", "diffuse_indirect", "diffuse_color")),
+    "Glossy": ("Glossy: Direct, Indirect and Color", ("glossy_direct", "glossy_indirect", "glossy_color")),
+    "Transmission": (
+        "Transmission: Direct, Indirect and Color",
+        ("transmission_direct", "transmission_indirect", "transmission_color"),
+    ),
+    "Volume": ("Volume: Direct and Indirect", ("volume_direct", "volume_indirect")),
+    "Emission": ("Emission", ("emit",)),
+    "Environment": ("Environment", ("environment",)),
+}
+"""By light: what to switch on for it under View Layer Properties > Passes > Light, and how scripts call that"""
+
+
+def lights_of(scene: bpy.types.Scene) -> tuple[str, ...]:
+    """The lights that a render of the scene would tell apart. Nothing is told without the passes of Diffuse."""
+    layers = [layer for layer in scene.view_layers if _has_light(layer, "Diffuse")]
+    return tuple(light for light in LIGHT_PASSES if any(_has_light(layer, light) for layer in layers))
+
+
+def _has_light(layer: bpy.types.ViewLayer, light: str) -> bool:
+    # Those of volumes are settings of Cycles.
+    owners = [layer, getattr(layer, "cycles", None)]
+    switches = [f"use_pass_{name}" for name in LIGHT_PASSES[light][1]]
+    return all(any(getattr(owner, switch, False) for owner in owners) for switch in switches)
+
+
+def check_lights(scene: bpy.types.Scene, lights: Iterable[str]) -> None:
+    """Refuses to turn up or down what the render would not tell apart."""
+    there = lights_of(scene)
+    missing = next((light for light in lights if light not in there), "")
+    if missing:
+        needs = [light for light in dict.fromkeys(("Diffuse", missing)) if light not in there]
+        switches = "; ".join(LIGHT_PASSES[light][0] for light in needs)
+        raise EngineError(
+            f"The render would not tell which light is {missing}.",
+            f"Switch on View Layer Properties > Passes > Light > {switches}, or set {missing} to 1 in Controls.",
         )
 
 

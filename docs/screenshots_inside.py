@@ -79,7 +79,8 @@ def steps() -> Generator[Step, None, None]:
     properties = next(area for area in bpy.context.screen.areas if area.type == "PROPERTIES")
     properties.spaces.active.context = "RENDER"
     addon.jobs.PAINTING.report = None
-    yield from open_render_panel(addon.panels.RenderPanel, properties)
+    yield from show_controls(addon, properties)
+    yield from open_render_panels(addon.panels, properties, {addon.panels.RenderPanel})
     shoot("panel_render.png", properties)
     bpy.context.scene.render.engine = "CYCLES"
     bpy.context.scene.cycles.samples, bpy.context.scene.cycles.use_denoising = 1, False
@@ -234,6 +235,7 @@ def arrange(panels: Any, open_ones: set[Any]) -> None:
     drawn: they come back under new names, as panels that have not."""
     every = [
         panels.ImageEditorPanel,
+        panels.ImageControlsPanel,
         panels.ImageMixingPanel,
         panels.ImageExplainPanel,
         panels.ImageTrainingPanel,
@@ -258,14 +260,31 @@ def scroll(area: Any) -> Generator[Step, None, None]:
     yield 1.0
 
 
-def open_render_panel(panel: Any, area: Any) -> Generator[Step, None, None]:
-    """Opens it and scrolls to it: it comes last."""
-    mixing = sys.modules["pentimento"].panels.RenderMixingPanel
-    for cls in (mixing, panel):
-        bpy.utils.unregister_class(cls)
-    panel.bl_options = set()
-    for cls in (panel, mixing):
-        bpy.utils.register_class(cls)
+def show_controls(addon: Any, area: Any) -> Generator[Step, None, None]:
+    """Of a render that tells its lights apart: less of the strokes, no reflections, a cube that holds back."""
+    chosen, layer, panels = bpy.context.scene.pentimento, bpy.context.view_layer, addon.panels
+    for light in ("diffuse", "glossy"):
+        for part in ("direct", "indirect", "color"):
+            setattr(layer, f"use_pass_{light}_{part}", True)
+    layer.use_pass_environment = True
+    bpy.ops.pentimento.add_place(active=True)
+    chosen.places[0].strength, chosen.band_stroke, chosen.gain_glossy = 0.3, 0.5, 0.0
+    yield from open_render_panels(panels, area, {panels.RenderPanel, panels.RenderControlsPanel})
+    shoot("panel_controls.png", area)
+    bpy.ops.pentimento.reset_controls()
+
+
+def open_render_panels(panels: Any, area: Any, open_ones: set[Any]) -> Generator[Step, None, None]:
+    """Opens them, closes our others and scrolls down: they come last. See arrange."""
+    every = [panels.RenderPanel, panels.RenderControlsPanel, panels.RenderMixingPanel]
+    for panel in reversed(every):
+        bpy.utils.unregister_class(panel)
+    for panel in every:
+        panel.bl_idname += "_again"
+        if hasattr(panel, "bl_parent_id"):
+            panel.bl_parent_id += "_again"
+        panel.bl_options = set() if panel in open_ones else {"DEFAULT_CLOSED"}
+        bpy.utils.register_class(panel)
     yield 1.0
     region = next(region for region in area.regions if region.type == "WINDOW")
     for _ in range(30):  # it goes a line at a time, whatever one asks for

@@ -66,9 +66,10 @@ def certify(request: CertifyRequest) -> Iterator[Event]:
     for number, path in enumerate(paths):
         yield Progress(request.job, number / len(paths), f"Asking about {path.name}")
         try:
-            subject = _subject(styles, path)
-            for step in _certified(subject, names, number, tally):
+            subject, found = subject_of(styles, path), _Tally()
+            for step in _certified(subject, names, number, found):
                 yield Progress(request.job, (number + step) / len(paths), f"Asking about {path.name}")
+            tally.take(found)
             used.append(path.name)
         except EngineError as problem:
             yield SourceFailed(request.job, path.name, problem.message, problem.fix)
@@ -112,11 +113,11 @@ def _chosen(request: CertifyRequest) -> list[Path]:
     return [found[index * len(found) // count] for index in range(count)]
 
 
-def _subject(styles: Styles, path: Path) -> Subject:
-    """A picture in small, with its result."""
+def subject_of(styles: Styles, path: Path, edge: int = EDGE) -> Subject:
+    """A picture with its result, its long side reduced to `edge`."""
     source = PictureSource(path.name, str(path))
     reader, passes = open_source(source), painted_passes(path)
-    shrink = EDGE / max(reader.height, reader.width)
+    shrink = edge / max(reader.height, reader.width)
     size = max(16, round(reader.height * shrink)), max(16, round(reader.width * shrink))
     before = reduced(reader, size, False)
     look = Look(styles.over(source, reader, passes), Paint())
@@ -187,28 +188,33 @@ class Row:
     overlay: str
     bar: str
     name: str
-    threshold: float
-    values: tuple[float, ...]
-    passed: int
+    checks: tuple[Check, ...]
+
+    @property
+    def values(self) -> list[float]:
+        return [check.value for check in self.checks]
+
+    @property
+    def threshold(self) -> float:
+        return self.checks[0].threshold
+
+    @property
+    def passed(self) -> int:
+        return sum(check.passed for check in self.checks)
 
     @property
     def worst(self) -> float:
         """The largest where small is good, else the smallest."""
-        return max(self.values) if self._small_is_good else min(self.values)
-
-    @property
-    def _small_is_good(self) -> bool:
-        return self.passed == sum(value <= self.threshold for value in self.values) and self.bar in ("B1", "B5", "B6")
+        small_is_good = all(check.passed == (check.value <= check.threshold) for check in self.checks)
+        return max(self.values) if small_is_good else min(self.values)
 
     @property
     def median(self) -> float:
         return float(np.median(self.values))
 
     def to_json(self) -> Json:
-        return {
-            **{key: getattr(self, key) for key in ("overlay", "bar", "name", "threshold", "median", "worst", "passed")},
-            "count": len(self.values),
-        }
+        numbers = {key: getattr(self, key) for key in ("threshold", "median", "worst", "passed")}
+        return {"overlay": self.overlay, "bar": self.bar, "name": self.name, **numbers, "count": len(self.checks)}
 
 
 @dataclass
@@ -226,16 +232,19 @@ class _Tally:
             self.refused[overlay] = str(problem)
 
     def rows(self) -> list[Row]:
-        return [
-            Row(name, bar, kind, checks[0].threshold, tuple(c.value for c in checks), sum(c.passed for c in checks))
-            for (name, bar, kind), checks in self.found.items()
-        ]
+        return [Row(name, bar, kind, tuple(checks)) for (name, bar, kind), checks in self.found.items()]
+
+    def take(self, other: _Tally) -> None:
+        """What was found of one picture"""
+        for key, checks in other.found.items():
+            self.found.setdefault(key, []).extend(checks)
+        self.refused |= other.refused
 
     def table(self, style: str, pictures: int) -> list[str]:
         lines = [f"{style}: {pictures} pictures, {len(BOXES)} areas each", ""]
         lines.append(f"{'overlay':<11} {'bar':<4} {'':<44} {'bar at':>9} {'median':>9} {'worst':>9} {'met':>9}")
         for row in self.rows():
-            met = f"{row.passed}/{len(row.values)}"
+            met = f"{row.passed}/{len(row.checks)}"
             numbers = "".join(f" {value:9.3g}" for value in (row.threshold, row.median, row.worst))
             lines.append(f"{row.overlay:<11} {row.bar:<4} {row.name:<44.44}{numbers} {met:>9}")
         lines += [f"{name}: {why}" for name, why in self.refused.items()]

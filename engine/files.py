@@ -260,12 +260,17 @@ def _decoded(path: Path) -> Image.Image:
     return image
 
 
-def planes_of(data: bytes, name: str) -> Floats:
+def planes_of(data: bytes, name: str, largest: int) -> Floats:
     """A JPEG in memory, of a style pack: planes (3, h, w) display-referred 0..1.
 
-    Raises EngineError where it is broken."""
-    image = _attempt(name, lambda: Image.open(io.BytesIO(data), formats=("JPEG",)).convert("RGB"))
-    return np.ascontiguousarray(np.asarray(image, np.float32).transpose(2, 0, 1)) / np.float32(255)
+    Raises EngineError where it is broken, and before it is decoded where it is larger than `largest` to a side."""
+    image = _attempt(name, lambda: Image.open(io.BytesIO(data), formats=("JPEG",)))
+    if max(image.size) > largest:
+        raise EngineError(
+            f"{shown(name)} is larger than {largest} pixels.", "Get the style pack again from its author."
+        )
+    decoded = _attempt(name, lambda: image.convert("RGB"))
+    return np.ascontiguousarray(np.asarray(decoded, np.float32).transpose(2, 0, 1)) / np.float32(255)
 
 
 def _attempt(path: StrPath, work: Callable[[], Any]) -> Any:

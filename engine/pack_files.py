@@ -24,7 +24,7 @@ MAX_TOTAL = 160 << 20
 MAX_RATIO = 200
 """Compressed weights shrink by a tenth; a preview does not shrink. A zip bomb packs thousands to one."""
 MAX_PREVIEW = 2048
-MAX_STYLE_PICTURE = 512
+MIN_STYLE_PICTURE, MAX_STYLE_PICTURE = 12, 512
 KINDS = (".onnx", ".png", ".jpg", ".safetensors", ".bytes", ".json", ".txt", ".md")
 _DROPPINGS = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
 _FIX = "Get the style pack again from its author; do not unpack this one by hand."
@@ -95,16 +95,20 @@ def _check_png(name: str, start: bytes) -> None:
 
 
 def _check_jpeg(name: str, data: bytes) -> None:
-    """The size stands in the frame header (ITU-T T.81, B.2.2), which comes before the first scan."""
+    """The size stands in the frame header (ITU-T T.81, B.2.2), before which only segments with a length come: a marker
+    without one would be skipped as if it had. Whoever decodes looks at the size once more."""
     place, size = 2, (0, 0)
     while data[:2] == b"\xff\xd8" and place + 9 <= len(data) and data[place] == 0xFF:
         marker, length = data[place + 1], struct.unpack(">H", data[place + 2 : place + 4])[0]
         if marker in (0xC0, 0xC1, 0xC2):
             size = struct.unpack(">HH", data[place + 5 : place + 9])
+        if not (0xE0 <= marker <= 0xEF or marker in (0xC4, 0xDB, 0xDD, 0xFE)):  # applications, tables, a comment
             break
         place += 2 + length
-    if not all(0 < edge <= MAX_STYLE_PICTURE for edge in size):
-        raise EngineError(f"{name!r} is not a JPEG picture of at most {MAX_STYLE_PICTURE} pixels.", _FIX)
+    if not all(MIN_STYLE_PICTURE <= edge <= MAX_STYLE_PICTURE for edge in size):
+        raise EngineError(
+            f"{name!r} is not a JPEG picture of {MIN_STYLE_PICTURE} to {MAX_STYLE_PICTURE} pixels to each side.", _FIX
+        )
 
 
 def _check_safetensors(name: str, data: bytes) -> None:

@@ -10,9 +10,11 @@ import contextlib
 import difflib
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
+import struct
 import sys
 import tempfile
 import zipfile
@@ -50,6 +52,7 @@ MAX_CHANNELS = 64
 MAX_PICTURES = 8
 """A style may be made of more: these are the first"""
 _FIX = "Get the style pack again from its author, or export it again."
+_LARGEST_FIT = 1e6
 _MAX_STRIDE = 64
 _MAX_RADIUS = 1024
 _MAX_EDGE = 8192
@@ -525,6 +528,8 @@ def parse(data: Json, source: Path, root: str = "") -> StylePack:
     reader.nothing_else()
     if any(picture.file not in pack.files or not picture.file.endswith(".jpg") for picture in pack.pictures):
         raise reader.wrong("pictures", "they are .jpg files listed under files")
+    if len({picture.scale for picture in pack.pictures}) > 1:
+        raise reader.wrong("pictures", "they have one scale")
     if not all(name.endswith(".onnx") for name in (pack.model.file, pack.model.half) if name):
         raise reader.wrong("model", "its networks are .onnx files")
     if pack.model.file not in pack.files:
@@ -782,8 +787,8 @@ def _verify_files(pack: StylePack, names: list[str]) -> None:
             raise EngineError(f"{name!r} of the style {pack.name!r} was damaged or changed.", _FIX)
         pack_files.check_kind(name, data)
         _verify_strokes(pack, name, data)
-        if name == FIT and len(data) != 4 * (FIT_NUMBERS + FIT_NUMBERS**2 + 1):
-            raise EngineError(f"{FIT} of the style {pack.name!r} has another size than it should.", _FIX)
+        if name == FIT:
+            _verify_fit(pack, data)
         if name.endswith(".onnx"):
             networks[name] = data
     _verify_networks(pack, networks)
@@ -803,6 +808,14 @@ def _verify_networks(pack: StylePack, networks: dict[str, bytes]) -> None:
             _verify_explain(pack, graphs[name])
     if pack.model.half:
         _verify_half(pack, graphs[pack.model.file], graphs[pack.model.half])
+
+
+def _verify_fit(pack: StylePack, data: bytes) -> None:
+    """As many finite numbers as it should hold; what is usual, the last of them, lies above 0."""
+    count = FIT_NUMBERS + FIT_NUMBERS**2 + 1
+    numbers = struct.unpack(f"<{count}f", data) if len(data) == 4 * count else (math.nan,)
+    if not all(abs(number) < _LARGEST_FIT for number in numbers) or numbers[-1] <= 0:  # also refuses what is no number
+        raise EngineError(f"{FIT} of the style {pack.name!r} is broken.", _FIX)
 
 
 def _verify_strokes(pack: StylePack, name: str, data: bytes) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import EngineError
+from ..mixing import Mix
 from ..passes import Passes, need_lights
 from ..picture import Floats, PictureReader
 from ..protocol import LightGain
@@ -69,6 +70,8 @@ def check(name: str, subject: Subject) -> None:
     elif name in OF_A_STYLE:
         need = {"Provenance": need_pictures, "StyleFit": need_fit}[name]
         need(_alone(name, subject))
+        if name == "Provenance":
+            _need_own_colours(subject.look.mix)
     elif name == "Styles":
         check_count(subject.look)
     elif name in OF_RENDERS and subject.passes is None:
@@ -78,6 +81,14 @@ def check(name: str, subject: Subject) -> None:
     elif name == "Passes":
         assert subject.passes is not None
         need_lights(subject.passes)
+
+
+def _need_own_colours(mix: Mix) -> None:
+    if mix.palette or any(part.colours for part in mix.parts):
+        raise EngineError(
+            "Provenance compares colours, and these are not the style's own.",
+            "Take the palette off and choose the colours of the style, or ask StyleFit.",
+        )
 
 
 def _provenance(subject: Subject) -> Work:

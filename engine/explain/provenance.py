@@ -19,6 +19,7 @@ import numpy as np
 from ..canvas import ArrayCanvas
 from ..errors import EngineError
 from ..files import planes_of
+from ..pack_files import MAX_STYLE_PICTURE
 from ..picture import Floats
 from ..protocol import Bar, Certificate, Check
 from ..resample import Resampled
@@ -49,7 +50,7 @@ FOUND = 0.99, 0.95
 STABLE = 0.9
 RADIUS = 0.02
 """By how much the picture is moved to see whether the answer stays"""
-_BLOCK, _STRIP = 256, 256
+_BLOCK, _STRIP, _BAND = 256, 256, 16
 OPPONENT = np.array([[0.2126, 0.7152, 0.0722], [0.5, -0.5, 0.0], [0.25, 0.25, -0.5]], np.float32)
 """Luminance, red against green, yellow against blue: what the teacher compares by"""
 _AWAY = np.square(np.arange(PATCH, dtype=np.float32) - (PATCH - 1) / 2) / (2 * WINDOW**2)
@@ -76,14 +77,9 @@ class Reference:
     def __init__(self, pictures: Sequence[Floats], scale: float) -> None:
         """pictures: planes (3, h, w) 0..1 each; scale: their pixels for every pixel of a result."""
         self.pictures, self.scale = tuple(pictures), scale
-        raw = [patches(picture, STEP) for picture in self.pictures]
-        every = np.concatenate([rows.reshape(-1, rows.shape[-1]) for rows in raw])
-        self._mean = every.mean(axis=0)
-        centred = every - self._mean
-        _, basis = np.linalg.eigh(centred.T @ centred)
-        self._basis = np.ascontiguousarray(basis[:, ::-1][:, :COMPONENTS])
-        self._grids = [(rows.shape[0], rows.shape[1]) for rows in raw]
-        self._keys = [self._projected(rows) for rows in raw]
+        self._mean, self._basis = _principal(self.pictures)
+        self._grids = [((p.shape[1] - PATCH) // STEP + 1, (p.shape[2] - PATCH) // STEP + 1) for p in self.pictures]
+        self._keys = [np.concatenate([self._projected(rows) for rows in _in_bands(p)]) for p in self.pictures]
         self._lengths = [np.square(keys).sum(axis=1) for keys in self._keys]
         self.deviation = float(np.mean([picture.std(axis=(1, 2)).mean() for picture in self.pictures]))
 
@@ -115,6 +111,28 @@ class Reference:
         return Found(picture, row, column, np.clip(1 - ratio, 0, 1))
 
 
+def _principal(pictures: Sequence[Floats]) -> tuple[Floats, Floats]:
+    """Mean and the COMPONENTS main directions (3 * PATCH * PATCH, COMPONENTS) of all their patches."""
+    width = 3 * PATCH * PATCH
+    count, total, squares = 0, np.zeros(width), np.zeros((width, width))
+    for picture in pictures:
+        for rows in _in_bands(picture):
+            flat = rows.reshape(-1, rows.shape[-1])
+            total = total + flat.sum(axis=0, dtype=np.float64)
+            squares = squares + (flat.T @ flat).astype(np.float64)
+            count += len(flat)
+    mean = total / count
+    _, basis = np.linalg.eigh(squares / count - np.outer(mean, mean))
+    return mean.astype(np.float32), np.ascontiguousarray(basis[:, ::-1][:, :COMPONENTS], np.float32)
+
+
+def _in_bands(picture: Floats) -> Iterator[Floats]:
+    """The patches of a picture, a band of rows at a time: all at once they take 200 times its memory."""
+    soft = _soft(picture)
+    for top in range(0, soft.shape[1] - PATCH + 1, STEP * _BAND):
+        yield _cut(soft[:, top : top + STEP * (_BAND - 1) + PATCH], STEP)
+
+
 def _two(distances: Floats, grid: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """For each row of (N, rows * columns): the place of the smallest, the smallest, and the smallest further away."""
     places = distances.argmin(axis=1)
@@ -130,16 +148,24 @@ def _two(distances: Floats, grid: tuple[int, int]) -> tuple[np.ndarray, np.ndarr
 
 def patches(picture: Floats, step: int) -> Floats:
     """(rows, columns, 3 * PATCH * PATCH) opponent colours of patches of planes (3, h, w), one every `step` pixels."""
-    windows = _windows(picture)[:, ::step, ::step].transpose(1, 2, 0, 3, 4)
+    return _cut(_soft(picture), step)
+
+
+def _cut(soft: Floats, step: int) -> Floats:
+    windows = _windows(soft)[:, ::step, ::step].transpose(1, 2, 0, 3, 4)
     weighed: Floats = (windows * _BELL).reshape(*windows.shape[:2], -1)
     return weighed
 
 
-def _windows(picture: Floats) -> Floats:
-    """(3, rows, columns, PATCH, PATCH) opponent colours, softened so that half a step to the side is no other patch."""
-    opponent = softened(softened(np.tensordot(OPPONENT, picture, axes=1), 1), 2)
+def _windows(soft: Floats) -> Floats:
+    """(3, rows, columns, PATCH, PATCH): a view, no copy."""
     view: Callable[..., Floats] = np.lib.stride_tricks.sliding_window_view
-    return view(opponent, (PATCH, PATCH), axis=(1, 2))
+    return view(soft, (PATCH, PATCH), axis=(1, 2))
+
+
+def _soft(picture: Floats) -> Floats:
+    """Opponent colours (3, h, w), softened so that half a step to the side is no other patch."""
+    return softened(softened(np.tensordot(OPPONENT, picture, axes=1), 1), 2)
 
 
 def softened(planes: Floats, axis: int) -> Floats:
@@ -161,7 +187,7 @@ def need_pictures(pack: StylePack) -> None:
 def reference(pack: StylePack) -> Reference:
     """What the style was made of, to look in. Raises EngineError where it does not bring it."""
     need_pictures(pack)
-    pictures = [planes_of(pack.read(picture.file), picture.file) for picture in pack.pictures]
+    pictures = [planes_of(pack.read(picture.file), picture.file, MAX_STYLE_PICTURE) for picture in pack.pictures]
     return Reference(pictures, pack.pictures[0].scale)
 
 
@@ -237,11 +263,7 @@ class _Grid:
     @property
     def queries(self) -> Floats:
         """(N, 3 * PATCH * PATCH)"""
-        return self.of(self.small)
-
-    def of(self, small: Floats) -> Floats:
-        """The same patches of another small result."""
-        picked: Floats = _windows(small)[:, self.rows, self.columns].transpose(1, 0, 2, 3) * _BELL
+        picked: Floats = _windows(_soft(self.small))[:, self.rows, self.columns].transpose(1, 0, 2, 3) * _BELL
         return picked.reshape(len(self.rows), -1)
 
     def painted(self, found: Found, places: Reference) -> Floats:
@@ -348,9 +370,10 @@ def _certify(places: Reference, grid: _Grid, found: Found, seed: int) -> Generat
         certificate.at_least("B2", f"planted patches found, noise {noise}", planted(places, noise, rng), bar)
         for noise, bar in zip(NOISE, FOUND, strict=True)
     ]
-    moved = grid.small + rng.uniform(-RADIUS, RADIUS, grid.small.shape).astype(np.float32)
     some = rng.permutation(len(grid.rows))[:1024]
-    again = yield from _found(places, grid.of(moved)[some], 0.85, 1.0)
+    moved = grid.small + rng.uniform(-RADIUS, RADIUS, grid.small.shape).astype(np.float32)
+    few = replace(grid, small=moved, rows=grid.rows[some], columns=grid.columns[some])
+    again = yield from _found(places, few.queries, 0.85, 1.0)
     before = Found(*(getattr(found, field.name)[some] for field in fields(Found)))
     stable = weighed(same(again, before), before.confidence)
     return (*checks, certificate.at_least("B6", f"stays when moved by {RADIUS}", stable, STABLE))

@@ -40,6 +40,8 @@ RIDGE = 0.1
 FINEST = slice(3, 8)
 """Roughness from one pixel to the next, which counts only where there is more than usual: the grain of a photograph of
 a painting is nobody's stroke"""
+FEWEST = 4 * FIT_NUMBERS
+"""Cells to know what is usual by"""
 USUAL = 0.95
 DISPLAY = (0.0, 3.0)
 UNIT = "1: as unlike the style as the most unusual twentieth of the style picture; bars: share of the area beyond that"
@@ -64,11 +66,15 @@ class Fit:
     """The distance that 95 of 100 places of the style pictures do not exceed"""
 
     @classmethod
-    def of(cls, pictures: Sequence[Floats], held_out: Sequence[Floats] = (), masks: Sequence[Floats] = ()) -> Fit:
+    def of(
+        cls, pictures: Sequence[Floats], held_out: Sequence[Floats] = (), masks: Sequence[Floats] = ()
+    ) -> Fit | None:
         """pictures: planes (3, h, w) 0..1 at the size of training; held_out: parts of them that no training saw; masks:
-        (h, w) of the pictures, 0 where nothing is to be learned from."""
+        (h, w) of the pictures, 0 where nothing is to be learned from. None of fewer than FEWEST cells."""
         every = [_taken(picture, *masks[n : n + 1]) for n, picture in enumerate(pictures)]
         seen = np.concatenate(every)
+        if len(seen) < FEWEST:
+            return None
         raw = cls(seen.mean(axis=0), np.eye(seen.shape[1], dtype=np.float32), 1.0)
         away = raw._away(seen.T).astype(np.float64)
         spread = away @ away.T / len(seen)

@@ -25,7 +25,7 @@ from .. import __version__
 from ..errors import EngineError
 from ..explain.style_fit import Fit
 from ..guides import GUIDES
-from ..pack_files import MAX_STYLE_PICTURE
+from ..pack_files import MAX_STYLE_PICTURE, MIN_STYLE_PICTURE
 from ..protocol import Json
 from ..runtime import Session, is_exact
 from ..style_pack import (
@@ -112,8 +112,9 @@ def export(
     files[PREVIEW] = png(stylized(generator, sample, strokes))
     spec = model_spec(generator, noise, HALF if HALF in files else "")
     told, reduced = style_pictures(made_of.pictures) if made_of else ((), {})
-    if made_of:
-        files[FIT] = made_of.fit().to_bytes()
+    fit = made_of.fit() if made_of else None
+    if fit:
+        files[FIT] = fit.to_bytes()
     return _written(out, trainer, spec, {**files, **reduced}, {"held_out": held_out or {}, **facts}, pictures=told)
 
 
@@ -137,32 +138,40 @@ def export_texture(out: Path, trainer: Trainer, tables: Mapping[str, Tensor], pa
 
 @dataclass(frozen=True)
 class MadeOf:
-    """What a style was made of, at the size of training: planes (3, h, w) 0..1."""
+    """What a style was made of, at the size of training: planes (3, h, w) 0..1, and masks (h, w): 0 where nothing was
+    learned from; None: all was."""
 
-    pictures: Sequence[Tensor]
+    pictures: Sequence[tuple[Tensor, Tensor | None]]
     taught: Sequence[tuple[Tensor, Tensor | None]]
-    """What was trained on of each, and its mask (h, w): 0 where nothing was learned from"""
+    """What was trained on of each"""
     held_out: Sequence[Tensor] = ()
     """What was not"""
 
-    def fit(self) -> Fit:
-        """What is usual in them; how much is still usual is judged by what was held out, where anything was."""
+    def fit(self) -> Fit | None:
+        """What is usual in them; how much is still usual is judged by what was held out, where anything was. None where
+        masks leave too little to tell."""
         masks = [torch.ones(picture.shape[1:]) if mask is None else mask for picture, mask in self.taught]
         pictures = [picture for picture, _ in self.taught]
         return Fit.of(*([plane.cpu().numpy() for plane in planes] for planes in (pictures, self.held_out, masks)))
 
 
-def style_pictures(pictures: Sequence[Tensor]) -> tuple[tuple[StylePicture, ...], dict[str, bytes]]:
-    """The first of them as a pack holds them, all at one scale, and their files."""
+def style_pictures(
+    pictures: Sequence[tuple[Tensor, Tensor | None]],
+) -> tuple[tuple[StylePicture, ...], dict[str, bytes]]:
+    """The first of them as a pack holds them, all at one scale, grey where nothing was learned from, and their files.
+    One that would be too narrow is left out."""
     pictures = pictures[:MAX_PICTURES]
-    scale = min([REDUCED, *(MAX_STYLE_PICTURE / max(picture.shape[1:]) for picture in pictures)])
-    files = {}
-    for number, picture in enumerate(pictures):
-        size = tuple(max(1, int(edge * scale)) for edge in picture.shape[1:])
+    scale = min([REDUCED, *(MAX_STYLE_PICTURE / max(picture.shape[1:]) for picture, _ in pictures)])
+    files: dict[str, bytes] = {}
+    for picture, mask in pictures:
+        size = tuple(int(edge * scale) for edge in picture.shape[1:])
+        if min(size) < MIN_STYLE_PICTURE:
+            continue
+        shown = picture if mask is None else torch.where(mask > 0, picture, torch.full_like(picture, 0.5))
         file = io.BytesIO()
-        small = to_bytes(resize(picture, size)).permute(1, 2, 0).numpy()
+        small = to_bytes(resize(shown, size)).permute(1, 2, 0).numpy()
         Image.fromarray(small).save(file, "JPEG", quality=QUALITY, subsampling=0, optimize=True)
-        files[f"picture_{number}.jpg"] = file.getvalue()
+        files[f"picture_{len(files)}.jpg"] = file.getvalue()
     return tuple(StylePicture(name, scale) for name in files), files
 
 

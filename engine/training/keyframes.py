@@ -109,7 +109,7 @@ class FromKeyframes:
     def export(self, out: Path, trainer: Trainer) -> StylePack:
         assert isinstance(trainer, KeyframesTrainer)
         taught = [(keyframe.painted, keyframe.mask[0]) for keyframe in self.keyframes]
-        made_of = MadeOf([painted for painted, _ in taught], taught)
+        made_of = MadeOf(taught, taught)
         return export(out, trainer, _middle(self.others[-1], SHOWN), strokes=trainer.samples.strokes, made_of=made_of)
 
 

@@ -71,7 +71,7 @@ class FromPictures:
         self.contents, self.held_out_contents = split_content(find_content(self.folder))
         _refuse_too_few(self.contents)
         exemplars = style_pictures(request, config, config.crop)
-        self.pictures = [exemplar.picture for exemplar in exemplars]
+        self.pictures = [(exemplar.picture, exemplar.mask) for exemplar in exemplars]
         parts = [split_exemplar(exemplar, config) for exemplar in exemplars]
         self.style = [taught for taught, _ in parts]
         self.strips = [strip for _, strip in parts if strip is not None]

@@ -14,7 +14,7 @@ from PIL import Image
 
 from engine.certification import BOXES, Row, certify
 from engine.errors import EngineError
-from engine.protocol import CertifyRequest, Done, Progress, SourceFailed
+from engine.protocol import CertifyRequest, Check, Done, Progress, SourceFailed
 
 
 @pytest.fixture(scope="module")
@@ -77,11 +77,16 @@ def test_what_cannot_be_asked_is_refused_with_a_fix(tmp_path: Path, style: Path,
         list(certify(request(style, empty)))
 
 
+def row(bar: str, values: tuple[float, ...], threshold: float, small_is_good: bool) -> Row:
+    met = [value <= threshold if small_is_good else value >= threshold for value in values]
+    return Row("Detail", bar, "r", tuple(Check(bar, "r", v, threshold, m) for v, m in zip(values, met, strict=True)))
+
+
 def test_worst_is_the_largest_where_small_is_good() -> None:
-    small = Row("Detail", "B5", "r", 0.3, (0.1, 0.2, 0.5), passed=2)
-    large = Row("Detail", "B3", "r", 0.9, (0.95, 0.8, 1.0), passed=2)
+    small, large = row("B5", (0.1, 0.2, 0.5), 0.3, True), row("B3", (0.95, 0.8, 1.0), 0.9, False)
     assert (small.worst, large.worst) == (0.5, 0.8)
-    assert small.median == pytest.approx(0.2)
+    assert (small.passed, small.median) == (2, 0.2)
+    assert row("B6", (0.95, 0.2, 0.99, 0.1), 0.9, False).worst == 0.1  # as many pass as would the other way round
 
 
 def test_the_command_prints_the_table(style: Path, pictures: Path) -> None:

@@ -162,6 +162,17 @@ def test_what_cannot_be_asked_is_refused(asked: ExplainRequest, tmp_path: Path) 
     refused(replace(asked, source=PictureSource("tiny", str(tmp_path / "tiny.png"))), "too small to be explained")
 
 
+def test_likeness_is_asked_of_one_style_in_its_own_colours(asked: ExplainRequest) -> None:
+    one, other = StyleShare("Starry Night"), StyleShare("Wheat Field")
+    settings = replace(asked.settings, styles=(one,), overlays=("Provenance",))
+    refused(replace(asked, settings=replace(settings, colours="luma")), "are not the style's own")
+    refused(replace(asked, settings=replace(settings, palette="Wheat Field")), "are not the style's own")
+    refused(replace(asked, settings=replace(settings, styles=(one, other))), "this is a mix")
+    refused(replace(asked, settings=replace(settings, styles=asked.settings.styles)), "its style picture")
+    unlike = replace(settings, styles=asked.settings.styles, overlays=("StyleFit",))
+    refused(replace(asked, settings=unlike), "does not say what it looks like")
+
+
 def refused(request: ExplainRequest, said: str) -> None:
     with pytest.raises(EngineError) as caught:
         list(explain(request))

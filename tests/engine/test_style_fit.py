@@ -6,6 +6,7 @@ from collections.abc import Generator
 
 import numpy as np
 import pytest
+import torch
 
 from engine import style_pack
 from engine.canvas import ArrayCanvas
@@ -13,8 +14,10 @@ from engine.errors import EngineError
 from engine.explain import style_fit
 from engine.explain.overlay import Overlay
 from engine.explain.style_fit import CELL, PLANT, Fit, numbers
+from engine.files import planes_of
 from engine.picture import Floats
 from engine.style_pack import FIT, FIT_NUMBERS
+from engine.training.export import MadeOf, style_pictures
 
 
 def finished(work: Generator[float | Overlay, None, Overlay]) -> Overlay:
@@ -110,6 +113,26 @@ def test_what_a_mask_leaves_out_is_not_learned() -> None:
     masked = Fit.of([spoiled], masks=[mask])
     assert np.abs(masked.mean - alone.mean).max() < 0.35  # coarse roughness sees a little over its border
     assert np.abs(Fit.of([spoiled]).mean - alone.mean).max() > 1
+
+
+def test_of_too_little_nothing_is_said() -> None:
+    """A keyframe of which one blotch teaches: the style is made all the same."""
+    mask = torch.zeros(256, 256)
+    mask[100:140, 100:160] = 1
+    picture = torch.from_numpy(strokes(1))
+    assert MadeOf([(picture, mask)], [(picture, mask)]).fit() is None
+    assert MadeOf([(picture, None)], [(picture, None)]).fit() is not None
+
+
+def test_what_taught_nothing_is_not_in_the_pack() -> None:
+    mask = torch.ones(256, 256)
+    mask[:, :128] = 0
+    narrow = torch.zeros(3, 16, 256)
+    told, files = style_pictures([(torch.ones(3, 256, 256), mask), (narrow, None)])
+    assert [picture.file for picture in told] == list(files) == ["picture_0.jpg"]  # 8 pixels are no picture
+    shown = planes_of(files["picture_0.jpg"], "picture_0.jpg", 512)
+    assert np.abs(shown[:, :, :60] - 0.5).max() < 0.05
+    assert shown[:, :, 68:].min() > 0.95
 
 
 def test_a_pack_keeps_it_to_the_bit(fit: Fit) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +14,13 @@ import onnx
 import pytest
 import tiny_styles
 from onnx import helper, numpy_helper
+from PIL import Image
 
 from engine import forms, import_onnx, onnx_graph, onnx_growth, style_pack
 from engine.errors import EngineError
-from engine.style_pack import GENERATOR, MANIFEST, ModelInput, ModelSpec
+from engine.explain.provenance import reference
+from engine.files import planes_of
+from engine.style_pack import FIT, FIT_NUMBERS, GENERATOR, MANIFEST, ModelInput, ModelSpec, StylePicture, write_pack
 
 
 @pytest.fixture
@@ -428,3 +433,72 @@ def test_the_trial_picture_has_light_dark_and_colour() -> None:
     picture = import_onnx.trial_picture(64, 96)
     assert picture.shape == (3, 64, 96) and picture.min() >= 0 and picture.max() <= 1
     assert picture.std() > 0.15
+
+
+# ---------------------------------------------------------------- what a style was made of
+
+
+def jpeg(width: int, height: int) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (width, height), (90, 60, 30)).save(file, "JPEG")
+    return file.getvalue()
+
+
+def made_of(tmp_path: Path, picture: bytes, scale: float = 0.5, fit: bytes = b"") -> style_pack.StylePack:
+    """A tiny style with a style picture, and numbers of what is usual in it"""
+    pack = style_pack.load(tiny_styles.brush(tmp_path / "brush"))
+    files = {name: pack.read(name) for name in pack.files} | {"picture_0.jpg": picture} | ({FIT: fit} if fit else {})
+    told = replace(pack, pictures=(StylePicture("picture_0.jpg", scale),))
+    return write_pack(tmp_path / "made", told, files)
+
+
+def test_a_style_picture_comes_back_as_planes(tmp_path: Path) -> None:
+    pack = made_of(tmp_path, jpeg(64, 40))
+    (picture,) = reference(pack).pictures
+    assert picture.shape == (3, 40, 64)
+    assert np.abs(picture.mean(axis=(1, 2)) * 255 - [90, 60, 30]).max() < 3
+    again = style_pack.load(style_pack.export_style(pack, tmp_path / "made.zip"))
+    assert again.pictures == pack.pictures == (StylePicture("picture_0.jpg", 0.5),)
+
+
+@pytest.mark.parametrize("size", [(513, 40), (64, 8), (4096, 4096)])
+def test_style_pictures_of_other_sizes_are_refused(tmp_path: Path, size: tuple[int, int]) -> None:
+    with pytest.raises(EngineError, match="12 to 512"):
+        made_of(tmp_path, jpeg(*size))
+
+
+def test_a_forged_size_behind_the_true_one_is_not_believed(tmp_path: Path) -> None:
+    """Markers without a length, which a decoder skips, must not lead past the header that counts."""
+    large, small = jpeg(2500, 2500), jpeg(64, 64)
+    forged = large[:2] + b"\xff\xd0" + large[2:]
+    forged += bytes(2 + 0xFFE0 - len(forged)) + small[2:] if len(forged) < 0xFFE0 else small
+    with pytest.raises(EngineError, match="12 to 512"):
+        made_of(tmp_path, forged)
+    with pytest.raises(EngineError, match="larger than 512"):
+        planes_of(large, "picture_0.jpg", 512)
+
+
+def test_what_is_no_jpeg_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="JPEG"):
+        made_of(tmp_path, b"\x89PNG\r\n\x1a\n" + bytes(64))
+
+
+@pytest.mark.parametrize("broken", ["nan", "inf", "usual", "short"])
+def test_numbers_that_say_nothing_are_refused(tmp_path: Path, broken: str) -> None:
+    numbers = np.ones(FIT_NUMBERS + FIT_NUMBERS**2 + 1, "<f4")
+    if broken in ("nan", "inf"):
+        numbers[7] = float(broken)
+    elif broken == "usual":
+        numbers[-1] = 0
+    data = numbers.tobytes()[: -4 if broken == "short" else None]
+    with pytest.raises(EngineError, match=r"fit\.bytes of the style .* is broken"):
+        made_of(tmp_path, jpeg(64, 64), fit=data)
+
+
+def test_style_pictures_have_one_scale(tmp_path: Path) -> None:
+    pack = made_of(tmp_path, jpeg(64, 64))
+    data = json.loads((pack.source / "style.json").read_text())
+    data["pictures"] = [{"file": "picture_0.jpg", "scale": scale} for scale in (0.5, 0.25)]
+    (pack.source / "style.json").write_text(json.dumps(data))
+    with pytest.raises(EngineError, match="one scale"):
+        style_pack.load(pack.source)
