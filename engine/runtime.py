@@ -66,7 +66,7 @@ class Statistics:
     of: str
     """Name of the picture"""
     values: Mapping[str, Floats]
-    """By the names of the network's tensors: two numbers per channel of a normalisation, 6 KB where there are 15 of them"""
+    """By the names of the network's tensors: two numbers per channel of a normalisation, 6 KB of 15 of them"""
 
 
 class Session:
