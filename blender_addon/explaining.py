@@ -408,18 +408,6 @@ def answer_beside(image: bpy.types.Image | None) -> list[Told]:
     return sorted(answer, key=lambda found: order.get(found.family, len(order)))
 
 
-def failures(found: Told) -> list[str]:
-    """The failed bars in words and numbers."""
-    if not found.checks:
-        return ["Nothing was measured."]
-    return [
-        f"{check.bar}, {check.name}: {check.value:.3g}, {'at least' if check.value < check.threshold else 'at most'} "
-        f"{check.threshold:.3g} wanted."
-        for check in found.checks
-        if not check.passed
-    ]
-
-
 def _say(found: Told) -> str:
     return f"{found.family}: {found.sentence}{'' if found.faithful else ' (indicative only)'}"
 

@@ -13,7 +13,7 @@ from typing import Any
 import bpy
 
 from . import compat, explaining, jobs, props, scene_io, training
-from .engine_client import EngineError, protocol
+from .engine_client import EngineError, looks, protocol
 
 
 class PentimentoPanel:
@@ -331,7 +331,7 @@ def _draw_family(
     button.image = shown if seen else found.image
     _draw_text(box, context, "Certified." if found.faithful else "Indicative only.", "BLANK1")
     _draw_text(box, context, found.sentence, "BLANK1")
-    for line in [] if found.faithful else explaining.failures(found):
+    for line in [] if found.faithful else looks.failures(found.checks):
         _draw_text(box, context, line, "BLANK1")
     _draw_bars(box, found.bars, images)
     low, high = found.display
