@@ -183,18 +183,31 @@ LIGHTS = (
 
 
 def _no_gradients(chosen: Any, _subject: Subject | None) -> str:
-    for style in map(props.chosen_style, props.all_styles(chosen)):
+    for style in map(props.chosen_style, _parts(chosen)):
         if reason := _not_brought(style, "gradients", "gradients"):
             return reason
     return "not in the colours of another style" if props.chosen_palette(chosen) else ""
 
 
-def _no_pictures(chosen: Any, _subject: Subject | None) -> str:
-    return _of_a_mix(chosen) or _not_brought(props.chosen_style(chosen), "pictures", "style picture")
+def _no_pictures(chosen: Any, subject: Subject | None) -> str:
+    how = props.stylize_settings(chosen, is_render=bool(subject and subject.file))
+    if how.palette:
+        return "not in the colours of another style"
+    if how.colours != "style":
+        return "not in the colours of the picture"
+    return _not_alone(chosen, "pictures", "style picture")
 
 
 def _no_fit(chosen: Any, _subject: Subject | None) -> str:
-    return _of_a_mix(chosen) or _not_brought(props.chosen_style(chosen), "fit", "measure of its style picture")
+    return _not_alone(chosen, "fit", "measure of its style picture")
+
+
+def _not_alone(chosen: Any, what: str, called: str) -> str:
+    """Why this is not one style, whatever its places, that brings it"""
+    used = {style.folder: style for style in map(props.chosen_style, _parts(chosen))}
+    if len(used) > 1:
+        return "they ask about one style, and this is a mix"
+    return next((_not_brought(style, what, called) for style in used.values()), "")
 
 
 def _not_brought(style: props.Style, what: str, called: str) -> str:
@@ -205,9 +218,9 @@ def _not_brought(style: props.Style, what: str, called: str) -> str:
     return f"the style {style.name} brings no {called}: it is of an older version"
 
 
-def _of_a_mix(chosen: Any) -> str:
-    names = {props.chosen_style(part).name for part in props.all_styles(chosen)}
-    return "they ask about one style, and this is a mix" if len(names) > 1 else ""
+def _parts(chosen: Any) -> list[Any]:
+    """The styles that paint: the engine leaves out those of a mix without a share."""
+    return [part for part in props.all_styles(chosen) if not chosen.mixed or part.share > 0]
 
 
 def _no_lights(_chosen: Any, subject: Subject | None) -> str:
@@ -226,8 +239,12 @@ def _no_objects(_chosen: Any, subject: Subject | None) -> str:
     return ""
 
 
-def _no_mix(chosen: Any, _subject: Subject | None) -> str:
-    return "" if _of_a_mix(chosen) else "there is one style only; Mixing adds others"
+def _no_mix(chosen: Any, subject: Subject | None) -> str:
+    """The engine tells one style in two places apart, but not twice in the same one."""
+    in_render = bool(subject and subject.file)
+    places = [part.matte if in_render else part.mask and part.mask.name for part in _parts(chosen)]
+    folders = [props.chosen_style(part).folder for part in _parts(chosen)]
+    return "" if len(set(zip(folders, places, strict=True))) > 1 else "there is one style only; Mixing adds others"
 
 
 NEEDS: dict[str, Callable[[Any, Subject | None], str]] = {

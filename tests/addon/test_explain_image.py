@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import types
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -343,6 +344,49 @@ def test_reasons_are_those_of_picture_and_style(addon: Any, blur: Any) -> None:
     chosen.style_name = "Nobody"
     assert "'Nobody' is not installed" in explaining.lacks("Influence", chosen, lit)
     assert not explaining.lacks("Scale", chosen, plain)
+
+
+def test_one_style_in_two_places_is_a_mix_of_one_style(addon: Any, blur: Any) -> None:
+    """As the engine judges: it tells the places apart, and compares with the one style picture."""
+    explaining, chosen = addon.explaining, bpy.context.scene.pentimento
+    plain, lit = explaining.Subject("Stone", SIZE), explaining.Subject("shot", SIZE, "shot.exr")
+    chosen.mixed.add().style_name = "Blur"
+    assert "one style only" in explaining.lacks("Styles", chosen, plain), "in the same place it is one style"
+    chosen.mixed[0].mask = new_image("Mask", SIZE)
+    assert not explaining.lacks("Styles", chosen, plain)
+    assert "one style only" in explaining.lacks("Styles", chosen, lit), "a render knows no masks"
+    chosen.mixed[0].matte = "Cube"
+    assert not explaining.lacks("Styles", chosen, lit)
+    for name in ("Provenance", "StyleFit"):
+        assert "older version" in explaining.lacks(name, chosen, plain)
+
+
+def test_styles_without_a_share_are_in_no_mix(addon: Any) -> None:
+    """The panel gives no share of 0, but a script or an older file may."""
+    explaining, chosen = addon.explaining, bpy.context.scene.pentimento
+    chosen.style = "Starry Night"
+    chosen.mixed.add().style_name = "Wheat Field"
+    for name in ("Provenance", "StyleFit"):
+        assert "this is a mix" in explaining.lacks(name, chosen, None), name
+    assert not explaining.lacks("Styles", chosen, None)
+    row = chosen.mixed[0]
+    getattr(row, "bl_system_properties_get", lambda: row)()["share"] = 0.0  # past what the slider allows
+    assert row.share == 0
+    for name in ("Provenance", "StyleFit"):
+        assert not explaining.lacks(name, chosen, None), name
+    assert "one style only" in explaining.lacks("Styles", chosen, None)
+
+
+def test_a_style_picture_is_compared_in_its_own_colours_only(addon: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    explaining, chosen = addon.explaining, bpy.context.scene.pentimento
+    chosen.style, chosen.palette = "Starry Night", "Wheat Field"
+    assert explaining.lacks("Provenance", chosen, None) == "not in the colours of another style"
+    assert not explaining.lacks("StyleFit", chosen, None)
+    chosen.palette = "OWN"
+    how = replace(addon.props.stylize_settings(chosen, False), colours="luma")
+    monkeypatch.setattr(addon.props, "stylize_settings", lambda _chosen, is_render: how)
+    assert explaining.lacks("Provenance", chosen, None) == "not in the colours of the picture"
+    assert not explaining.lacks("StyleFit", chosen, None)
 
 
 def test_a_style_that_ships_can_be_asked_everything(addon: Any) -> None:
