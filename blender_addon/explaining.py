@@ -436,7 +436,9 @@ def discard(image: bpy.types.Image) -> None:
     if gone and display:
         scene_io.show_in(lambda shown: shown == display, scene_io.original_of(image))
         bpy.data.images.remove(display)
-    for other in [other for other in bpy.data.images if gone and other.get(ANSWER) == gone[0].answer]:
+    ours = [other for other in bpy.data.images if gone and other.get(ANSWER) == gone[0].answer]
+    scene_io.unfeed(ours)
+    for other in ours:
         bpy.data.images.remove(other)
 
 
@@ -486,7 +488,7 @@ def _image_editors() -> list[bpy.types.Area]:
 def _shown(image: bpy.types.Image) -> scene_io.Overlay:
     found = told(image)
     assert found is not None
-    return scene_io.Overlay(image, found.display, scene_io.is_bands(found.channels, found.display))
+    return scene_io.Overlay(image, found.display, looks.kind_of(found.channels, found.display))
 
 
 def _plan(image: bpy.types.Image, blend: float) -> _Plan:

@@ -229,6 +229,8 @@ def test_places_on_several_style_pictures_have_a_fourth_number(addon: Any, blur:
     """Which picture: no transparency, and as raw as the others."""
     protocol = addon.engine_client.protocol
     stone = new_image(size=SIZE)
+    material = use_in_material(stone)
+    bpy.ops.pentimento.stylize_image(image="Stone")
     values = np.random.default_rng(0).random((40, 60, 4), np.float32)
     values[..., 3] = values[..., 3] > 0.5
     beneath, legend = np.full((40, 60, 4), 255, np.uint8), np.full((9, 480, 3), 40, np.uint8)
@@ -253,6 +255,22 @@ def test_places_on_several_style_pictures_have_a_fourth_number(addon: Any, blur:
     first = display().copy()
     addon.explaining.look_at(bpy.data.images["Stone Attribution.Provenance"], 1.0)
     assert np.array_equal(display(), first), "drawn from the image as from the file"
+    group = next(node for node in material.node_tree.nodes if node.label == "Pentimento Layers")
+    assert [group.inputs[f"Overlay {kind}"].default_value for kind in ("Bands", "Places")] == [0, 1]
+    assert group.inputs["Overlay"].links[0].from_node.image.name == "Stone Attribution.Provenance"
+
+
+def test_a_group_of_an_older_version_is_not_fed_what_it_cannot_colour(addon: Any, blur: Any) -> None:
+    material = use_in_material(stone := new_image(size=SIZE))
+    bpy.context.scene.pentimento.overlays = set()
+    bpy.ops.pentimento.stylize_image(image="Stone")
+    group = next(node for node in material.node_tree.nodes if node.label == "Pentimento Layers")
+    sockets = group.node_tree.interface
+    sockets.remove(sockets.items_tree["Overlay Places"])
+    for kind in ("places", "amount"):
+        addon.scene_io.feed_overlay(stone, addon.scene_io.Overlay(stone, (0.0, 1.0), kind))
+        assert bool(group.inputs["Overlay"].links) == (kind == "amount")
+    assert addon.scene_io.layers_group("ShaderNodeTree") != group.node_tree
 
 
 def test_an_answer_can_be_discarded(addon: Any, blur: Any, editor: Any) -> None:
@@ -266,6 +284,29 @@ def test_an_answer_can_be_discarded(addon: Any, blur: Any, editor: Any) -> None:
     assert "Stone Attribution.Influence.001" not in bpy.data.images
     bpy.ops.pentimento.discard_answer()
     assert set(bpy.data.images.keys()) == {"Stone"}
+
+
+def test_a_discarded_answer_leaves_no_node_without_an_image(addon: Any, blur: Any) -> None:
+    """A texture node without one is magenta, and Overlay Mix may be up."""
+    stone = new_image(size=SIZE)
+    material = use_in_material(stone)
+    bpy.context.scene.pentimento.overlays = set()
+    bpy.ops.pentimento.stylize_image(image="Stone")
+    nodes = material.node_tree.nodes
+    group = next(node for node in nodes if node.label == "Pentimento Layers")
+    before = {node.name for node in nodes}
+    explain(image="Stone", at=(30, 20))
+    group.inputs["Overlay Mix"].default_value = 0.7
+    explain(image="Stone", at=(10, 20))
+    addon.explaining.discard(bpy.data.images["Stone Attribution.Influence"])
+    assert group.inputs["Overlay Mix"].default_value == pytest.approx(0.7), "not what is shown there"
+    addon.explaining.discard(stone)
+    assert group.inputs["Overlay Mix"].default_value == 0
+    assert all(node.image for node in nodes if node.type == "TEX_IMAGE")
+    assert {node.name for node in nodes} == before
+    explain(image="Stone", at=(30, 20))
+    (link,) = group.inputs["Overlay"].links
+    assert link.from_node.image.name == "Stone Attribution.Influence"
 
 
 def test_the_answer_of_the_image_in_view_is_shown_else_the_latest(addon: Any, blur: Any) -> None:
