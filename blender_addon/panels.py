@@ -299,6 +299,9 @@ def _draw_asking(layout: bpy.types.UILayout, context: bpy.types.Context, asking:
         _draw_text(box, context, f"{answer.overlay}: {answer.sentence}", "SORTTIME")
         _draw_text(box, context, "Being checked.", "BLANK1")
         _draw_bars(box, answer.bars, {})
+    if asking.answers:
+        said = "Answers are kept once all are checked: if this ends before, none of them is."
+        _draw_text(layout.column(align=True), context, said, "INFO")
 
 
 def _draw_answer(layout: bpy.types.UILayout, context: bpy.types.Context, image: bpy.types.Image | None) -> None:

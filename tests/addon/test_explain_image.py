@@ -9,7 +9,7 @@ import sys
 import types
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -164,6 +164,25 @@ def display() -> np.ndarray:
     return pixels_of(bpy.data.images["Stone Explained"])[::-1, :, :3]
 
 
+class InAWindow:
+    """What explaining sees of Blender, with a window and timers that wait for the test"""
+
+    timers: ClassVar[list[Any]] = []
+    data, context = bpy.data, bpy.context
+
+    class app:  # noqa: N801
+        background = False
+
+        class timers:  # noqa: N801
+            @staticmethod
+            def is_registered(step: Any) -> bool:
+                return step in InAWindow.timers
+
+            @staticmethod
+            def register(step: Any, first_interval: float) -> None:
+                InAWindow.timers.append(step)
+
+
 def test_the_slider_lays_the_overlay_over_the_picture(addon: Any, blur: Any, editor: Any) -> None:
     editor.image = stone = new_image(size=SIZE)
     explain(at=(30, 20))
@@ -177,6 +196,53 @@ def test_the_slider_lays_the_overlay_over_the_picture(addon: Any, blur: Any, edi
     blur.blend = 0.5
     assert np.allclose(display()[: len(picture)], (full[: len(picture)] + picture) / 2, atol=1.5 / 255)
     assert (influence() == raw).all()
+
+
+def test_a_step_of_the_slider_only_blends(
+    addon: Any, blur: Any, editor: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    editor.image = new_image(size=SIZE)
+    explain(at=(30, 20))
+    blur.blend = 0.5
+    half = display().copy()
+    blur.blend = 1.0
+    full = display().copy()
+    with monkeypatch.context() as patched:
+        patched.delattr(addon.scene_io, "rows_of")
+        patched.delattr(addon.engine_client.looks, "over")
+        blur.blend = 0.5
+        assert np.array_equal(display(), half), "neither overlay nor picture is read again"
+    addon.explaining._forget()  # as after an undo
+    blur.blend = 1.0
+    assert np.array_equal(display(), full)
+
+
+def test_moves_of_the_slider_are_drawn_together_and_packed_at_rest(
+    addon: Any, blur: Any, editor: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """In a window, where timers fire; here the test fires."""
+    explaining = addon.explaining
+    editor.image = new_image(size=SIZE)
+    explain(at=(30, 20))
+    blur.blend = 0.5
+    half = display().copy()
+    blur.blend = 1.0
+    full, packed = display().copy(), bpy.data.images["Stone Explained"].packed_file.data
+    monkeypatch.setattr(explaining, "bpy", InAWindow())
+    for blend in (0.9, 0.1, 0.5):
+        explaining.slide(blend)
+        assert np.array_equal(display(), full), "not yet"
+    assert InAWindow.timers == [explaining._step]
+    assert explaining._step() == explaining.STEP
+    assert np.array_equal(display(), half)
+    assert bpy.data.images["Stone Explained"].packed_file.data == packed, "pixels alone"
+    assert explaining._step() == explaining.STEP, "it may go on"
+    monkeypatch.setattr(explaining, "REST", 0.0)
+    explaining.slide(0.5)
+    assert explaining._step() == explaining.STEP and explaining._step() is None
+    assert bpy.data.images["Stone Explained"].packed_file.data != packed
+    bpy.data.images["Stone Explained"].buffers_free()
+    assert np.array_equal(display(), half), "from the file in the scene"
 
 
 def test_another_layer_and_the_picture_again(addon: Any, blur: Any, editor: Any) -> None:
@@ -459,6 +525,7 @@ def test_while_it_is_checked_the_answer_stands_there(addon: Any, blur: Any, monk
     )
     said = drawn(addon)
     assert "Scale: All strokes." in said and "Being checked." in said and "+" not in said and "100 %" in said
+    assert "if this ends before, none of them is" in said
     addon.jobs.cancel()
     pump(addon.jobs, lambda: addon.jobs.current() is None, 15)
     assert "was cancelled" in addon.jobs.last_report().message
