@@ -57,7 +57,8 @@ def new_mix(tree: bpy.types.NodeTree, blend: str) -> Mix:
 
 
 def new_colour_node(tree: bpy.types.NodeTree, kind: str) -> Any:
-    """A Math, ValToRGB (colour ramp) or SeparateColor node. Since 5.0 the compositor has the first two from shaders."""
+    """A Math, ValToRGB (colour ramp), Gamma or SeparateColor node. Since 5.0 the compositor has all but the last from
+    shaders."""
     shared = tree.bl_idname == "ShaderNodeTree" or (not BEFORE_5_0 and kind != "SeparateColor")
     return tree.nodes.new(f"{'ShaderNode' if shared else 'CompositorNode'}{kind}")
 

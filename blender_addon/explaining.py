@@ -12,6 +12,7 @@ answer is saved with the file and goes with an undo.
 from __future__ import annotations
 
 import json
+import time
 import zlib
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
@@ -183,7 +184,7 @@ LIGHTS = (
 
 
 def _no_gradients(chosen: Any, _subject: Subject | None) -> str:
-    for style in map(props.chosen_style, props.all_styles(chosen)):
+    for style in map(props.chosen_style, _parts(chosen)):
         if reason := _not_brought(style, "gradients", "gradients"):
             return reason
     if not props.has_gradients(chosen):
@@ -191,12 +192,25 @@ def _no_gradients(chosen: Any, _subject: Subject | None) -> str:
     return "not in the colours of another style" if props.chosen_palette(chosen) else ""
 
 
-def _no_pictures(chosen: Any, _subject: Subject | None) -> str:
-    return _of_a_mix(chosen) or _not_brought(props.chosen_style(chosen), "pictures", "style picture")
+def _no_pictures(chosen: Any, subject: Subject | None) -> str:
+    how = props.stylize_settings(chosen, is_render=bool(subject and subject.file))
+    if how.palette:
+        return "not in the colours of another style"
+    if how.colours != "style":
+        return "not in the colours of the picture"
+    return _not_alone(chosen, "pictures", "style picture")
 
 
 def _no_fit(chosen: Any, _subject: Subject | None) -> str:
-    return _of_a_mix(chosen) or _not_brought(props.chosen_style(chosen), "fit", "measure of its style picture")
+    return _not_alone(chosen, "fit", "measure of its style picture")
+
+
+def _not_alone(chosen: Any, what: str, called: str) -> str:
+    """Why this is not one style, whatever its places, that brings it"""
+    used = {style.folder: style for style in map(props.chosen_style, _parts(chosen))}
+    if len(used) > 1:
+        return "they ask about one style, and this is a mix"
+    return next((_not_brought(style, what, called) for style in used.values()), "")
 
 
 def _not_brought(style: props.Style, what: str, called: str) -> str:
@@ -207,9 +221,9 @@ def _not_brought(style: props.Style, what: str, called: str) -> str:
     return f"the style {style.name} brings no {called}: it is of an older version"
 
 
-def _of_a_mix(chosen: Any) -> str:
-    names = {props.chosen_style(part).name for part in props.all_styles(chosen)}
-    return "they ask about one style, and this is a mix" if len(names) > 1 else ""
+def _parts(chosen: Any) -> list[Any]:
+    """The styles that paint: the engine leaves out those of a mix without a share."""
+    return [part for part in props.all_styles(chosen) if not chosen.mixed or part.share > 0]
 
 
 def _no_lights(_chosen: Any, subject: Subject | None) -> str:
@@ -228,8 +242,12 @@ def _no_objects(_chosen: Any, subject: Subject | None) -> str:
     return ""
 
 
-def _no_mix(chosen: Any, _subject: Subject | None) -> str:
-    return "" if _of_a_mix(chosen) else "there is one style only; Mixing adds others"
+def _no_mix(chosen: Any, subject: Subject | None) -> str:
+    """The engine tells one style in two places apart, but not twice in the same one."""
+    in_render = bool(subject and subject.file)
+    places = [part.matte if in_render else part.mask and part.mask.name for part in _parts(chosen)]
+    folders = [props.chosen_style(part).folder for part in _parts(chosen)]
+    return "" if len(set(zip(folders, places, strict=True))) > 1 else "there is one style only; Mixing adds others"
 
 
 NEEDS: dict[str, Callable[[Any, Subject | None], str]] = {
@@ -318,10 +336,10 @@ def _add(event: protocol.Explained, image: str, about: str, blend: float) -> Wor
             added[-1][ANSWER], added[-1][ABOUT], added[-1][scene_io.RECIPE] = number, about, recipe
         first = told(added[0])
         assert first is not None
-        drawn = thread.submit(_drawn_from_files, first, event.layers[0], event.beneath, blend)
+        drawn = thread.submit(_drawn_from_files, first, event.layers[0], event.beneath)
         while not drawn.done():
             yield
-    _show_drawn(added[0], drawn.result(), beside_renders=True)
+    _show_drawn(added[0], drawn.result(), blend, beside_renders=True)
     scene_io.feed_overlay(scene_io.find_image(image), _shown(added[0]))
     return "\n".join(dict.fromkeys(_say(found) for found in map(told, added) if found))
 
@@ -410,18 +428,6 @@ def answer_beside(image: bpy.types.Image | None) -> list[Told]:
     return sorted(answer, key=lambda found: order.get(found.family, len(order)))
 
 
-def failures(found: Told) -> list[str]:
-    """The failed bars in words and numbers."""
-    if not found.checks:
-        return ["Nothing was measured."]
-    return [
-        f"{check.bar}, {check.name}: {check.value:.3g}, {'at least' if check.value < check.threshold else 'at most'} "
-        f"{check.threshold:.3g} wanted."
-        for check in found.checks
-        if not check.passed
-    ]
-
-
 def _say(found: Told) -> str:
     return f"{found.family}: {found.sentence}{'' if found.faithful else ' (indicative only)'}"
 
@@ -433,7 +439,9 @@ def discard(image: bpy.types.Image) -> None:
     if gone and display:
         scene_io.show_in(lambda shown: shown == display, scene_io.original_of(image))
         bpy.data.images.remove(display)
-    for other in [other for other in bpy.data.images if gone and other.get(ANSWER) == gone[0].answer]:
+    ours = [other for other in bpy.data.images if gone and other.get(ANSWER) == gone[0].answer]
+    scene_io.unfeed(ours)
+    for other in ours:
         bpy.data.images.remove(other)
 
 
@@ -449,7 +457,36 @@ class _Plan:
     beneath: NDArray[np.float32] | None
     """(H, W, 4): the picture, and the area as 1 in the fourth channel"""
     legend: Bytes | None
-    blend: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Sheets:
+    """What a display picture is blended from, as large as it is shown: a few megabytes, whatever the picture's size"""
+
+    overlay: Bytes
+    """(h, w, 3), top row first: all of the overlay"""
+    picture: Bytes | None
+    """(h, w, 3): nothing of it"""
+    legend: Bytes | None
+    """(l, w, 3)"""
+
+    @property
+    def strip(self) -> float:
+        """The share of the height that is legend"""
+        return 0.0 if self.legend is None else len(self.legend) / (len(self.overlay) + len(self.legend))
+
+    def blended(self, blend: float) -> Bytes:
+        """(h + l, w, 3), top row first"""
+        shown = self.overlay
+        if self.picture is not None and blend < 1:
+            mixed = np.float32(blend) * shown + np.float32(1 - blend) * self.picture
+            shown = np.rint(mixed).astype(np.uint8)
+        return shown if self.legend is None else np.concatenate((shown, self.legend))
+
+
+_remembered: dict[tuple[str, int], _Sheets] = {}
+"""Of the overlays that were shown last, by image and answer, so that a step of the slider reads and draws nothing
+again. Only as good as the file that was open then: see _forget."""
 
 
 def look_at(image: bpy.types.Image, blend: float) -> None:
@@ -458,16 +495,36 @@ def look_at(image: bpy.types.Image, blend: float) -> None:
         display = _display_of(scene_io.original_of(image))
         scene_io.show_in(lambda shown: shown is not None and shown == display, image)
         return
-    _show_drawn(image, _drawn(_plan(image, blend)), beside_renders=False)
+    _show_drawn(image, _drawn(_plan(image)), blend, beside_renders=False)
     scene_io.feed_overlay(scene_io.original_of(image), _shown(image))
 
 
 def redraw(blend: float) -> None:
     """The display pictures that can be seen, with another share of overlay."""
+    for display, sheets in _sheets_seen():
+        _fill_display(display, sheets, blend)
+
+
+def _sheets_seen() -> list[tuple[bpy.types.Image, _Sheets]]:
+    """The display pictures that can be seen, and what they are blended from; of others it is not remembered longer."""
+    seen: dict[bpy.types.Image, tuple[tuple[str, int], _Sheets]] = {}
     for display in _displays_seen():
         image = bpy.data.images.get(str(display.get(SHOWN, "")))
         if image is not None and told(image):
-            _fill_display(display, _drawn(_plan(image, blend)))
+            seen[display] = _key(image), _remembered.get(_key(image)) or _drawn(_plan(image))
+    _remembered.clear()
+    _remembered.update(seen.values())
+    return [(display, sheets) for display, (_, sheets) in seen.items()]
+
+
+def _key(image: bpy.types.Image) -> tuple[str, int]:
+    return image.name, int(image.get(ANSWER, 0))
+
+
+@bpy.app.handlers.persistent
+def _forget(*_: object) -> None:
+    """After another file, an undo or a redo images may be others by the same names."""
+    _remembered.clear()
 
 
 def _displays_seen() -> list[bpy.types.Image]:
@@ -483,10 +540,10 @@ def _image_editors() -> list[bpy.types.Area]:
 def _shown(image: bpy.types.Image) -> scene_io.Overlay:
     found = told(image)
     assert found is not None
-    return scene_io.Overlay(image, found.display, scene_io.is_bands(found.channels, found.display))
+    return scene_io.Overlay(image, found.display, looks.kind_of(found.channels, found.display))
 
 
-def _plan(image: bpy.types.Image, blend: float) -> _Plan:
+def _plan(image: bpy.types.Image) -> _Plan:
     found = told(image)
     assert found is not None
     beneath = bpy.data.images.get(str(image.get(BENEATH, "")))
@@ -494,7 +551,7 @@ def _plan(image: bpy.types.Image, blend: float) -> _Plan:
     values = scene_io.rows_of(image)[::-1][::step, ::step, : len(found.channels)]
     under = scene_io.rows_of(beneath)[::-1][::step, ::step] if beneath is not None else None
     fits = under is not None and under.shape[:2] == values.shape[:2]
-    return _Plan(values, found, under if fits else None, _legend(image), blend)
+    return _Plan(values, found, under if fits else None, _legend(image))
 
 
 def _legend(image: bpy.types.Image) -> Bytes | None:
@@ -505,9 +562,8 @@ def _legend(image: bpy.types.Image) -> Bytes | None:
         return None  # edited, or an overlay that came with a result
 
 
-def _drawn(plan: _Plan) -> tuple[Bytes, float]:
-    """The display picture (h, w, 3), top row first, and the share of its height that is legend. In a thread: nothing of
-    Blender's in here."""
+def _drawn(plan: _Plan) -> _Sheets:
+    """In a thread: nothing of Blender's in here."""
     found, under = plan.found, None if plan.beneath is None else looks.enlarged(plan.beneath)
     shown = looks.over(
         looks.enlarged(plan.values),
@@ -518,18 +574,15 @@ def _drawn(plan: _Plan) -> tuple[Bytes, float]:
         lines=found.name in looks.MASS_OF,
         faithful=found.faithful,
     )
-    if under is not None and plan.blend < 1:
-        mixed = plan.blend * shown + (1 - plan.blend) * 255 * under[..., :3]
-        shown = np.rint(mixed).astype(np.uint8)
-    if plan.legend is None or plan.legend.shape[1] != shown.shape[1]:
-        return shown, 0.0
-    return np.concatenate((shown, plan.legend)), len(plan.legend) / (len(shown) + len(plan.legend))
+    picture = None if under is None else np.rint(255 * under[..., :3]).astype(np.uint8)
+    fits = plan.legend is not None and plan.legend.shape[1] == shown.shape[1]
+    return _Sheets(shown, picture, plan.legend if fits else None)
 
 
-def _drawn_from_files(found: Told, layer: protocol.Layer, beneath: protocol.Layer, blend: float) -> tuple[Bytes, float]:
+def _drawn_from_files(found: Told, layer: protocol.Layer, beneath: protocol.Layer) -> _Sheets:
     """The same for a layer as it has just come. In a thread: nothing of Blender's in here."""
     under = _stored(beneath.pixels).astype(np.float32) / 255
-    return _drawn(_Plan(_stored(layer.pixels), found, under, _stored(layer.legend, whole=True), blend))
+    return _drawn(_Plan(_stored(layer.pixels), found, under, _stored(layer.legend, whole=True)))
 
 
 def _stored(block: protocol.PixelBlock | None, whole: bool = False) -> NDArray[Any]:
@@ -540,13 +593,14 @@ def _stored(block: protocol.PixelBlock | None, whole: bool = False) -> NDArray[A
         return np.array(np.memmap(block.path, block.dtype, "r", shape=block.shape)[::step, ::step])
 
 
-def _show_drawn(image: bpy.types.Image, drawn: tuple[Bytes, float], beside_renders: bool) -> None:
+def _show_drawn(image: bpy.types.Image, sheets: _Sheets, blend: float, beside_renders: bool) -> None:
     """In the editors that showed the picture, a result or an overlay of it. beside_renders: also in those that show
     Blender's render, where the picture is one."""
     original = scene_io.original_of(image)
     display = _display_of(original) or _new_display(original)
     display[SHOWN] = image.name
-    _fill_display(display, drawn)
+    _remembered[_key(image)] = sheets
+    _fill_display(display, sheets, blend)
     of_render = beside_renders and _render_file(original) is not None
 
     def wanted(shown: bpy.types.Image | None) -> bool:
@@ -569,22 +623,89 @@ def _new_display(original: bpy.types.Image) -> bpy.types.Image:
     return display
 
 
-def _fill_display(display: bpy.types.Image, drawn: tuple[Bytes, float]) -> None:
+def _fill_display(display: bpy.types.Image, sheets: _Sheets, blend: float) -> None:
     """Packed, so that it is there when the file is opened again."""
-    file = encode.png(drawn[0])
+    file = encode.png(sheets.blended(blend))
     display.pack(data=file, data_len=len(file))
     display.source = "FILE"
     display.buffers_free()  # what it showed before
     display.update()  # reads the new file, for every editor that shows it
-    display[STRIP] = drawn[1]
+    display[STRIP] = sheets.strip
     for area in _image_editors():
         area.tag_redraw()
 
 
+# ---------------------------------------------------------------- the slider
+
+STEP, REST = 0.03, 0.4
+"""Seconds: moves of the slider within STEP make one step, and after REST without a move it has come to rest"""
+
+
+@dataclass
+class _Slider:
+    """The slider while it moves."""
+
+    wanted: float | None = None
+    """The share of overlay that it was moved to and that nobody has seen yet"""
+    seen: float = 1.0
+    """The one that can be seen"""
+    rests: float = 0.0
+    """When it will have come to rest, on the clock of time.monotonic"""
+
+
+_slider = _Slider()
+
+
+def slide(blend: float) -> None:
+    """The slider was moved. In a window a timer draws: events come faster than pictures can be written."""
+    if bpy.app.background:
+        redraw(blend)  # timers never fire
+        return
+    _slider.wanted = blend
+    if not bpy.app.timers.is_registered(_step):
+        bpy.app.timers.register(_step, first_interval=STEP)
+
+
+def _step() -> float | None:
+    """The timer: pixels alone as long as the slider moves, and when it rests the file that is saved with the scene."""
+    if _slider.wanted is not None:
+        _slider.seen, _slider.wanted = _slider.wanted, None
+        for display, sheets in _sheets_seen():
+            _write_pixels(display, sheets.blended(_slider.seen)[::-1])
+        _slider.rests = time.monotonic() + REST
+    elif time.monotonic() >= _slider.rests:
+        redraw(_slider.seen)
+        return None
+    return STEP
+
+
+def _write_pixels(display: bpy.types.Image, shown: Bytes) -> None:
+    """shown: (h, w, 3), bottom row first"""
+    if display.size[:] != (shown.shape[1], shown.shape[0]):
+        return  # somebody changed its size: it is as it should be when the slider rests
+    rows = np.ones((*shown.shape[:2], 4), np.float32)
+    np.divide(shown, 255, out=rows[..., :3])
+    display.pixels.foreach_set(rows.ravel())
+    display.update()
+    for area in _image_editors():
+        area.tag_redraw()
+
+
+FORGETTING = ("load_post", "undo_post", "redo_post")
+
+
 def register() -> None:
-    props.on_blend = redraw
+    props.on_blend = slide
+    for name in FORGETTING:
+        getattr(bpy.app.handlers, name).append(_forget)
 
 
 def unregister() -> None:
     props.on_blend = None
+    for name in FORGETTING:
+        if _forget in getattr(bpy.app.handlers, name):
+            getattr(bpy.app.handlers, name).remove(_forget)
+    if bpy.app.timers.is_registered(_step):
+        bpy.app.timers.unregister(_step)
+    _forget()
     end()

@@ -13,7 +13,7 @@ from typing import Any
 import bpy
 
 from . import compat, explaining, jobs, props, scene_io, training
-from .engine_client import EngineError, protocol
+from .engine_client import EngineError, looks, protocol
 
 
 class PentimentoPanel:
@@ -397,6 +397,9 @@ def _draw_asking(layout: bpy.types.UILayout, context: bpy.types.Context, asking:
         _draw_text(box, context, f"{answer.overlay}: {answer.sentence}", "SORTTIME")
         _draw_text(box, context, "Being checked.", "BLANK1")
         _draw_bars(box, answer.bars, {})
+    if asking.answers:
+        said = "Answers are kept once all are checked: if this ends before, none of them is."
+        _draw_text(layout.column(align=True), context, said, "INFO")
 
 
 def _draw_answer(layout: bpy.types.UILayout, context: bpy.types.Context, image: bpy.types.Image | None) -> None:
@@ -429,7 +432,7 @@ def _draw_family(
     button.image = shown if seen else found.image
     _draw_text(box, context, "Certified." if found.faithful else "Indicative only.", "BLANK1")
     _draw_text(box, context, found.sentence, "BLANK1")
-    for line in [] if found.faithful else explaining.failures(found):
+    for line in [] if found.faithful else looks.failures(found.checks):
         _draw_text(box, context, line, "BLANK1")
     _draw_bars(box, found.bars, images)
     low, high = found.display

@@ -49,8 +49,8 @@ class Overlay:
     image: bpy.types.Image
     display: tuple[float, float]
     """Its fixed display range"""
-    bands: bool
-    """Its three channels are parts of one whole"""
+    kind: looks.Kind
+    """What its numbers are"""
 
 
 RENDERS = {"RENDER_RESULT", "COMPOSITING"}
@@ -58,6 +58,8 @@ RENDERS = {"RENDER_RESULT", "COMPOSITING"}
 GROUP = "Pentimento Layers"
 BANDS = "Overlay Bands"
 """Socket of the group: 1 where an overlay's three channels are parts of one whole"""
+PLACES = "Overlay Places"
+"""Socket of the group: 1 where they are a place on the style picture, and how sure that is"""
 BAND = 256
 """Rows converted at a time: a few megabytes beside the picture itself."""
 MAX_NAME = 63
@@ -391,7 +393,9 @@ def _add_layers(event: protocol.Stylized, image: str, material: str, style: str)
     original, stylized = find_image(image), added["Stylized"]
     overlay = next((layer for layer in event.layers if layer.name in added and layer.name != "Stylized"), None)
     if owner := bpy.data.materials.get(material):
-        shown = overlay and Overlay(added[overlay.name], overlay.display, is_bands(overlay.channels, overlay.display))
+        shown = overlay and Overlay(
+            added[overlay.name], overlay.display, looks.kind_of(overlay.channels, overlay.display)
+        )
         wire_material(owner, original, stylized, shown)
     _show(original, stylized)
     return says(event)
@@ -488,10 +492,6 @@ def describe_overlay(image: bpy.types.Image, layer: protocol.Layer) -> None:
     image["pentimento_certificate"] = json.dumps([list(vars(check).values()) for check in checks])
 
 
-def is_bands(channels: Iterable[str], display: tuple[float, float]) -> bool:
-    return looks.kind_of(tuple(channels), display) == "bands"
-
-
 def findings(event: protocol.Stylized) -> list[dict[str, Any]]:
     """What the overlays say, for the panel."""
     return [
@@ -532,10 +532,11 @@ def show_in(wanted: Callable[[bpy.types.Image | None], bool], image: bpy.types.I
 def layers_group(kind: str) -> bpy.types.NodeTree:
     """The one node group of a kind of tree: mixes original, result and overlay. Mix 0 shows the original again.
 
-    One of an older version, which shows overlays without colours, stays where it is used and is not used again.
+    One of an older version, which does not know the colours of every overlay, stays where it is used and is not used
+    again.
     """
     ours = (tree for tree in bpy.data.node_groups if tree.bl_idname == kind and tree.get(ROLE) == GROUP)
-    return next((tree for tree in ours if compat.has_group_socket(tree, BANDS)), None) or _new_group(kind)
+    return next((tree for tree in ours if compat.has_group_socket(tree, PLACES)), None) or _new_group(kind)
 
 
 def _new_group(kind: str) -> bpy.types.NodeTree:
@@ -549,6 +550,7 @@ def _new_group(kind: str) -> bpy.types.NodeTree:
         ("Overlay Low", 0, -1e6, 1e6),
         ("Overlay High", 1, -1e6, 1e6),
         (BANDS, 0, 0, 1),
+        (PLACES, 0, 0, 1),
     ):
         socket = compat.new_group_socket(tree, name, "NodeSocketFloat")
         socket.default_value, socket.min_value, socket.max_value = value, low, high
@@ -559,7 +561,7 @@ def _new_group(kind: str) -> bpy.types.NodeTree:
 
 def _fill_group(tree: bpy.types.NodeTree) -> None:
     """result = mix(mix(original, stylized), colours of the overlay within its display range): a map around zero where
-    the range begins below it, one from dark to bright where not, and of bands a hue for each."""
+    the range begins below it, one from dark to bright where not; of bands a hue for each, of places one by corner."""
     start, end = tree.nodes.new("NodeGroupInput"), tree.nodes.new("NodeGroupOutput")
     take = start.outputs
     painted = _mix(tree, "MIX", take["Mix"], take["Original"], take["Stylized"])
@@ -571,9 +573,29 @@ def _fill_group(tree: bpy.types.NodeTree) -> None:
     for part, hue in zip(parts, looks.BANDS, strict=True):
         bands = _mix(tree, "MIX", part, bands, _linear(hue))
     colours = _mix(tree, "MIX", take[BANDS], one, bands)
+    colours = _mix(tree, "MIX", take[PLACES], colours, _places(tree, *parts))
     tree.links.new(_mix(tree, "MIX", take["Overlay Mix"], painted, colours), end.inputs["Result"])
     for column, node in enumerate(tree.nodes):
         node.location.x = 200 * (column if node != end else len(tree.nodes))
+
+
+def _places(tree: bpy.types.NodeTree, u: Any, v: Any, confidence: Any) -> Any:
+    """A hue by the corner, paler where that is less sure. Laid on in display-referred colour, as looks does: in light
+    the small confidences that are usual would drown in white."""
+    corners = [_before_gamma(stop) for stop in looks.CORNERS]
+    top, bottom = (_mix(tree, "MIX", u, left, right) for left, right in (corners[:2], corners[2:]))
+    sure, paper = _math(tree, "POWER", confidence, 0.5), _before_gamma((255 * looks.PAPER,) * 3)
+    shown = _mix(tree, "MIX", sure, paper, _mix(tree, "MIX", v, top, bottom))
+    node = compat.new_colour_node(tree, "Gamma")
+    node.inputs[1].default_value = 2.4
+    tree.links.new(shown, node.inputs[0])
+    return node.outputs[0]
+
+
+def _before_gamma(stop: tuple[float, float, float]) -> tuple[float, float, float, float]:
+    """sRGB 0..255, none of it near black, with alpha: so that a power of 2.4 makes it scene-linear, also when mixed"""
+    red, green, blue = ((value / 255 + 0.055) / 1.055 for value in stop)
+    return red, green, blue, 1.0
 
 
 def _within_range(tree: bpy.types.NodeTree, take: Any) -> list[Any]:
@@ -676,7 +698,7 @@ def wire_material(
         _feed_texture(tree, group, "Stylized", texture, stylized)
         if overlay:
             _feed_texture(tree, group, "Overlay", texture, overlay.image)
-            _set_range(group, overlay.display, overlay.bands)
+            _set_range(group, overlay.display, overlay.kind)
 
 
 def _feed_texture(
@@ -692,32 +714,53 @@ def _feed_texture(
     tree.links.new(node.outputs["Color"], group.inputs[socket])
 
 
-def _set_range(group: bpy.types.Node, display: tuple[float, float], bands: bool) -> None:
+def _set_range(group: bpy.types.Node, display: tuple[float, float], kind: looks.Kind) -> None:
     group.inputs["Overlay Low"].default_value, group.inputs["Overlay High"].default_value = display
-    if BANDS in group.inputs:  # groups of an older version have no such socket
-        group.inputs[BANDS].default_value = float(bands)
+    for socket, meant in ((BANDS, "bands"), (PLACES, "places")):
+        if socket in group.inputs:  # groups of an older version have not all of them
+            group.inputs[socket].default_value = float(kind == meant)
 
 
 def feed_overlay(original: bpy.types.Image, overlay: Overlay) -> None:
     """The overlay into every group of ours that stands behind the original, in materials and compositors. How much of
-    it shows there stays as the artist has it: nothing, until Overlay Mix is raised."""
+    it shows there stays as the artist has it: nothing, until Overlay Mix is raised. Groups of an older version that
+    would show it in other colours are left out."""
     for material in bpy.data.materials:
         if material.node_tree is not None and material.library is None:
             _feed_material(material.node_tree, original, overlay)
     for scene in bpy.data.scenes:
         tree = compat.compositor_there(scene)
-        for group in _groups(tree) if tree is not None else ():
+        groups = _groups(tree) if tree is not None else []
+        for group in [group for group in groups if _can_show(group, overlay)]:
             painted = [link.from_node for link in group.inputs["Stylized"].links]
             if any(getattr(node, "image", None) == original for node in painted):
                 _feed_image(tree, group, overlay)
 
 
 def _feed_material(tree: bpy.types.NodeTree, original: bpy.types.Image, overlay: Overlay) -> None:
-    for group in _groups(tree):
+    for group in [group for group in _groups(tree) if _can_show(group, overlay)]:
         for link in group.inputs["Original"].links:
             if link.from_node.type == "TEX_IMAGE" and link.from_node.image == original:
                 _feed_texture(tree, group, "Overlay", link.from_node, overlay.image)
-                _set_range(group, overlay.display, overlay.bands)
+                _set_range(group, overlay.display, overlay.kind)
+
+
+def _can_show(group: bpy.types.Node, overlay: Overlay) -> bool:
+    return overlay.kind != "places" or PLACES in group.inputs
+
+
+def unfeed(images: Iterable[bpy.types.Image]) -> None:
+    """Takes these overlays, which are about to be removed, out of every group of ours: Overlay Mix goes to 0, for a
+    texture node without an image is magenta."""
+    gone = set(images)
+    trees = [material.node_tree for material in bpy.data.materials if material.library is None]
+    trees += [compat.compositor_there(scene) for scene in bpy.data.scenes]
+    for tree in filter(None, trees):
+        for group in _groups(tree):
+            for node in [link.from_node for link in group.inputs["Overlay"].links]:
+                if getattr(node, "image", None) in gone:
+                    group.inputs["Overlay Mix"].default_value = 0.0
+                    tree.nodes.remove(node)
 
 
 def _groups(tree: bpy.types.NodeTree) -> list[bpy.types.Node]:
@@ -732,7 +775,7 @@ def _feed_image(tree: Any, group: bpy.types.Node, overlay: Overlay) -> None:
     tree.nodes.remove(old)
     node.image = overlay.image
     tree.links.new(node.outputs["Image"], group.inputs["Overlay"])
-    _set_range(group, overlay.display, overlay.bands)
+    _set_range(group, overlay.display, overlay.kind)
 
 
 # ---------------------------------------------------------------- renders
@@ -842,7 +885,7 @@ def wire_compositor(scene: bpy.types.Scene, image: bpy.types.Image, overlay: pro
     problem = _feed_layer(tree, group, "Stylized", image, ("Stylized", "Stylized.Combined"))
     if overlay:
         problem += _feed_layer(tree, group, "Overlay", image, (overlay.name,))
-        _set_range(group, overlay.display, is_bands(overlay.channels, overlay.display))
+        _set_range(group, overlay.display, looks.kind_of(overlay.channels, overlay.display))
     return problem
 
 

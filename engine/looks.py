@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +49,35 @@ SMOOTH = 1 / 100
 """Of the long side, over which values are averaged before lines are drawn around them"""
 NARROWEST, MOST = 480, 2_000_000
 """Pixels across that a legend needs, and pixels of a display picture that can be drawn again while somebody waits"""
+
+
+class Measured(Protocol):
+    """One measured bar of a certificate, as protocol.Check has it"""
+
+    @property
+    def bar(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def value(self) -> float: ...
+    @property
+    def threshold(self) -> float: ...
+    @property
+    def passed(self) -> bool: ...
+
+
+def failures(checks: Sequence[Measured]) -> list[str]:
+    """The failed bars of a certificate in words and numbers; of one without bars, that it has none."""
+    if not checks:
+        return ["Nothing was measured."]
+    return [_failure(check) for check in checks if not check.passed]
+
+
+def _failure(check: Measured) -> str:
+    if math.isnan(check.value):  # on no side of the threshold, so that nobody can say from it which side was wanted
+        return f"{check.bar}, {check.name}: not a number, {check.threshold:.3g} wanted."
+    wanted = "at least" if check.value < check.threshold else "at most"
+    return f"{check.bar}, {check.name}: {check.value:.3g}, {wanted} {check.threshold:.3g} wanted."
 
 
 def kind_of(channels: Sequence[str], display: tuple[float, float]) -> Kind:

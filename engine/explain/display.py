@@ -11,7 +11,6 @@ from PIL import Image, ImageDraw
 from .. import looks
 from ..contact_sheet import Font, font, wrapped
 from ..picture import Array, Floats
-from ..protocol import Certificate, Check
 from .overlay import Overlay
 
 INK, FAINT = (228, 228, 228), (160, 160, 160)
@@ -85,21 +84,9 @@ def legend(overlay: Overlay, width: int) -> Array:
     if title_of(overlay) in looks.MASS_OF:
         strip.text("Lines: half of it lies within the innermost, then 80 and 95 %.", FAINT)
     strip.text(overlay.sentence, INK)
-    for line in failures(overlay.certificate):
+    for line in looks.failures(overlay.certificate.checks):
         strip.text(line, FAINT)
     return strip.pixels()
-
-
-def failures(certificate: Certificate) -> list[str]:
-    """The failed bars in words and numbers."""
-    return [_failure(check) for check in certificate.checks if not check.passed] or (
-        [] if certificate.checks else ["Nothing was measured."]
-    )
-
-
-def _failure(check: Check) -> str:
-    wanted = "at least" if check.value < check.threshold else "at most"
-    return f"{check.bar}, {check.name}: {check.value:.3g}, {wanted} {check.threshold:.3g} wanted."
 
 
 class _Strip:

@@ -7,8 +7,9 @@ import os
 import signal
 import sys
 import types
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -163,6 +164,25 @@ def display() -> np.ndarray:
     return pixels_of(bpy.data.images["Stone Explained"])[::-1, :, :3]
 
 
+class InAWindow:
+    """What explaining sees of Blender, with a window and timers that wait for the test"""
+
+    timers: ClassVar[list[Any]] = []
+    data, context = bpy.data, bpy.context
+
+    class app:  # noqa: N801
+        background = False
+
+        class timers:  # noqa: N801
+            @staticmethod
+            def is_registered(step: Any) -> bool:
+                return step in InAWindow.timers
+
+            @staticmethod
+            def register(step: Any, first_interval: float) -> None:
+                InAWindow.timers.append(step)
+
+
 def test_the_slider_lays_the_overlay_over_the_picture(addon: Any, blur: Any, editor: Any) -> None:
     editor.image = stone = new_image(size=SIZE)
     explain(at=(30, 20))
@@ -176,6 +196,53 @@ def test_the_slider_lays_the_overlay_over_the_picture(addon: Any, blur: Any, edi
     blur.blend = 0.5
     assert np.allclose(display()[: len(picture)], (full[: len(picture)] + picture) / 2, atol=1.5 / 255)
     assert (influence() == raw).all()
+
+
+def test_a_step_of_the_slider_only_blends(
+    addon: Any, blur: Any, editor: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    editor.image = new_image(size=SIZE)
+    explain(at=(30, 20))
+    blur.blend = 0.5
+    half = display().copy()
+    blur.blend = 1.0
+    full = display().copy()
+    with monkeypatch.context() as patched:
+        patched.delattr(addon.scene_io, "rows_of")
+        patched.delattr(addon.engine_client.looks, "over")
+        blur.blend = 0.5
+        assert np.array_equal(display(), half), "neither overlay nor picture is read again"
+    addon.explaining._forget()  # as after an undo
+    blur.blend = 1.0
+    assert np.array_equal(display(), full)
+
+
+def test_moves_of_the_slider_are_drawn_together_and_packed_at_rest(
+    addon: Any, blur: Any, editor: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """In a window, where timers fire; here the test fires."""
+    explaining = addon.explaining
+    editor.image = new_image(size=SIZE)
+    explain(at=(30, 20))
+    blur.blend = 0.5
+    half = display().copy()
+    blur.blend = 1.0
+    full, packed = display().copy(), bpy.data.images["Stone Explained"].packed_file.data
+    monkeypatch.setattr(explaining, "bpy", InAWindow())
+    for blend in (0.9, 0.1, 0.5):
+        explaining.slide(blend)
+        assert np.array_equal(display(), full), "not yet"
+    assert InAWindow.timers == [explaining._step]
+    assert explaining._step() == explaining.STEP
+    assert np.array_equal(display(), half)
+    assert bpy.data.images["Stone Explained"].packed_file.data == packed, "pixels alone"
+    assert explaining._step() == explaining.STEP, "it may go on"
+    monkeypatch.setattr(explaining, "REST", 0.0)
+    explaining.slide(0.5)
+    assert explaining._step() == explaining.STEP and explaining._step() is None
+    assert bpy.data.images["Stone Explained"].packed_file.data != packed
+    bpy.data.images["Stone Explained"].buffers_free()
+    assert np.array_equal(display(), half), "from the file in the scene"
 
 
 def test_another_layer_and_the_picture_again(addon: Any, blur: Any, editor: Any) -> None:
@@ -228,6 +295,8 @@ def test_places_on_several_style_pictures_have_a_fourth_number(addon: Any, blur:
     """Which picture: no transparency, and as raw as the others."""
     protocol = addon.engine_client.protocol
     stone = new_image(size=SIZE)
+    material = use_in_material(stone)
+    bpy.ops.pentimento.stylize_image(image="Stone")
     values = np.random.default_rng(0).random((40, 60, 4), np.float32)
     values[..., 3] = values[..., 3] > 0.5
     beneath, legend = np.full((40, 60, 4), 255, np.uint8), np.full((9, 480, 3), 40, np.uint8)
@@ -252,6 +321,22 @@ def test_places_on_several_style_pictures_have_a_fourth_number(addon: Any, blur:
     first = display().copy()
     addon.explaining.look_at(bpy.data.images["Stone Attribution.Provenance"], 1.0)
     assert np.array_equal(display(), first), "drawn from the image as from the file"
+    group = next(node for node in material.node_tree.nodes if node.label == "Pentimento Layers")
+    assert [group.inputs[f"Overlay {kind}"].default_value for kind in ("Bands", "Places")] == [0, 1]
+    assert group.inputs["Overlay"].links[0].from_node.image.name == "Stone Attribution.Provenance"
+
+
+def test_a_group_of_an_older_version_is_not_fed_what_it_cannot_colour(addon: Any, blur: Any) -> None:
+    material = use_in_material(stone := new_image(size=SIZE))
+    bpy.context.scene.pentimento.overlays = set()
+    bpy.ops.pentimento.stylize_image(image="Stone")
+    group = next(node for node in material.node_tree.nodes if node.label == "Pentimento Layers")
+    sockets = group.node_tree.interface
+    sockets.remove(sockets.items_tree["Overlay Places"])
+    for kind in ("places", "amount"):
+        addon.scene_io.feed_overlay(stone, addon.scene_io.Overlay(stone, (0.0, 1.0), kind))
+        assert bool(group.inputs["Overlay"].links) == (kind == "amount")
+    assert addon.scene_io.layers_group("ShaderNodeTree") != group.node_tree
 
 
 def test_an_answer_can_be_discarded(addon: Any, blur: Any, editor: Any) -> None:
@@ -265,6 +350,29 @@ def test_an_answer_can_be_discarded(addon: Any, blur: Any, editor: Any) -> None:
     assert "Stone Attribution.Influence.001" not in bpy.data.images
     bpy.ops.pentimento.discard_answer()
     assert set(bpy.data.images.keys()) == {"Stone"}
+
+
+def test_a_discarded_answer_leaves_no_node_without_an_image(addon: Any, blur: Any) -> None:
+    """A texture node without one is magenta, and Overlay Mix may be up."""
+    stone = new_image(size=SIZE)
+    material = use_in_material(stone)
+    bpy.context.scene.pentimento.overlays = set()
+    bpy.ops.pentimento.stylize_image(image="Stone")
+    nodes = material.node_tree.nodes
+    group = next(node for node in nodes if node.label == "Pentimento Layers")
+    before = {node.name for node in nodes}
+    explain(image="Stone", at=(30, 20))
+    group.inputs["Overlay Mix"].default_value = 0.7
+    explain(image="Stone", at=(10, 20))
+    addon.explaining.discard(bpy.data.images["Stone Attribution.Influence"])
+    assert group.inputs["Overlay Mix"].default_value == pytest.approx(0.7), "not what is shown there"
+    addon.explaining.discard(stone)
+    assert group.inputs["Overlay Mix"].default_value == 0
+    assert all(node.image for node in nodes if node.type == "TEX_IMAGE")
+    assert {node.name for node in nodes} == before
+    explain(image="Stone", at=(30, 20))
+    (link,) = group.inputs["Overlay"].links
+    assert link.from_node.image.name == "Stone Attribution.Influence"
 
 
 def test_the_answer_of_the_image_in_view_is_shown_else_the_latest(addon: Any, blur: Any) -> None:
@@ -345,6 +453,49 @@ def test_reasons_are_those_of_picture_and_style(addon: Any, blur: Any) -> None:
     assert not explaining.lacks("Scale", chosen, plain)
 
 
+def test_one_style_in_two_places_is_a_mix_of_one_style(addon: Any, blur: Any) -> None:
+    """As the engine judges: it tells the places apart, and compares with the one style picture."""
+    explaining, chosen = addon.explaining, bpy.context.scene.pentimento
+    plain, lit = explaining.Subject("Stone", SIZE), explaining.Subject("shot", SIZE, "shot.exr")
+    chosen.mixed.add().style_name = "Blur"
+    assert "one style only" in explaining.lacks("Styles", chosen, plain), "in the same place it is one style"
+    chosen.mixed[0].mask = new_image("Mask", SIZE)
+    assert not explaining.lacks("Styles", chosen, plain)
+    assert "one style only" in explaining.lacks("Styles", chosen, lit), "a render knows no masks"
+    chosen.mixed[0].matte = "Cube"
+    assert not explaining.lacks("Styles", chosen, lit)
+    for name in ("Provenance", "StyleFit"):
+        assert "older version" in explaining.lacks(name, chosen, plain)
+
+
+def test_styles_without_a_share_are_in_no_mix(addon: Any) -> None:
+    """The panel gives no share of 0, but a script or an older file may."""
+    explaining, chosen = addon.explaining, bpy.context.scene.pentimento
+    chosen.style = "Starry Night"
+    chosen.mixed.add().style_name = "Wheat Field"
+    for name in ("Provenance", "StyleFit"):
+        assert "this is a mix" in explaining.lacks(name, chosen, None), name
+    assert not explaining.lacks("Styles", chosen, None)
+    row = chosen.mixed[0]
+    getattr(row, "bl_system_properties_get", lambda: row)()["share"] = 0.0  # past what the slider allows
+    assert row.share == 0
+    for name in ("Provenance", "StyleFit"):
+        assert not explaining.lacks(name, chosen, None), name
+    assert "one style only" in explaining.lacks("Styles", chosen, None)
+
+
+def test_a_style_picture_is_compared_in_its_own_colours_only(addon: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    explaining, chosen = addon.explaining, bpy.context.scene.pentimento
+    chosen.style, chosen.palette = "Starry Night", "Wheat Field"
+    assert explaining.lacks("Provenance", chosen, None) == "not in the colours of another style"
+    assert not explaining.lacks("StyleFit", chosen, None)
+    chosen.palette = "OWN"
+    how = replace(addon.props.stylize_settings(chosen, False), colours="luma")
+    monkeypatch.setattr(addon.props, "stylize_settings", lambda _chosen, is_render: how)
+    assert explaining.lacks("Provenance", chosen, None) == "not in the colours of the picture"
+    assert not explaining.lacks("StyleFit", chosen, None)
+
+
 def test_a_style_that_ships_can_be_asked_everything(addon: Any) -> None:
     chosen = bpy.context.scene.pentimento
     chosen.style = "Starry Night"
@@ -374,6 +525,7 @@ def test_while_it_is_checked_the_answer_stands_there(addon: Any, blur: Any, monk
     )
     said = drawn(addon)
     assert "Scale: All strokes." in said and "Being checked." in said and "+" not in said and "100 %" in said
+    assert "if this ends before, none of them is" in said
     addon.jobs.cancel()
     pump(addon.jobs, lambda: addon.jobs.current() is None, 15)
     assert "was cancelled" in addon.jobs.last_report().message

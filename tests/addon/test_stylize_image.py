@@ -170,16 +170,19 @@ def test_the_group_shows_original_result_and_overlay(addon: Any, styles: Any) ->
     looks = addon.engine_client.looks
     group.inputs["Overlay Mix"].default_value = 1
     white = np.rint(255 * looks.PAPER) / 255
-    for values, display, bands, expected in (
-        ((0.0, 0.0, 0.0), (-1.0, 3.0), 0, np.array(looks.DIVERGING[1]) / 255),
-        ((1.0, 1.0, 1.0), (-1.0, 1.0), 0, np.array(looks.DIVERGING[4]) / 255),
-        ((0.25, 0.25, 0.25), (0.0, 0.5), 0, np.array(looks.CIVIDIS[2]) / 255),
-        ((0.0, 0.5, 0.0), (0.0, 0.5), 1, np.array(looks.BANDS[1]) / 255),
-        ((0.0, 0.0, 0.0), (0.0, 0.5), 1, np.full(3, white)),
+    places = (0.0, 0.0, 1.0), (1.0, 1.0, 1.0), (0.75, 0.25, 0.09), (0.5, 0.5, 0.0)
+    for values, display, kind, expected in (
+        *((place, (0.0, 1.0), "Places", looks._coloured(np.float32([[place]]), "places", (0, 1))) for place in places),
+        ((0.0, 0.0, 0.0), (-1.0, 3.0), "", np.array(looks.DIVERGING[1]) / 255),
+        ((1.0, 1.0, 1.0), (-1.0, 1.0), "", np.array(looks.DIVERGING[4]) / 255),
+        ((0.25, 0.25, 0.25), (0.0, 0.5), "", np.array(looks.CIVIDIS[2]) / 255),
+        ((0.0, 0.5, 0.0), (0.0, 0.5), "Bands", np.array(looks.BANDS[1]) / 255),
+        ((0.0, 0.0, 0.0), (0.0, 0.5), "Bands", np.full(3, white)),
     ):
         group.inputs["Overlay"].default_value = (*values, 1)
         group.inputs["Overlay Low"].default_value, group.inputs["Overlay High"].default_value = display
-        group.inputs["Overlay Bands"].default_value = bands
+        for socket in ("Bands", "Places"):
+            group.inputs[f"Overlay {socket}"].default_value = socket == kind
         linear = render_pixel()
         shown = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
         assert np.allclose(shown, expected, atol=0.01), (values, display)

@@ -139,11 +139,16 @@ def test_what_is_wide_enough_is_not_framed() -> None:
 
 
 def test_a_legend_says_which_bars_failed_in_words_and_numbers() -> None:
-    assert display.failures(Certificate((PASSED,))) == []
-    assert display.failures(Certificate((PASSED, FAILED))) == ["B3, R2: 0.25, at least 0.7 wanted."]
+    assert looks.failures((PASSED,)) == []
+    assert looks.failures((PASSED, FAILED)) == ["B3, R2: 0.25, at least 0.7 wanted."]
     large = Check("B1", "parts add up to the whole", 0.5, 1e-5, False)
-    assert display.failures(Certificate((large,))) == ["B1, parts add up to the whole: 0.5, at most 1e-05 wanted."]
-    assert display.failures(Certificate(())) == ["Nothing was measured."]
+    assert looks.failures((large,)) == ["B1, parts add up to the whole: 0.5, at most 1e-05 wanted."]
+    assert looks.failures(()) == ["Nothing was measured."]
+    unknown = (replace(FAILED, value=float("nan")), replace(large, value=float("nan")))
+    assert looks.failures(unknown) == [
+        "B3, R2: not a number, 0.7 wanted.",
+        "B1, parts add up to the whole: not a number, 1e-05 wanted.",
+    ]
     values = np.zeros((48, 600, 1), np.float32)
     sound, failed = (display.legend(overlay_of(values, check), 600) for check in (PASSED, FAILED))
     assert len(failed) > len(sound) > 60
