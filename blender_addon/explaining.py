@@ -565,16 +565,18 @@ def _legend(image: bpy.types.Image) -> Bytes | None:
 def _drawn(plan: _Plan) -> _Sheets:
     """In a thread: nothing of Blender's in here."""
     found, under = plan.found, None if plan.beneath is None else looks.enlarged(plan.beneath)
-    shown = looks.over(
-        looks.enlarged(plan.values),
-        found.channels,
-        found.display,
-        None if under is None else under[..., :3],
-        None if under is None else under[..., 3] > 0.5,
-        lines=found.name in looks.MASS_OF,
-        faithful=found.faithful,
+    shown = looks.framed(
+        looks.over(
+            looks.enlarged(plan.values),
+            found.channels,
+            found.display,
+            None if under is None else under[..., :3],
+            None if under is None else under[..., 3] > 0.5,
+            lines=found.name in looks.MASS_OF,
+            faithful=found.faithful,
+        )
     )
-    picture = None if under is None else np.rint(255 * under[..., :3]).astype(np.uint8)
+    picture = None if under is None else looks.framed(np.rint(255 * under[..., :3]).astype(np.uint8))
     fits = plan.legend is not None and plan.legend.shape[1] == shown.shape[1]
     return _Sheets(shown, picture, plan.legend if fits else None)
 
