@@ -79,3 +79,11 @@ def test_stability_moves_nothing_out_of_the_picture() -> None:
     last(certificate.stability(lambda picture: seen.append(picture) or np.ones(3), black, 0))  # type: ignore[func-returns-value]
     assert len(seen) == certificate.TRIES + 1 and min(one.min() for one in seen) == 0
     assert max(one.max() for one in seen) <= certificate.RADIUS
+
+
+def test_that_nothing_changes_can_be_foretold() -> None:
+    """A pixel that stays white whatever is taken away"""
+    nothing = np.zeros(8)
+    assert all(check.passed and check.value == 1 for check in certificate.foretold(nothing, nothing))
+    assert not any(check.passed for check in certificate.foretold(np.linspace(0, 0.1, 8), nothing))
+    assert not any(check.passed for check in certificate.foretold(nothing, np.linspace(0, 0.1, 8)))
