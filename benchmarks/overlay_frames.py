@@ -55,8 +55,8 @@ def measured(style: Path, shot: Path) -> dict[str, float]:
     assert before.passes is not None and now.passes is not None  # they are renders
     way = motion(before.passes, now.passes)
     found = {name: followed(answer(name, before), answer(name, now), way) for name in ASKED}
-    lights = (np.tensordot(LUMINANCE, subject.after, axes=1)[..., None] for subject in (before, now))
-    return {"result": followed(*lights, way), **found}
+    earlier, later = (np.tensordot(LUMINANCE, subject.after, axes=1)[..., None] for subject in (before, now))
+    return {"result": followed(earlier, later, way), **found}
 
 
 def answer(name: str, subject: Subject) -> Floats:

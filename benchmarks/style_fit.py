@@ -69,10 +69,9 @@ def measured(pack: StylePack, painting: Floats, contents: list[Floats]) -> dict[
     axis = 2 if painting.shape[2] >= painting.shape[1] else 1
     cut = (painting.shape[axis] - STRIP) // CELL * CELL
     rest, strip = np.split(painting, [cut], axis)
-    judges: dict[str, Judge] = {
-        "fit": _cells(Fit.of([rest], [strip])),
-        "critic": _critic(pack),
-    }
+    fit = Fit.of([rest], [strip])
+    assert fit is not None  # a painting has cells enough
+    judges: dict[str, Judge] = {"fit": _cells(fit), "critic": _critic(pack)}
     session = Session(pack, "cpu")
     results = [np.clip(painted(session, ArrayCanvas(c), Paint()).read(0, 0, *c.shape[1:]), 0, 1) for c in contents]
     strips = [strip] * RESULTS
