@@ -281,8 +281,14 @@ def _frame_row(out: Path, result: Result) -> list[Cell]:
         kind = name.rpartition(".")[2].lower()
         doubt = "" if meaning["faithful"] else " (indicative only)"
         caption = f"{name}{doubt}\n{meaning['sentence']}"
-        cells.append(Cell(_kept(result.look(kind), out / f"{kind}_{stem}.png"), caption))
+        cells.append(Cell(_map_alone(_kept(result.look(kind), out / f"{kind}_{stem}.png"), result), caption))
     return cells
+
+
+def _map_alone(path: Path, result: Result) -> Any:
+    """The picture of an overlay without the legend below: the caption says it in letters that can be read."""
+    pixels = whole(open_picture(path))
+    return pixels[: round(pixels.shape[1] * result.exr.height / result.exr.width)]
 
 
 def _style_cell(out: Path, result: Result) -> Cell:
