@@ -231,8 +231,7 @@ def show_keyframes(addon: Any, area: Any, chosen: Any) -> Generator[Step, None, 
 
 
 def arrange(panels: Any, open_ones: set[Any]) -> None:
-    """Opens these panels of the Image Editor and closes the others. No script can ask that of a panel that has been
-    drawn: they come back under new names, as panels that have not."""
+    """Opens these panels of the Image Editor and closes the others."""
     every = [
         panels.ImageEditorPanel,
         panels.ImageControlsPanel,
@@ -241,6 +240,12 @@ def arrange(panels: Any, open_ones: set[Any]) -> None:
         panels.ImageTrainingPanel,
         panels.ImageSignaturePanel,
     ]
+    drawn_anew(every, open_ones)
+
+
+def drawn_anew(every: list[Any], open_ones: set[Any]) -> None:
+    """Opens some panels and closes the rest. No script can ask that of a panel that has been drawn: they come back
+    under new names, as panels that have not."""
     for panel in reversed(every):
         bpy.utils.unregister_class(panel)
     for panel in every:
@@ -275,16 +280,8 @@ def show_controls(addon: Any, area: Any) -> Generator[Step, None, None]:
 
 
 def open_render_panels(panels: Any, area: Any, open_ones: set[Any]) -> Generator[Step, None, None]:
-    """Opens them, closes our others and scrolls down: they come last. See arrange."""
-    every = [panels.RenderPanel, panels.RenderControlsPanel, panels.RenderMixingPanel]
-    for panel in reversed(every):
-        bpy.utils.unregister_class(panel)
-    for panel in every:
-        panel.bl_idname += "_again"
-        if hasattr(panel, "bl_parent_id"):
-            panel.bl_parent_id += "_again"
-        panel.bl_options = set() if panel in open_ones else {"DEFAULT_CLOSED"}
-        bpy.utils.register_class(panel)
+    """Opens them, closes our others and scrolls down: they come last."""
+    drawn_anew([panels.RenderPanel, panels.RenderControlsPanel, panels.RenderMixingPanel], open_ones)
     yield 1.0
     region = next(region for region in area.regions if region.type == "WINDOW")
     for _ in range(30):  # it goes a line at a time, whatever one asks for

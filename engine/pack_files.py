@@ -24,7 +24,7 @@ MAX_TOTAL = 160 << 20
 MAX_RATIO = 200
 """Compressed weights shrink by a tenth; a preview does not shrink. A zip bomb packs thousands to one."""
 MAX_PREVIEW = 2048
-MIN_STYLE_PICTURE, MAX_STYLE_PICTURE = 12, 512
+MIN_STYLE_PICTURE, MAX_STYLE_PICTURE = 14, 512
 KINDS = (".onnx", ".png", ".jpg", ".safetensors", ".bytes", ".json", ".txt", ".md")
 _DROPPINGS = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
 _FIX = "Get the style pack again from its author; do not unpack this one by hand."

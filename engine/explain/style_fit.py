@@ -296,11 +296,10 @@ def _planted(fit: Fit, picture: Floats, result: Floats, rng: np.random.Generator
 
 
 def hit(values: Floats, place: tuple[int, int]) -> bool:
-    """Does the largest value of cells lie in the PLANT at a place (row, column of pixels), or where cells see it: each
-    is averaged over 2 CELL around its middle."""
+    """Does the largest value of cells lie in the PLANT at a place (row, column of pixels), a cell more or less?"""
     found = divmod(int(values.argmax()), values.shape[1])
     middles = (CELL * at + CELL / 2 for at in found)
-    return all(-2 * CELL <= middle - start < PLANT + 2 * CELL for middle, start in zip(middles, place, strict=True))
+    return all(-CELL <= middle - start < PLANT + CELL for middle, start in zip(middles, place, strict=True))
 
 
 def _blur(result: Floats, picture: Floats, rng: np.random.Generator) -> Floats:

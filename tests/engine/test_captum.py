@@ -8,6 +8,7 @@ from pathlib import Path
 import captum.attr
 import numpy as np
 import pytest
+import tiny_styles
 import torch
 from torch import Tensor
 
@@ -19,9 +20,7 @@ from engine.explain.removal import Look
 from engine.mixing import alone
 from engine.picture import Floats
 from engine.runtime import Paint, Session, noise_for
-from engine.style_pack import EXPLAIN, GENERATOR, ModelInput, new_pack, write_pack
-from engine.training.export import explain_bytes, half_storage, model_spec, onnx_bytes
-from engine.training.networks import Generator, GeneratorConfig
+from engine.training.networks import GeneratorConfig
 
 EDGE = 128
 """So large that the region sees no border: there each goes its own way"""
@@ -32,15 +31,8 @@ class Case:
     """A style, a picture, and the luminance of a region of the result as torch sees it."""
 
     def __init__(self, folder: Path) -> None:
-        config = GeneratorConfig("separable", 16, 1, (1,), 2, 8, 8)
-        torch.manual_seed(1)
-        network = Generator(config)
-        for weight in network.parameters():
-            weight.data += 0.1 * torch.randn_like(weight)
-        network = network.half().float().eval()
-        data = half_storage(onnx_bytes(network))
-        pack = new_pack("Tiny", model_spec(network, ModelInput(config.noise, scale=4)))
-        session = Session(write_pack(folder, pack, {GENERATOR: data, EXPLAIN: explain_bytes(data)}), "cpu")
+        network = tiny_styles.lively(GeneratorConfig("separable", 16, 1, (1,), 2, 8, 8), 1)
+        session = Session(tiny_styles.halved(folder, network), "cpu")
         assert (session.spec.receptive_radius or EDGE) < 60
         self.look = Look(alone(session), Paint(seed=3))
         grain = np.random.default_rng(0).random((3, EDGE, EDGE), np.float32)

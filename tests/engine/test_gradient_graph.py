@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import tiny_styles
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
@@ -16,7 +17,7 @@ from engine.errors import EngineError
 from engine.style_pack import GRADIENT, REGION
 from engine.training.export import half_storage, onnx_bytes
 from engine.training.gradient_graph import with_gradient
-from engine.training.networks import Generator, GeneratorConfig, receptive_radius
+from engine.training.networks import GeneratorConfig, receptive_radius
 
 SHAPES = {
     "separable": GeneratorConfig(width=16, blocks=2, dilations=(1, 2), noise=2, half=8, full=8),
@@ -27,15 +28,6 @@ SHAPES = {
 SIZES = ((64, 64), (100, 172), (36, 16))
 
 
-def lively(config: GeneratorConfig) -> Generator:
-    """No residual branch small, no bias zero"""
-    torch.manual_seed(0)
-    network = Generator(config)
-    for weight in network.parameters():
-        weight.data += 0.1 * torch.randn_like(weight)
-    return network.half().float().eval()
-
-
 def session(model: bytes) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
 
@@ -43,7 +35,7 @@ def session(model: bytes) -> onnxruntime.InferenceSession:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_it_is_torchs_gradient_at_any_size(shape: str) -> None:
     """B7: one graph at three sizes, relative to the largest gradient."""
-    config, network = SHAPES[shape], lively(SHAPES[shape])
+    config, network = SHAPES[shape], tiny_styles.lively(SHAPES[shape])
     told = [name for name in config.inputs if name != "noise"]
     model = with_gradient(half_storage(onnx_bytes(network)), told)
     onnx.checker.check_model(model)
@@ -70,7 +62,7 @@ def test_it_is_torchs_gradient_at_any_size(shape: str) -> None:
 
 def test_nothing_outside_the_receptive_field_counts_at_all() -> None:
     config = SHAPES["separable"]
-    reach, run = receptive_radius(config), session(with_gradient(onnx_bytes(lively(config)), ["image"]))
+    reach, run = receptive_radius(config), session(with_gradient(onnx_bytes(tiny_styles.lively(config)), ["image"]))
     edge, place = 2 * reach + 120, reach + 61
     image, noise = config.example(edge, edge, torch.Generator().manual_seed(2))
     region = np.zeros((1, 3, edge, edge), np.float32)
@@ -83,7 +75,7 @@ def test_nothing_outside_the_receptive_field_counts_at_all() -> None:
 
 def test_it_foretells_what_moving_a_pixel_does() -> None:
     config = SHAPES["dense"]
-    run = session(with_gradient(onnx_bytes(lively(config)), ["image"]))
+    run = session(with_gradient(onnx_bytes(tiny_styles.lively(config)), ["image"]))
     image, noise = (value.numpy() for value in config.example(32, 32, torch.Generator().manual_seed(3)))
     region = np.ones((1, 3, 32, 32), np.float32)
     result, gradient = run.run(["stylized", GRADIENT + "image"], {"image": image, "noise": noise, REGION: region})
@@ -139,7 +131,7 @@ def test_what_it_has_no_rule_for_is_refused(node: onnx.NodeProto, said: str) -> 
 
 
 def test_a_gradient_costs_no_storage_but_its_nodes() -> None:
-    data = half_storage(onnx_bytes(lively(GeneratorConfig())))
+    data = half_storage(onnx_bytes(tiny_styles.lively(GeneratorConfig())))
     model = with_gradient(data, ["image"])
     assert len(model) - len(data) < 9000
     assert onnx_graph.inspect(model).parameters < onnx_graph.inspect(data).parameters + 64

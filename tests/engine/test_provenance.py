@@ -49,8 +49,9 @@ def shown(picture: Floats) -> Floats:
 def test_permuted_patches_under_noise_are_found_where_they_were(places: Reference, noise: float, bar: float) -> None:
     picture = places.pictures[0]
     rng = np.random.default_rng(0)
-    tiles = [(y, x) for y in range(0, 96, PATCH) for x in range(0, 120, PATCH)]
-    moved = picture[:, :96, :120].copy()
+    down, across = (range(0, edge - PATCH + 1, PATCH) for edge in picture.shape[1:])
+    tiles = [(y, x) for y in down for x in across]
+    moved = picture.copy()
     order = rng.permutation(len(tiles))
     for (y, x), (from_y, from_x) in zip(tiles, (tiles[n] for n in order), strict=True):
         moved[:, y : y + PATCH, x : x + PATCH] = picture[:, from_y : from_y + PATCH, from_x : from_x + PATCH]

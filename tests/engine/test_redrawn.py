@@ -8,7 +8,6 @@ import numpy as np
 import onnx
 import pytest
 import tiny_styles
-import torch
 from onnx import numpy_helper
 
 from engine import onnx_graph, style_pack
@@ -19,23 +18,15 @@ from engine.explain.redrawn import Redrawn, redrawn
 from engine.explain.removal import Look
 from engine.mixing import alone
 from engine.runtime import Paint, Session
-from engine.style_pack import EXPLAIN, GENERATOR, ModelInput, new_pack, write_pack
-from engine.training.export import explain_bytes, half_storage, model_spec, onnx_bytes
-from engine.training.networks import Generator, GeneratorConfig
+from engine.style_pack import GENERATOR
+from engine.training.networks import GeneratorConfig
 
 
 @pytest.fixture
 def halved(tmp_path: Path) -> style_pack.StylePack:
-    """Weights stored in half precision, and gradients that borrow them"""
-    config = GeneratorConfig("separable", 16, 2, (1, 2), 2, 8, 8)
-    torch.manual_seed(1)
-    network = Generator(config)
-    for weight in network.parameters():
-        weight.data += 0.1 * torch.randn_like(weight)
-    network = network.half().float().eval()
-    data = half_storage(onnx_bytes(network))
-    pack = new_pack("Tiny", model_spec(network, ModelInput(config.noise, scale=4)))
-    return write_pack(tmp_path / "tiny", pack, {GENERATOR: data, EXPLAIN: explain_bytes(data)})
+    return tiny_styles.halved(
+        tmp_path / "tiny", tiny_styles.lively(GeneratorConfig("separable", 16, 2, (1, 2), 2, 8, 8), 1)
+    )
 
 
 def weights(data: bytes) -> dict[str, np.ndarray]:

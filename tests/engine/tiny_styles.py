@@ -14,6 +14,7 @@ Each maker writes a verified pack into `folder` and returns its path:
     spotlight(folder)           divides by the brightest pixel of the frame: statistics, declared (radius None)
     spotlight(folder, lie=True) the same, but style.json claims a receptive radius of 8
     normalised(path)            not a pack: a third-party ONNX file of any size, instance norms, strided and back
+    halved(folder, network)     a generator of ours (`lively`), weights in half precision, with its gradients
     explained(pack)             any of them made of convolutions and sums, with its gradients
     bgr_255(path)               not a pack: a third-party ONNX file, BGR, 0..255, fixed size, instance norm
 """
@@ -23,6 +24,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -36,6 +38,7 @@ from engine.style_pack import (
     ModelInput,
     ModelSpec,
     StrokeField,
+    StylePack,
     TurnedStrokes,
     load,
     new_pack,
@@ -52,6 +55,28 @@ PATTERN_RADIUS = 26
 def identity(folder: Path, name: str = "Identity") -> Path:
     nodes = [helper.make_node("Identity", ["image"], ["stylized"])]
     return _pack(folder, name, nodes, [], ModelSpec({"image": ModelInput(3)}, receptive_radius=0))
+
+
+def lively(config: Any, seed: int = 0) -> Any:
+    """A generator of ours (torch) with no residual branch small and no bias zero, its weights rounded to half."""
+    import torch  # which Blender's Python lacks
+
+    from engine.training.networks import Generator
+
+    torch.manual_seed(seed)
+    network = Generator(config)
+    for weight in network.parameters():
+        weight.data += 0.1 * torch.randn_like(weight)
+    return network.half().float().eval()
+
+
+def halved(folder: Path, network: Any) -> StylePack:
+    """It as a style: weights stored in half precision, and gradients that borrow them."""
+    from engine.training import export
+
+    data = export.half_storage(export.onnx_bytes(network))
+    pack = new_pack("Tiny", export.model_spec(network, ModelInput(network.config.noise, scale=4)))
+    return write_pack(folder, pack, {GENERATOR: data, EXPLAIN: export.explain_bytes(data)})
 
 
 def explained(pack: Path) -> Path:
