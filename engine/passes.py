@@ -222,6 +222,17 @@ def find_matte(passes: Passes, name: str) -> tuple[tuple[str, Floats] | None, tu
     return (found, matte(passes, name, found)) if found else None, tuple(known)
 
 
+def first_ids(passes: Passes) -> NDArray[np.int64]:
+    """(H, W): an id of the object that covers most of each pixel, 0 where there is none. By the Cryptomatte, which
+    tells all objects apart; else by the object index, which the artist gives; else all are one, 1."""
+    if "CryptoObject00" in passes:
+        ids, amount = next(_pairs(passes, "CryptoObject00"))
+        return np.where(amount > 0, ids.astype(np.int64), 0)
+    if "IndexOB" in passes and passes["IndexOB"].any():
+        return passes["IndexOB"][..., 0].astype(np.int64)
+    return np.ones((passes.height, passes.width), np.int64)
+
+
 def _pairs(passes: Passes, level: str) -> Iterator[tuple[NDArray[np.uint32], Floats]]:
     """The (id, coverage) pairs of one level: channels r, g and b, a. An id is the bits of a float32."""
     planes = {channel.lower(): plane for channel, plane in passes.layer(level).planes.items()}

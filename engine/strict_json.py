@@ -12,10 +12,11 @@ MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
 
 
-def parse_object(data: bytes, what: str, fix: str) -> dict[str, Any]:
-    """The JSON object in `data`. `what` names the file in the error, `fix` says what to do about it."""
-    if len(data) > MAX_BYTES:
-        raise EngineError(f"{what} is larger than {MAX_BYTES // 1024} KB.", fix)
+def parse_object(data: bytes, what: str, fix: str, most: int = MAX_BYTES) -> dict[str, Any]:
+    """The JSON object in `data`, of at most so many bytes. `what` names the file in the error, `fix` says what to do
+    about it."""
+    if len(data) > most:
+        raise EngineError(f"{what} is larger than {most // 1024} KB.", fix)
     _check_depth(data, what, fix)
     try:
         value = json.loads(data.decode("utf-8"), object_pairs_hook=_no_twins, parse_constant=_refuse)

@@ -1,0 +1,11 @@
+"""What the frames of a shot have in common, and how strokes stick to what they are painted on.
+
+camera    where the camera of a frame stands, read off its Position pass
+surfaces  what a frame shows: which object, which place; and where another frame shows the same
+moves     how objects moved from frame to frame
+record    shot.json
+scan      looks at a shot once and writes it
+held      frames whose strokes are held by the shot's anchors, each made alone
+carried   frames whose strokes are carried on from the frame before
+flicker   how much of a result does not stick
+"""

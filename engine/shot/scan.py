@@ -1,0 +1,226 @@
+"""Looks at a shot once: where its camera stands in each frame, how objects move, and which frames hold the strokes.
+
+The anchors are chosen as a set that covers most of what all frames show (greedily, each time the frame that shows most
+of what no other does; Chvatal, "A greedy heuristic for the set-covering problem", 1979), on frames reduced to a hundred
+or so pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import EngineError
+from ..motion import motion
+from ..passes import Passes, read_passes
+from ..protocol import Done, Event, FrameFailed, Json, Progress, ShotRequest
+from ..sequence import Sequence, sequence
+from . import record
+from .camera import Camera
+from .moves import Move, moves
+from .record import Frame, Shot
+from .surfaces import FAR, Pose, Surfaces, after, places, surfaces
+
+SEEN = 128
+"""Longer edge of the frames on which anchors are chosen"""
+CANDIDATES = 64
+"""Frames that are tried as anchors"""
+REACH = 96
+"""Frames to each side that an anchor is tried for"""
+WORTH = 0.003
+"""Of all that is shown within its reach, what an anchor must be the first to hold"""
+CLAIM = 0.002
+"""Share of a frame for which an anchor is called"""
+SPAN = (1 / 2.5, 2.5)
+"""Pixels of an anchor to a pixel of the frame between which it holds strokes: see held.GIVES_WAY"""
+
+
+def scan(request: ShotRequest) -> Iterator[Event]:
+    """Write shot.json. Yields Progress, FrameFailed for frames that cannot be read, which are left out, and Done.
+
+    Raises EngineError where no frame can be read, or the passes tell nothing of places."""
+    frames = sequence(request.frames)
+    numbers = tuple(dict.fromkeys(request.numbers)) or tuple(frames.there())
+    if not numbers:
+        raise EngineError(f"There is no frame {frames} in {frames.folder}.", "Check the path.")
+    looked = yield from _looked(request, frames, tuple(sorted(numbers)))
+    poses, deforming = posed(looked)
+    shot = Shot(str(frames), looked[0].size, deforming, {})
+    entries = [Frame(one.number, one.camera, pose) for one, pose in zip(looked, poses, strict=True)]
+    entries = yield from _anchored(request, shot, looked, entries)
+    shot = replace(shot, by_number={frame.number: frame for frame in entries})
+    record.write(request.out, shot)
+    yield Done(request.job, _report(shot, looked, numbers))
+
+
+@dataclass(frozen=True, eq=False)
+class Looked:
+    """What is kept of a frame."""
+
+    number: int
+    size: tuple[int, int]
+    camera: Camera
+    small: Surfaces
+    """Reduced to SEEN"""
+    moves: dict[int, Move] | None
+    """From the frame before it; None where that is not known"""
+
+
+# ---------------------------------------------------------------- looking
+
+
+def _looked(
+    request: ShotRequest, frames: Sequence, numbers: tuple[int, ...]
+) -> Generator[Event, None, list[Looked]]:
+    looked: list[Looked] = []
+    before: tuple[int, Passes, Surfaces] | None = None
+    first: EngineError | None = None
+    for index, number in enumerate(numbers):
+        yield Progress(request.job, 0.8 * index / len(numbers), f"Looking at frame {number}")
+        try:
+            passes = read_passes(frames.path(number))
+            seen = surfaces(passes)
+            if looked and seen.size != looked[0].size:
+                raise EngineError(f"Frame {number} has another size.", "Render it again in the size of the others.")
+            looked.append(_kept(number, passes, seen, before))
+        except EngineError as error:
+            first = first or error
+            yield FrameFailed(request.job, number, error.message, error.fix)
+            before = None
+            continue
+        before = number, passes, seen
+    if not looked:
+        assert first is not None
+        raise first
+    return looked
+
+
+def _kept(number: int, passes: Passes, seen: Surfaces, before: tuple[int, Passes, Surfaces] | None) -> Looked:
+    step = -(-max(seen.size) // SEEN)
+    moved = None
+    if before is not None and before[0] == number - 1 and all("Vector" in one for one in (passes, before[1])):
+        moved = moves(before[2], seen, motion(before[1], passes))
+    return Looked(number, seen.size, seen.camera, seen.reduced(step), moved)
+
+
+# ---------------------------------------------------------------- poses
+
+
+def posed(looked: list[Looked]) -> tuple[list[dict[int, Pose]], frozenset[int]]:
+    """The poses of the moving objects that each frame shows, and which of them deform. Where a move is not known, an
+    object begins at another rest."""
+    told = [one.moves or {} for one in looked]
+    moving = {thing for ones in told for thing, move in ones.items() if move.matrix is not None}
+    deforming = frozenset(thing for ones in told for thing, move in ones.items() if not move.rigid)
+    at = {thing: Pose(0, np.eye(3, 4)) for thing in moving}
+    poses: list[dict[int, Pose]] = []
+    for index, one in enumerate(looked):
+        shown = set(np.unique(one.small.objects).tolist())
+        for thing in moving if index else ():
+            at[thing] = _next(at[thing], told[index].get(thing))
+        poses.append({thing: at[thing] for thing in sorted(moving) if thing in shown or thing in told[index]})
+    return poses, deforming
+
+
+def _next(pose: Pose, move: Move | None) -> Pose:
+    if move is None:
+        return Pose(pose.rest + 1, np.eye(3, 4))
+    return pose if move.matrix is None else Pose(pose.rest, after(pose.matrix, move.matrix))
+
+
+# ---------------------------------------------------------------- anchors
+
+
+def _anchored(
+    request: ShotRequest, shot: Shot, looked: list[Looked], frames: list[Frame]
+) -> Generator[Event, None, list[Frame]]:
+    """The frames with their anchors."""
+    tried = range(0, len(frames), -(-len(frames) // CANDIDATES))
+    covers: dict[int, dict[int, NDArray[np.uint8]]] = {}
+    for place, index in enumerate(tried):
+        yield Progress(request.job, 0.8 + 0.2 * place / len(tried), "Choosing the frames that hold the strokes")
+        near = range(max(0, index - REACH), min(len(frames), index + REACH + 1))
+        covers[index] = {one: np.packbits(held_by(shot, looked, frames, one, index)) for one in near}
+    chosen = _cover(covers)
+    return [_claimed(frame, index, chosen, covers, frames, looked) for index, frame in enumerate(frames)]
+
+
+def held_by(shot: Shot, looked: list[Looked], frames: list[Frame], now: int, then: int) -> NDArray[np.bool_]:
+    """(h, w) of the reduced frame `now`: what `then` shows as well, and not much larger or smaller."""
+    here, there = looked[now].small, looked[then].small
+    found = places(here, there, frames[now].poses, frames[then].poses, shot.deforming)
+    most, least = found.scales(here.objects)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(found.found & ~(most > SPAN[1]) & ~(least < SPAN[0]))
+
+
+def _cover(covers: dict[int, dict[int, NDArray[np.uint8]]]) -> list[int]:
+    """Indices of the chosen frames, the one that holds most first."""
+    held: dict[int, NDArray[np.uint8]] = {}
+    chosen: list[int] = []
+    while len(chosen) < len(covers):
+        gains = {index: _gain(cover, held) for index, cover in covers.items() if index not in chosen}
+        best = max(gains, key=lambda index: gains[index])
+        if gains[best] < WORTH and chosen:
+            break
+        chosen.append(best)
+        for frame, cover in covers[best].items():
+            held[frame] = cover | held.get(frame, np.uint8(0))
+    return chosen
+
+
+def _gain(cover: dict[int, NDArray[np.uint8]], held: dict[int, NDArray[np.uint8]]) -> float:
+    """The share of what is shown within reach that is newly held."""
+    more = sum(int(np.bitwise_count(mine & ~held.get(frame, np.uint8(0))).sum()) for frame, mine in cover.items())
+    return more / (8 * sum(mine.size for mine in cover.values()))
+
+
+def _claimed(
+    frame: Frame,
+    index: int,
+    chosen: list[int],
+    covers: dict[int, dict[int, NDArray[np.uint8]]],
+    frames: list[Frame],
+    looked: list[Looked],
+) -> Frame:
+    """With the anchors that are the first to hold some of it."""
+    size = looked[index].small.objects.size
+    left, anchors = np.full(-(-size // 8), 255, np.uint8), []
+    left[-1] = 256 - (1 << (-size % 8))
+    for anchor in chosen:
+        cover = covers[anchor].get(index)
+        if cover is not None and int(np.bitwise_count(cover & left).sum()) > CLAIM * size:
+            anchors.append(frames[anchor].number)
+            left &= ~cover
+    return replace(frame, anchors=tuple(anchors), fresh=int(np.bitwise_count(left).sum()) / size)
+
+
+# ---------------------------------------------------------------- in words
+
+
+def _report(shot: Shot, looked: list[Looked], numbers: tuple[int, ...]) -> Json:
+    frames = list(shot.by_number.values())
+    fresh = float(np.mean([frame.fresh for frame in frames]))
+    moving = {thing for frame in frames for thing in frame.poses}
+    anchors = ", ".join(map(str, sorted(shot.anchors)))
+    said = [
+        f"{len(frames)} frames, {len(moving)} moving objects ({len(shot.deforming)} of them deforming).",
+        f"Strokes are held by {len(shot.anchors)} frames: {anchors}.",
+        f"{100 * fresh:.1f} % of what is shown is held by none and painted anew in each frame.",
+        *_warnings(shot, looked),
+    ]
+    report: Json = {"frames": len(frames), "failed": len(numbers) - len(frames), "anchors": list(shot.anchors)}
+    return {**report, "fresh": round(fresh, 4), "moving": len(moving), "deforming": len(shot.deforming), "say": said}
+
+
+def _warnings(shot: Shot, looked: list[Looked]) -> Iterator[str]:
+    """What cannot be held, and what happens to it."""
+    if len(looked) > 1 and all(one.moves is None for one in looked):
+        yield "There is no pass Vector: strokes on objects that move are painted anew in each frame."
+    if shot.deforming and any(one.small.uv is None for one in looked):
+        yield "There is no pass UV: strokes on objects that deform are painted anew in each frame."
+    if all((one.small.objects == FAR + 2).all() for one in looked):
+        yield "There is neither Cryptomatte nor an object index: all objects move as one."
