@@ -205,6 +205,24 @@ def read_exr(path: StrPath) -> ExrFile:
     return ExrFile(Path(path).stem, tuple(_part(path, part, several) for part in parts))
 
 
+def read_if_exr(path: StrPath) -> ExrFile | None:
+    """The same; None where the file's content is none of OpenEXR."""
+    with reading(path), Path(path).open("rb") as stream:
+        if stream.read(len(MAGIC)) != MAGIC:
+            return None
+    return read_exr(path)
+
+
+def read_entries(path: StrPath) -> dict[str, Any]:
+    """What an EXR says in the header of its first part, without its pixels. Refuses one whose table of chunks is not
+    complete."""
+    with reading(path), Path(path).open("rb") as stream:
+        heads = _parse(path, stream, header_only=True)
+    if not heads:
+        raise damaged(path)
+    return dict(heads[0].header)
+
+
 def main_layer(file: ExrFile) -> ExrLayer:
     """The layer an artist means by a file: a Combined pass, else bare RGBA, else the first layer with colour."""
     coloured = [layer for layer in file.layers.values() if _colour_channels(layer)]
