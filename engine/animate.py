@@ -118,7 +118,8 @@ class Tally:
 
     def done(self) -> Done:
         rate = round(self.made / max(time.monotonic() - self.started, 1e-9), 3)
-        said = [f"{self.made} frames made ({rate:.3g} frames/s), {self.skipped} there already, {_failed(self.failed)}."]
+        made = f"{self.made} frame{'s' * (self.made != 1)} made ({rate:.3g} a second)"
+        said = [f"{made}, {self.skipped} there already, {_failed(self.failed)}."]
         report: Json = {"done": self.made, "skipped": self.skipped, "failed": len(self.failed)}
         more = {"failed_frames": sorted(self.failed), "frames_per_second": rate, "device": self.device, "say": said}
         return Done(self.request.job, {**report, **more})
@@ -278,7 +279,7 @@ def _standing(plan: Plan) -> Generator[Event, None, tuple[int, ...]]:
     _refuse_others(plan, {number: state for number, state in states.items() if state not in _OURS})
     for number, state in states.items():
         if state == "changed":
-            _put_aside(plan.results.path(number))
+            _put_aside(plan, number)
         if state == "done":
             path = str(plan.results.path(number))
             yield plan.tally.tell(FrameDone(plan.request.job, number, path, {}, made=False))
@@ -343,11 +344,12 @@ def _and_more(name: str, count: int) -> str:
     return f"{name} is" if count == 1 else f"{name} and {count - 1} more are"
 
 
-def _put_aside(path: Path) -> None:
+def _put_aside(plan: Plan, number: int) -> None:
     """Somebody's work, perhaps: it gets out of the way, and out of the sequence."""
-    with writing(path):
-        if path.exists():
-            path.rename(unique_path(path.with_name(f"{path.stem}_changed{path.suffix}")))
+    for path in plan.files(number):
+        if _file_state(plan, number, path) == "changed":
+            with writing(path):
+                path.rename(unique_path(path.with_name(f"{path.stem}_changed{path.suffix}")))
 
 
 # ---------------------------------------------------------------- frame by frame
