@@ -143,7 +143,7 @@ def _frames(folder: Path, count: int) -> str:
     folder.mkdir()
     for number in range(1, count + 1):
         pixels = np.random.default_rng(number).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
-        with create_png(folder / f"shot_{number:04d}.png", *pixels.shape, pixels.dtype) as png:
+        with create_png(folder / f"shot_{number:04d}.png", *SIZE, 3, pixels.dtype) as png:
             png.write_rows(pixels)
     return str(folder / "shot_####.png")
 

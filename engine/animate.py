@@ -13,6 +13,7 @@ What holds for a whole shot is taken from its first frame: `_anchored`.
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections import deque
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from . import outputs
-from .atomic import NewFile, reading, remove_leftovers, unique_path, writing
+from .atomic import NewFile, reading, remove_leftovers, shown, unique_path, writing
 from .canvas import Canvas
 from .errors import EngineError
 from .explain.overlay import OF_A_RESULT, Overlay
@@ -150,7 +151,7 @@ class Shot:
     bytes: bool
     """8 or 16 bits a value; else floats with passes"""
     recipe: Json
-    """Of any of its frames, but for the name and the encoding of the source"""
+    """Of any of its frames, but for the name and the encoding of the source; as it is read from a file"""
 
     def check(self, found: Opened) -> None:
         """Raise an EngineError for a frame that is none of this shot."""
@@ -208,7 +209,8 @@ def prepared(request: AnimateRequest) -> Generator[Event, None, Plan]:
     named = results(frames, slug(styles.name), folder, ".png" if shot.bytes else ".exr")
     layers = results(frames, slug(f"{styles.name[:40]} layers"), folder, ".exr")
     tally = Tally(request, styles.first.device, len(numbers))
-    plan = Plan(request, styles, view, frames, named, layers, shot, _opened(folder), numbers, notes, tally)
+    ledger = _opened(named.path(numbers[0]))
+    plan = Plan(request, styles, view, frames, named, layers, shot, ledger, numbers, notes, tally)
     todo = yield from _standing(plan)
     return replace(plan, numbers=todo)
 
@@ -223,12 +225,12 @@ def _check(request: AnimateRequest) -> None:
         raise EngineError(f"There is no frame {min(request.numbers)}.", "Choose numbers from 0 on.")
 
 
-def _opened(folder: Path) -> Ledger:
-    """The folder for the results, in which something can be written."""
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    NewFile(folder / "probe").discard()
-    return Ledger(folder)
+def _opened(one: Path) -> Ledger:
+    """Of the folder for the results, in which one of them could be written."""
+    with writing(one.parent):
+        one.parent.mkdir(parents=True, exist_ok=True)
+    NewFile(one).discard()
+    return Ledger(one.parent)
 
 
 def _anchored(styles: Styles, view: View | None, frames: Sequence, there: list[int]) -> Shot:
@@ -250,7 +252,8 @@ def _anchored(styles: Styles, view: View | None, frames: Sequence, there: list[i
                 break
             continue
         reader, recipe = found.reader, _painting(styles, found, mix, []).recipe()
-        return Shot(key, reader.height, reader.width, reader.dtype.kind == "u", recipe)
+        as_read = json.loads(json.dumps(recipe))
+        return Shot(key, reader.height, reader.width, reader.dtype.kind == "u", as_read)
     assert problem is not None
     first = f"The first frame of the shot, {frames.path(there[0]).name}, decides for all others. " if measured else ""
     raise EngineError(first + problem.message, problem.fix)
@@ -310,8 +313,8 @@ def _file_state(plan: Plan, number: int, path: Path) -> str:
         return "changed"
     if found.recipe is None:
         return "by another program"
-    ours = {**plan.shot.recipe, "source": {**plan.shot.recipe["source"], "name": plan.frames.source(number).name}}
-    differences = list(_differences(_comparable(ours), _comparable(found.recipe)))
+    ours = {**plan.shot.recipe, "source": shown(plan.frames.source(number).name)}
+    differences = list(_differences(ours, _comparable(found.recipe)))
     return f"with another {', '.join(differences[:4])}" if differences else "done"
 
 

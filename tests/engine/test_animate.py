@@ -307,6 +307,15 @@ def test_a_file_of_somebody_else_is_never_replaced(brush: str, tmp_path: Path) -
         assert (tmp_path / "out" / "shot_brush_0002.png").read_bytes() == content
 
 
+def test_names_that_are_no_text(brush: str, tmp_path: Path) -> None:
+    name = os.fsdecode(b"sh\xff_")
+    for number in (1, 2):
+        png_frame(tmp_path / f"{name}{number:04d}.png", number)
+    asked = request(str(tmp_path / f"{name}####.png"), brush, tmp_path / "out", resume=True)
+    assert done(run(asked)) == [1, 2]
+    assert done(run(asked), made=False) == [1, 2]
+
+
 # ---------------------------------------------------------------- frames that fail
 
 
