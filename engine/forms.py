@@ -45,7 +45,7 @@ def flow(source: Canvas, window: tuple[int, int, int, int], wrap: bool) -> Float
     tensor = np.pad(_tensor(light), ((0, 0), rows.room, columns.room))
     smooth = tensor + _far(tensor)
     for axis in (1, 2):
-        smooth = _blurred(smooth, NEAR, axis)
+        smooth = blurred(smooth, NEAR, axis)
     top, left = top - rows.first, left - columns.first
     return smooth[:, top : top + height, left : left + width]
 
@@ -102,7 +102,7 @@ def _luminance(planes: Floats) -> Floats:
 
 def _tensor(light: Floats) -> Floats:
     """(2, h, w): the direction across which luminance changes, turned by a right angle, as `flow` gives it."""
-    light = _blurred(_blurred(light[None], GRAIN, 1), GRAIN, 2)[0]
+    light = blurred(blurred(light[None], GRAIN, 1), GRAIN, 2)[0]
     padded = np.pad(light, 1, mode="edge")
     down = (padded[2:, 1:-1] - padded[:-2, 1:-1]) * np.float32(0.5)
     across = (padded[1:-1, 2:] - padded[1:-1, :-2]) * np.float32(0.5)
@@ -117,11 +117,11 @@ def _far(tensor: Floats) -> Floats:
         coarse = ((parts[0] + parts[1]) + (parts[2] + parts[3])) * np.float32(1 / COARSE)
     total = np.zeros_like(coarse)
     for deviation, weight in FAR:
-        total += np.float32(weight) * _blurred(_blurred(coarse, deviation, 1), deviation, 2)
+        total += np.float32(weight) * blurred(blurred(coarse, deviation, 1), deviation, 2)
     return total.repeat(COARSE, 1).repeat(COARSE, 2)
 
 
-def _blurred(planes: Floats, deviation: float, axis: int) -> Floats:
+def blurred(planes: Floats, deviation: float, axis: int) -> Floats:
     """Gaussian, along one axis, the outermost values going on: sums of slices, so that the order is always the same."""
     weights = _gaussian(deviation)
     radius, count = len(weights) // 2, planes.shape[axis]

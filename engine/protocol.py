@@ -243,6 +243,19 @@ class AnimateRequest:
 
 
 @dataclass(frozen=True)
+class ShotRequest:
+    """Look at the frames of a shot once: what every frame of it is to know, wherever it is made."""
+
+    job: str
+    frames: str
+    """See AnimateRequest"""
+    out: str
+    """The shot.json to write"""
+    numbers: tuple[int, ...] = ()
+    """Which frames; empty: all there are"""
+
+
+@dataclass(frozen=True)
 class Region:
     """The part of a result that is asked about; all of it where nothing is said. In pixels of the picture, x from the
     left and y from the top."""
@@ -438,6 +451,7 @@ class CancelRequest:
 Request = (
     StylizeRequest
     | AnimateRequest
+    | ShotRequest
     | ExplainRequest
     | TextureRequest
     | TrainRequest

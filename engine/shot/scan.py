@@ -158,12 +158,13 @@ def held_by(shot: Shot, looked: list[Looked], frames: list[Frame], now: int, the
 
 
 def _cover(covers: dict[int, dict[int, NDArray[np.uint8]]]) -> list[int]:
-    """Indices of the chosen frames, the one that holds most first."""
+    """Indices of the chosen frames: the first, as what an artist has seen of a shot is to stay, then each time the one
+    that holds most of what none does."""
     held: dict[int, NDArray[np.uint8]] = {}
     chosen: list[int] = []
     while len(chosen) < len(covers):
         gains = {index: _gain(cover, held) for index, cover in covers.items() if index not in chosen}
-        best = max(gains, key=lambda index: gains[index])
+        best = max(gains, key=lambda index: gains[index]) if chosen else 0
         if gains[best] < WORTH and chosen:
             break
         chosen.append(best)
@@ -174,7 +175,7 @@ def _cover(covers: dict[int, dict[int, NDArray[np.uint8]]]) -> list[int]:
 
 def _gain(cover: dict[int, NDArray[np.uint8]], held: dict[int, NDArray[np.uint8]]) -> float:
     """The share of what is shown within reach that is newly held."""
-    more = sum(int(np.bitwise_count(mine & ~held.get(frame, np.uint8(0))).sum()) for frame, mine in cover.items())
+    more = sum(_count(mine & ~held.get(frame, np.uint8(0))) for frame, mine in cover.items())
     return more / (8 * sum(mine.size for mine in cover.values()))
 
 
@@ -189,13 +190,17 @@ def _claimed(
     """With the anchors that are the first to hold some of it."""
     size = looked[index].small.objects.size
     left, anchors = np.full(-(-size // 8), 255, np.uint8), []
-    left[-1] = 256 - (1 << (-size % 8))
+    left[-1] = 256 - (1 << (-size % 8))  # what packing added to the last byte is no pixel
     for anchor in chosen:
         cover = covers[anchor].get(index)
-        if cover is not None and int(np.bitwise_count(cover & left).sum()) > CLAIM * size:
+        if cover is not None and _count(cover & left) > CLAIM * size:
             anchors.append(frames[anchor].number)
             left &= ~cover
-    return replace(frame, anchors=tuple(anchors), fresh=int(np.bitwise_count(left).sum()) / size)
+    return replace(frame, anchors=tuple(anchors), fresh=_count(left) / size)
+
+
+def _count(bits: NDArray[np.uint8]) -> int:
+    return int(np.unpackbits(bits).sum())
 
 
 # ---------------------------------------------------------------- in words

@@ -1,0 +1,287 @@
+"""Strokes that stick: each frame takes them from the anchors of its shot, wherever those show the same surfaces.
+
+A style paints every frame anew, so its strokes are others wherever a surface has moved on. Here the anchors of a shot are
+painted, and a frame gets their strokes at the places where they show what it shows (surfaces.places): as if they were
+painted onto the things themselves. Light may change meanwhile: what has become lighter or darker since the anchor gets
+lighter or darker as the style answers to light. What no anchor shows is painted anew.
+
+A frame depends on its anchors and on nothing else, so frames can be made in any order, anywhere.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..canvas import by_rows, ROWS
+from ..forms import blurred
+from ..motion import bilinear
+from ..picture import Floats
+from .record import Frame, Shot
+from .surfaces import Places, Surfaces, places
+
+CLEAR = (1.0, 5.0)
+"""Pixels, times the stroke size, from a silhouette: up to the first an anchor's strokes are of two surfaces, beyond the
+second of one alone"""
+GIVES_WAY = (4.0, 8.0)
+"""Pixels of the anchor to one of the frame, or the other way round, over which strokes give way to fresh ones: too large
+or too small by then"""
+COARSE = 4
+"""Pixels over which weights and light are told: they change little from one to the next"""
+LIGHT = 4.0
+"""Pixels, times the stroke size: light that changes within less counts as grain of the render"""
+TONES = 4.0
+"""The same, over which a style's answer to colours is measured"""
+RIDGE = 1e-3
+"""Keeps the answer to colours that an anchor hardly shows at bay"""
+SOFT = 0.6
+"""Deviation in pixels, times the stroke size, by which silhouettes are softened: about as soft as styles paint them"""
+_POLE = np.float32(3**0.5 - 2)
+_BYTES = 1 << 30
+"""Of anchors kept in memory"""
+
+
+@dataclass(frozen=True, eq=False)
+class Anchor:
+    """A frame that holds strokes."""
+
+    frame: Frame
+    surfaces: Surfaces
+    picture: Floats
+    """(3, H, W) 0..1, as the style saw it"""
+    painted: Floats
+    """(3, H, W) 0..1"""
+    stroke: float = 1.0
+
+    @cached_property
+    def clear(self) -> Floats:
+        """(1, H, W): 1 where strokes are of one surface alone, 0 on silhouettes"""
+        near, far = (round(edge * self.stroke) for edge in CLEAR)
+        rim, clear = silhouettes(self.surfaces.objects), np.ones(self.surfaces.size, np.float32)
+        for ring in range(far):
+            clear[rim & (clear == 1)] = max(0, ring - near) / (far - near)
+            rim = _wider(rim)
+        return clear[None]
+
+    @cached_property
+    def strokes(self) -> Floats:
+        """(H, W, 3): what is painted, to be read between its pixels"""
+        return sharpened(self.painted)
+
+    @cached_property
+    def answer(self) -> Floats:
+        """(3, 3): what becomes of a small change of colour; the linear part of the best affine map from what the style
+        saw to what it painted, both without strokes"""
+        seen, painted = (_tones(planes, TONES * self.stroke).reshape(3, -1) for planes in (self.picture, self.painted))
+        ones = np.vstack([seen, np.ones((1, seen.shape[1]), np.float32)]).astype(np.float64)
+        ridge = RIDGE * seen.shape[1] * np.diag([1.0, 1.0, 1.0, 0.0])
+        return np.asarray(np.linalg.solve(ones @ ones.T + ridge, ones @ painted.T).T[:, :3], np.float32)
+
+    @property
+    def bytes(self) -> int:
+        held = (self.surfaces.position, self.surfaces.objects, self.surfaces.depth, self.surfaces.uv)
+        return sum(planes.nbytes for planes in (*held, self.picture, self.painted) if planes is not None) * 5 // 4
+
+
+@dataclass(frozen=True, eq=False)
+class _Take:
+    """What an anchor gives to a frame."""
+
+    anchor: Anchor
+    places: Places
+    weight: Floats
+    """(H, W)"""
+
+
+class Held:
+    """The frames of a shot, held by its anchors."""
+
+    def __init__(
+        self, shot: Shot, anchor: Callable[[Frame], Anchor], stroke: float = 1.0, lit: bool = True
+    ) -> None:
+        """anchor: opens and paints one. lit: light falls on what is painted; else its colours stay what they are."""
+        self.shot, self.stroke, self.lit = shot, stroke, lit
+        self._open = anchor
+        self._kept: OrderedDict[int, Anchor] = OrderedDict()
+
+    def painted(self, number: int, seen: Surfaces, picture: Floats, fresh: Floats) -> tuple[Floats, float]:
+        """The frame with its strokes held, planes (3, H, W) 0..1, and the share of it that is not.
+
+        picture: as the style saw it; fresh: as it paints it alone; both (3, H, W) 0..1."""
+        frame = self.shot.frame(number)
+        takes, left = self._takes(frame, seen)
+        result = fresh * left
+        for take in takes:
+            self._lay(take, picture, result)
+        np.clip(result, 0, 1, out=result)
+        _soften(result, seen, self.stroke)
+        return result, float(left.mean())
+
+    def _takes(self, frame: Frame, seen: Surfaces) -> tuple[list[_Take], Floats]:
+        """What each anchor gives, and what is left for fresh strokes (H, W). An anchor comes first where its strokes
+        are of one surface alone; what is left on silhouettes is held by whichever shows it."""
+        anchors = [self._anchor(number) for number in frame.anchors]
+        found = [places(seen, one.surfaces, frame.poses, one.frame.poses, self.shot.deforming) for one in anchors]
+        stays = [_stays(one, seen.objects) * one.found for one in found]
+        weights = [np.zeros(seen.size, np.float32) for _ in anchors]
+        left = np.ones(seen.size, np.float32)
+        for clear in (True, False):
+            for anchor, one, stay, weight in zip(anchors, found, stays, weights, strict=True):
+                more = left * stay
+                if clear:
+                    more *= bilinear(anchor.clear, one.rows, one.columns)[0]
+                weight += more
+                left = left - more
+        return [_Take(*parts) for parts in zip(anchors, found, weights, strict=True)], left
+
+    def _anchor(self, number: int) -> Anchor:
+        if number not in self._kept:
+            self._kept[number] = self._open(self.shot.frame(number))
+            while len(self._kept) > 1 and sum(anchor.bytes for anchor in self._kept.values()) > _BYTES:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(number)
+        return self._kept[number]
+
+    def _lay(self, take: _Take, picture: Floats, result: Floats) -> None:
+        """Add what an anchor gives, in the light of this frame."""
+        changed = self._changed(take, picture) if self.lit else None
+
+        def lay(row: int) -> None:
+            some = np.s_[row : row + ROWS]
+            there = np.nonzero(take.weight[some] > 0)
+            rows, columns = take.places.rows[some][there], take.places.columns[some][there]
+            given = between(take.anchor.strokes, rows, columns)
+            if changed is not None:
+                given += changed[:, some][:, *there].T
+            result[:, some][:, *there] += (np.clip(given, 0, 1) * take.weight[some][there][:, None]).T
+
+        by_rows(result.shape[1], lay)
+
+    def _changed(self, take: _Take, picture: Floats) -> Floats:
+        """(3, H, W): how the painting changes as the light has changed since the anchor."""
+        found = take.places.found
+        before = bilinear(take.anchor.picture, take.places.rows, take.places.columns)
+        change = _reduced(np.where(found, picture - before, 0)), _reduced(found[None].astype(np.float32))
+        deviation = LIGHT * self.stroke / COARSE
+        change_, share = (blurred(blurred(planes, deviation, 1), deviation, 2) for planes in change)
+        light = np.tensordot(take.anchor.answer, change_ / np.maximum(share, np.float32(0.05)), 1)
+        return _enlarged(light.astype(np.float32), found.shape)
+
+
+# ---------------------------------------------------------------- parts
+
+
+def sharpened(planes: Floats) -> Floats:
+    """(H, W, C) of planes (C, H, W): the coefficients of the cubic B-spline that goes through the pixels, which keeps
+    strokes that other kernels of its size would soften (Unser, Aldroubi & Eden, "B-spline signal processing", 1993; a
+    recursive filter of pole sqrt(3) - 2 there and back along each axis, borders going on)."""
+    result = planes.transpose(1, 2, 0).astype(np.float32)
+    for axis in (0, 1):
+        lines = np.moveaxis(result, axis, 0)
+        beyond = lines[-1] / (1 - _POLE)
+        lines[0] /= 1 - _POLE
+        for line in range(1, len(lines)):
+            lines[line] += _POLE * lines[line - 1]
+        lines[-1] = beyond / (1 - _POLE) + (lines[-1] - beyond) / (1 - _POLE * _POLE)
+        for line in range(len(lines) - 2, -1, -1):
+            lines[line] += _POLE * lines[line + 1]
+        lines *= -6 * _POLE
+    return result
+
+
+def between(coefficients: Floats, rows: Floats, columns: Floats) -> Floats:
+    """(N, C): the spline of `sharpened` at places between the pixels."""
+    top, left = np.floor(rows).astype(np.intp), np.floor(columns).astype(np.intp)
+    down, across = _bumps(rows - top), _bumps(columns - left)
+    total = np.zeros((len(rows), coefficients.shape[2]), np.float32)
+    for y, weight_down in enumerate(down):
+        row = np.clip(top + y - 1, 0, coefficients.shape[0] - 1)
+        for x, weight_across in enumerate(across):
+            column = np.clip(left + x - 1, 0, coefficients.shape[1] - 1)
+            total += coefficients[row, column] * (weight_down * weight_across)[:, None]
+    return total
+
+
+def _bumps(t: Floats) -> tuple[Floats, ...]:
+    """The four cubic B-splines that reach a place t (0..1) after the second of their middles"""
+    t = t.astype(np.float32)
+    rest = 1 - t
+    outer, inner = t * t * t / 6, 2 / 3 - t * t * (2 - t) / 2
+    return rest * rest * rest / 6, inner, 2 / 3 - rest * rest * (2 - rest) / 2, outer
+
+
+def silhouettes(objects: NDArray) -> NDArray[np.bool_]:
+    """(H, W): pixels beside another object."""
+    rim = np.zeros(objects.shape, bool)
+    down, across = objects[1:] != objects[:-1], objects[:, 1:] != objects[:, :-1]
+    rim[1:] |= down
+    rim[:-1] |= down
+    rim[:, 1:] |= across
+    rim[:, :-1] |= across
+    return rim
+
+
+def _wider(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    wide = np.pad(mask, 1)
+    return wide[1:-1, 1:-1] | wide[:-2, 1:-1] | wide[2:, 1:-1] | wide[1:-1, :-2] | wide[1:-1, 2:]
+
+
+def _stays(found: Places, objects: NDArray) -> Floats:
+    """(H, W): 1 where strokes keep about their size, 0 where they do not."""
+    some = np.s_[COARSE // 2 :: COARSE, COARSE // 2 :: COARSE]
+    small = Places(found.rows[some], found.columns[some], found.found[some])
+    most, least = (np.log(np.maximum(span, 1e-3) / COARSE) for span in small.scales(objects[some]))
+    known = np.isfinite(most)
+    large, fine = (np.exp(_filled(np.where(known, one, 0), known)) for one in (most, -least))
+    stays = (1 - _step(large, *GIVES_WAY)) * (1 - _step(fine, *GIVES_WAY))
+    return _enlarged(stays[None], found.found.shape)[0]
+
+
+def _filled(values: Floats, known: NDArray[np.bool_]) -> Floats:
+    """Smoothed among what is known; 0 far from it."""
+    both = np.stack([np.where(known, values, 0), known]).astype(np.float32)
+    both = blurred(blurred(both, 1.0, 1), 1.0, 2)
+    return np.asarray(both[0] / np.maximum(both[1], np.float32(1e-3)))
+
+
+def _step(values: Floats, low: float, high: float) -> Floats:
+    """0 up to low, 1 from high on, smooth between"""
+    x = np.clip((values - np.float32(low)) / np.float32(high - low), 0, 1).astype(np.float32)
+    return np.asarray(x * x * (3 - 2 * x))
+
+
+def _soften(result: Floats, seen: Surfaces, stroke: float) -> None:
+    """Silhouettes without steps, in place: things that hold their strokes are cut out by the pixel."""
+    rim = _wider(silhouettes(seen.objects))
+    soft = blurred(blurred(result, SOFT * stroke, 1), SOFT * stroke, 2)
+    result[:, rim] = soft[:, rim]
+
+
+def _tones(planes: Floats, deviation: float) -> Floats:
+    """Without strokes, reduced"""
+    small = _reduced(planes)
+    return blurred(blurred(small, deviation / COARSE, 1), deviation / COARSE, 2)
+
+
+def _reduced(planes: Floats) -> Floats:
+    """Means over squares of COARSE pixels; borders are repeated."""
+    _, height, width = planes.shape
+    wide = np.pad(planes, ((0, 0), (0, -height % COARSE), (0, -width % COARSE)), "edge")
+    return wide.reshape(len(planes), wide.shape[1] // COARSE, COARSE, -1, COARSE).mean(axis=(2, 4), dtype=np.float32)
+
+
+def _enlarged(planes: Floats, size: Sequence[int]) -> Floats:
+    """Back from COARSE, along straight lines."""
+    for axis in (1, 2):
+        places_ = (np.arange(size[axis - 1], dtype=np.float32) + 0.5) / COARSE - 0.5
+        low = np.clip(np.floor(places_).astype(np.intp), 0, planes.shape[axis] - 1)
+        high = np.minimum(low + 1, planes.shape[axis] - 1)
+        part = np.clip(places_ - low, 0, 1)
+        part = part[:, None] if axis == 1 else part
+        planes = np.take(planes, low, axis) * (1 - part) + np.take(planes, high, axis) * part
+    return np.asarray(planes, np.float32)
