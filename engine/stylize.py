@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from . import controls, outputs, recipe
+from . import controls, outputs, painted_pass, recipe
 from .canvas import ROWS, PictureCanvas, alpha_of, by_rows, is_plain
 from .errors import EngineError
 from .explain.overlay import OF_A_RESULT, Overlay, told
@@ -90,6 +90,7 @@ def check_settings(settings: StylizeSettings) -> None:
     if not 0 <= settings.strength <= 1:
         raise EngineError(f"The strength is {settings.strength:g}.", "Choose a strength from 0 to 1.")
     controls.check(settings)
+    painted_pass.check(settings)
     if not 0.25 <= settings.stroke <= 4:
         raise EngineError(f"The stroke size is {settings.stroke:g}.", "Choose a stroke size from 0.25 to 4.")
     if not 0 <= settings.seed < 2**31:
@@ -139,11 +140,14 @@ class _Work:
             self._check_overlays(reader)
             reader.read(0, 0, 1, 1)  # decoders work at the first read: its time is not the network's
             passes = self._passes()
-            reader = controls.gained(reader, passes, self.settings.gains)
+            combined = controls.gained(reader, passes, self.settings.gains)
+            chosen = painted_pass.chosen(combined, passes, self.settings)
+            reader = chosen.picture if chosen else combined
             mix = self.styles.over(self.source, reader, passes)
         made = self._recipe(reader, mix)
         seen = _Seen(reader) if self.settings.overlays and not _too_large(reader) else None
-        with outputs.opened(self.request, self.source, self.styles.name, reader, made) as output:
+        with outputs.opened(self.request, self.source, self.styles.name, combined, made) as opened:
+            output = chosen.into(opened) if chosen else opened
             yield from self._paint(reader, mix, output, seen)
             overlays, beneath = yield from self._explain(reader, mix, seen)
             yield self._progress(0.98, "Writing")
@@ -263,7 +267,8 @@ class _Work:
                 yield self._progress(base + share * step, f"Explaining {self.source.name}: {name}")
 
         yield from say(0.0)
-        return (yield from told(overlay(name, Subject(look, before, after)), say))
+        subject = Subject(look, before, after, painted_pass=self.settings.painted_pass)
+        return (yield from told(overlay(name, subject), say))
 
     def _recipe(self, reader: PictureReader, mix: Mix) -> Json:
         device = self.styles.first.device
