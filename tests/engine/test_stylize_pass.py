@@ -16,7 +16,7 @@ from engine import cli, painted_pass
 from engine.errors import EngineError
 from engine.explanation import explain
 from engine.exr import ExrLayer, read_exr, write_exr
-from engine.files import create_png
+from engine.files import create_png, open_picture
 from engine.passes import PARTS, TERMS, Passes, canonical, matte, read_passes, replace_pass, weight
 from engine.protocol import (
     ExplainRequest,
@@ -179,13 +179,36 @@ def test_a_painted_diffuse_colour_is_lit_as_blender_lit_it(five: Path, folders: 
     passes = read_passes(five)
     event = stylized(request(five, tmp_path, settings(folders["red"], painted_pass="DiffCol")))
     painted, result = layer(event, "Stylized DiffCol"), layer(event, "Stylized")
-    assert np.allclose(painted, decoded((0.8, 0.1, 0.1)), atol=1e-5)
+    assert np.allclose(painted[solid(five, "DiffCol")], decoded((0.8, 0.1, 0.1)), atol=1e-5)
     light = passes["DiffDir"] + passes["DiffInd"]
     expected = passes["Combined"][..., :3] + light * (painted - passes["DiffCol"])
     assert np.allclose(result[..., :3], expected, rtol=1e-5, atol=1e-5)
     dark = (light == 0).all(axis=2)
     assert dark.sum() > 100 and np.array_equal(result[dark], passes["Combined"][dark])
     assert np.array_equal(result[..., 3], passes["Combined"][..., 3])
+
+
+def solid(path: Path, name: str = "DiffCol") -> np.ndarray:
+    """Pixels (H, W) that are full of what a pass holds"""
+    found = painted_pass.chosen(open_picture(path), read_passes(path), settings("any", painted_pass=name))
+    assert found is not None
+    return (found.cover == 1) & (found.picture.pixels == found.stored).all(axis=2)
+
+
+def test_an_edge_is_painted_as_much_as_there_is_of_it(tmp_path: Path, folders: dict[str, str]) -> None:
+    """Half of a pixel is a grey wall, half is sky: the wall is painted as beside it, and half of that is here. Black
+    neither bleeds into what the style sees nor is painted."""
+    wall = np.full((20, 24, 3), 0.5, np.float32)
+    wall[:, 12], wall[:, 13:] = 0.25, 0
+    light = np.where(wall > 0, np.float32(0.8), np.float32(0))
+    source = small_render(tmp_path / "wall.exr", DiffCol=wall, DiffDir=light, DiffInd=0.0, Combined=0.9)
+    event = stylized(request(source, tmp_path, settings(folders["red"], painted_pass="DiffCol")))
+    painted, red = layer(event, "Stylized DiffCol"), decoded((0.8, 0.1, 0.1))
+    for columns, share in ((np.s_[:12], 1), (np.s_[12:13], 0.5), (np.s_[13:], 0)):
+        assert np.allclose(painted[:, columns], share * red, atol=1e-5)
+        assert np.allclose(layer(event, "Stylized")[:, columns], 0.9 + 0.8 * share * (red - 0.5), atol=1e-5)
+    seen = painted_pass.chosen(open_picture(source), read_passes(source), settings("any", painted_pass="DiffCol"))
+    assert seen is not None and np.allclose(seen.picture.pixels, 0.5, atol=1e-4)
 
 
 def decoded(display: tuple[float, ...]) -> np.ndarray:
@@ -203,9 +226,11 @@ def test_where_there_is_no_light_of_its_own_none_is_painted(
     assert 0.5 < black.mean() < 1
     assert not layer(event, "Stylized Emit")[black].any()
     assert np.array_equal(layer(event, "Stylized")[black], passes["Combined"][black])
-    assert (layer(event, "Stylized")[~black] != passes["Combined"][~black]).any(axis=1).all()
+    full = solid(five, "Emit")
+    assert full.any() and (layer(event, "Stylized")[full] != passes["Combined"][full]).any(axis=1).all()
     event = stylized(request(five, tmp_path, settings(folders["red"], painted_pass="DiffDir")))
-    assert (layer(event, "Stylized DiffDir")[..., 0] > 0.5).all()
+    shadow = (passes["DiffDir"] == 0).all(axis=2) & passes["DiffCol"].any(axis=2)
+    assert shadow.any() and (layer(event, "Stylized DiffDir")[shadow][:, 0] > 0.5).all()
 
 
 def test_both_versions_give_the_same(four: Path, five: Path, folders: dict[str, str], tmp_path: Path) -> None:
@@ -284,8 +309,9 @@ def test_a_matte_has_soft_edges(five: Path, folders: dict[str, str], tmp_path: P
     found = display(layer(stylized(request(five, tmp_path, chosen)), "Stylized DiffCol"))
     cover = matte(passes, "Suzanne")[..., None]
     assert ((cover > 0.05) & (cover < 0.95)).sum() > 20
-    expected = cover * np.float32((0.8, 0.1, 0.1)) + (1 - cover) * display(passes["DiffCol"])
-    assert np.allclose(found, expected, atol=1e-5)
+    expected, full = cover * np.float32((0.8, 0.1, 0.1)) + (1 - cover) * display(passes["DiffCol"]), solid(five)
+    assert ((cover > 0.05) & (cover < 0.95))[full].sum() > 10
+    assert np.allclose(found[full], expected[full], atol=1e-5)
 
 
 def test_each_object_has_its_style_and_strength(five: Path, folders: dict[str, str], tmp_path: Path) -> None:
@@ -300,7 +326,10 @@ def test_each_object_has_its_style_and_strength(five: Path, folders: dict[str, s
         display(layer(stylized(request(five, tmp_path, chosen)), "Stylized DiffCol")),
         display(passes["DiffCol"]),
     )
-    monkey, floor = matte(passes, "Suzanne") == 1, matte(passes, "Floor", "CryptoMaterial") == 1
+    monkey, floor = (
+        (matte(passes, name, kind) == 1) & solid(five)
+        for name, kind in (("Suzanne", "CryptoObject"), ("Floor", "CryptoMaterial"))
+    )
     assert monkey.sum() > 20 and floor.sum() > 100
     assert np.allclose(found[monkey], (0.8, 0.1, 0.1), atol=1e-5)
     assert np.allclose(found[floor], 0.25 * np.float32((0.1, 0.2, 0.9)) + 0.75 * before[floor], atol=1e-5)
@@ -321,7 +350,8 @@ def test_a_picture_as_a_mask_works_too(five: Path, folders: dict[str, str], tmp_
     passes, share = read_passes(five), StyleShare(folders["red"], matte=str(tmp_path / "left.png"))
     chosen = StylizeSettings((share,), painted_pass="DiffCol", device="cpu")
     found = layer(stylized(request(five, tmp_path, chosen)), "Stylized DiffCol")
-    assert np.allclose(found[:, :32], decoded((0.8, 0.1, 0.1)), atol=1e-5)
+    there = solid(five)[:, :32]
+    assert np.allclose(found[:, :32][there], decoded((0.8, 0.1, 0.1)), atol=1e-5)
     assert np.allclose(found[:, 32:], passes["DiffCol"][:, 32:], atol=1e-5)
 
 
@@ -345,8 +375,8 @@ def test_overlays_speak_of_the_painted_pass(five: Path, folders: dict[str, str],
     said = [found.sentence for found in event.layers if found.name.startswith("Attribution.")]
     assert len(said) == 2 and all(sentence.startswith("In DiffCol: ") for sentence in said)
     change = display(layer(event, "Stylized DiffCol")) - display(read_passes(five)["DiffCol"])
-    scale = read_passes(event.path)["Attribution Scale"].sum(axis=2)
-    assert np.allclose(scale, np.sqrt((change**2).sum(axis=2)), atol=1e-4)
+    scale, full = read_passes(event.path)["Attribution Scale"].sum(axis=2), solid(five)
+    assert np.allclose(scale[full], np.sqrt((change**2).sum(axis=2))[full], atol=1e-4)
     explained = ExplainRequest("job", PictureSource("five", str(five)), chosen, str(tmp_path))
     (answer,) = [found for found in explain(explained) if hasattr(found, "beneath")]
     assert [found.sentence for found in answer.layers] == said
