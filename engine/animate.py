@@ -21,7 +21,7 @@ from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from . import outputs
 from .atomic import NewFile, reading, remove_leftovers, shown, unique_path, writing
@@ -30,7 +30,7 @@ from .errors import EngineError
 from .explain.overlay import OF_A_RESULT, Overlay
 from .files import open_view
 from .ledger import Ledger
-from .mixing import Mix, Styles, open_styles
+from .mixing import Styles, open_styles
 from .painter import Clock, Opened, Painting, check_large_enough, no_memory, opened
 from .picture import Array, Floats
 from .protocol import AnimateRequest, Done, Event, FrameDone, FrameFailed, Json, Progress
@@ -87,7 +87,9 @@ class Tally:
     """When the last frames were done"""
     furthest: float = 0.0
 
-    def __post_init__(self) -> None:
+    def begin(self) -> None:
+        """The first frame is about to be made."""
+        self.started = time.monotonic()
         self.times.append(self.started)
 
     def tell(self, event: Event) -> Event:
@@ -108,8 +110,9 @@ class Tally:
     @property
     def rate(self) -> float:
         """Frames a second, over the last ones; 0 where none is done yet"""
-        passed = time.monotonic() - self.times[0]
-        return (len(self.times) - 1) / passed if passed > 0 else 0.0
+        if len(self.times) < 2:
+            return 0.0
+        return (len(self.times) - 1) / max(time.monotonic() - self.times[0], 1e-9)
 
     def progress(self, stage: str, more: float = 0.0) -> Progress:
         """more: of the frames at work, how much is done. It never goes back: frames are tried again."""
@@ -212,6 +215,7 @@ def prepared(request: AnimateRequest) -> Generator[Event, None, Plan]:
     ledger = _opened(named.path(numbers[0]))
     plan = Plan(request, styles, view, frames, named, layers, shot, ledger, numbers, notes, tally)
     todo = yield from _standing(plan)
+    tally.begin()
     return replace(plan, numbers=todo)
 
 
@@ -251,16 +255,12 @@ def _anchored(styles: Styles, view: View | None, frames: Sequence, there: list[i
             if measured:
                 break
             continue
-        reader, recipe = found.reader, _painting(styles, found, mix, []).recipe()
+        reader, recipe = found.reader, Painting(styles, found, mix).recipe()
         as_read = json.loads(json.dumps(recipe))
         return Shot(key, reader.height, reader.width, reader.dtype.kind == "u", as_read)
     assert problem is not None
     first = f"The first frame of the shot, {frames.path(there[0]).name}, decides for all others. " if measured else ""
     raise EngineError(first + problem.message, problem.fix)
-
-
-def _painting(styles: Styles, found: Opened, mix: Mix, notes: list[str], say: Any = None) -> Painting:
-    return Painting(styles, found, mix, say, notes)
 
 
 # ---------------------------------------------------------------- what is there already
@@ -438,7 +438,7 @@ class _Batch:
         def say(fraction: float, _: str) -> Progress:
             return self.tally.progress(f"Frame {number}", fraction)
 
-        painting = _painting(plan.styles, found, mix, plan.notes, say)
+        painting = Painting(plan.styles, found, mix, say, plan.notes)
         painting.seconds["read"] = seconds
         overlays, beneath = yield from painting.work(_canvas(painting), held)
         return _Painted(number, found, painting.recipe(), held.rows, overlays, beneath, painting.seconds)
@@ -478,7 +478,7 @@ class _Batch:
         path = plan.frames.path(number)
         with reading(path):
             if not path.exists():
-                raise EngineError(f"Frame {number} is missing: there is no {path.name}.", "Render it, then resume.")
+                raise EngineError(f"{shown(path.name)} is missing.", "Render it, then resume.")
         with Clock(seconds, "read"):
             return opened(plan.styles, plan.frames.source(number), plan.view, keep=True), seconds["read"]
 

@@ -76,8 +76,8 @@ class Painting:
     opened: Opened
     mix: Mix
     """What `Styles.over` makes of this picture"""
-    say: Say
-    notes: list[str]
+    say: Say = lambda fraction, stage: Progress("", fraction, stage)
+    notes: list[str] = field(default_factory=list)
     """Messages of the runtime, passed on as progress"""
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
 

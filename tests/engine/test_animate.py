@@ -453,6 +453,31 @@ def _read_only(folder: Path) -> None:
     pytest.fail("the disk stayed as it was")
 
 
+# ---------------------------------------------------------------- pace
+
+
+@pytest.mark.parametrize("slowest", ["read", "paint", "write"])
+def test_stages_overlap(brush: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slowest: str) -> None:
+    """Stages that wait, and hardly compute"""
+    taken = {stage: 0.08 if stage == slowest else 0.05 for stage in ("read", "paint", "write")}
+    places = {"read": (_Batch, "_read"), "paint": (painter.Painting, "canvas"), "write": (_Batch, "_write")}
+    for stage, (owner, name) in places.items():
+        monkeypatch.setattr(owner, name, _after(taken[stage], getattr(owner, name)))
+    pattern = shot(tmp_path, range(1, 21), ".png", height=16, width=16)
+    job = animate(request(pattern, brush, tmp_path / "out"))
+    times = [time.monotonic() for event in job if isinstance(event, FrameDone)]
+    pace = (times[-1] - times[4]) / (len(times) - 5)  # the first ones pass through all three
+    assert pace < 0.13, "one stage after the other would take 0.18 s"
+
+
+def _after(seconds: float, work: Callable[..., Any]) -> Callable[..., Any]:
+    def late(*arguments: Any) -> Any:
+        time.sleep(seconds)
+        return work(*arguments)
+
+    return late
+
+
 # ---------------------------------------------------------------- cancelling
 
 
