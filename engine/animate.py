@@ -202,8 +202,8 @@ def prepared(request: AnimateRequest) -> Generator[Event, None, Plan]:
     frames, folder = sequence(request.frames), Path(request.folder)
     there = frames.there()
     numbers = tuple(dict.fromkeys(request.numbers)) or tuple(there)
-    if not set(numbers) & set(there):
-        raise EngineError(f"There is no frame {frames} in {frames.folder}.", "Check the path, and the numbers.")
+    if not there:
+        raise EngineError(f"There is no frame {shown(str(frames))} in {shown(frames.folder)}.", "Check the path.")
     notes: list[str] = []
     yield Progress(request.job, 0.0, "Opening the style")
     styles = open_styles(request.settings, notes.append)

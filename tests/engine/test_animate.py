@@ -388,7 +388,6 @@ def test_memory_that_is_short_once_or_always(
     [
         ({"strength": 2.0}, "strength"),
         ({"style": "no such style"}, "no such style"),
-        ({"numbers": (7, 8)}, "no frame"),
         ({"workers": 0}, "workers"),
         ({"overlays": ("Magic",)}, "Magic"),
         ({"pattern": "none_####.exr"}, "no frame"),
@@ -531,6 +530,13 @@ def test_four_workers_make_the_same_bytes(styles: dict[str, str], tmp_path: Path
     assert done(events) == list(range(1, 10)) and list(failed(events)) == [10]
     assert contents(tmp_path / "four") == contents(tmp_path / "one")
     assert events[-1].report["failed_frames"] == [10]  # type: ignore[union-attr]
+
+
+def test_a_worker_whose_frames_are_all_missing_fails_those_alone(brush: str, tmp_path: Path) -> None:
+    pattern = shot(tmp_path, range(1, 4))
+    (tmp_path / "shot_0002.exr").unlink()
+    events = run(request(pattern, brush, tmp_path / "out", (1, 2, 3), workers=3))
+    assert done(events) == [1, 3] and "missing" in failed(events)[2].message
 
 
 def test_what_concerns_all_frames_is_told_before_workers_start(
