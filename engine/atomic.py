@@ -2,14 +2,22 @@
 
 A new file is written beside its target under a temporary name, flushed to the disk and then renamed.
 Whatever goes wrong, the temporary file goes away and the target stays what it was.
+
+A process that is killed leaves its temporary file behind. `remove_leftovers` removes it, and never one that somebody
+still writes, though a farm's processes write into one folder: whoever writes holds a lock on the open file, which the
+system lets go of when the process ends, however it ends. Locks can only be trusted between processes of one computer,
+so names carry a mark of the computer, and files of others go by their age.
 """
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
+import platform
 import secrets
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,7 +26,17 @@ from typing import Any, BinaryIO
 
 from .errors import EngineError
 
+try:
+    import fcntl
+except ImportError:  # Windows, where a file that is open cannot be removed anyway
+    fcntl = None  # type: ignore[assignment]
+
 StrPath = str | os.PathLike[str]
+
+_HERE = hashlib.sha256(platform.node().encode("utf-8", "replace")).hexdigest()[:6]
+"""A mark of this computer"""
+_ABANDONED = 24 * 3600.0
+"""Seconds after which a temporary file of another computer counts as left behind: no file is written that long"""
 
 _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _REASONS: dict[int, tuple[str, str]] = {
@@ -45,12 +63,10 @@ class NewFile:
 
     def __init__(self, path: StrPath) -> None:
         self.path = Path(path)
-        # Short, so that a target whose own name is as long as a name may be can still be written.
-        self.temp = self.path.with_name(f".pentimento-{secrets.token_hex(6)}.tmp")
         with writing(self.path):
             if self.path.is_dir():  # the rename would say so too, but only after all the work
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-            self.file: BinaryIO = self.temp.open("xb")
+            self.temp, self.file = _begun(self.path)
 
     def __enter__(self) -> NewFile:
         return self
@@ -83,9 +99,44 @@ class NewFile:
     def _settle(self) -> None:
         self.file.flush()
         os.fsync(self.file.fileno())
-        self.file.close()
+        if os.name == "nt":  # cannot rename what is open
+            self.file.close()
         self.temp.replace(self.path)
+        self.file.close()  # not before: until it has its name it needs its lock
         _sync_folder(self.path.parent)
+
+
+def _begun(target: Path) -> tuple[Path, BinaryIO]:
+    """A temporary file beside the target, open for writing and locked."""
+    while True:
+        # Short, so that a target whose own name is as long as a name may be can still be written.
+        temp = target.with_name(f".pentimento-{_HERE}-{secrets.token_hex(6)}.tmp")
+        file = temp.open("xb")
+        if fcntl is not None:
+            with suppress(OSError):  # some network disks have no locks; nobody removes by lock there either
+                fcntl.flock(file, fcntl.LOCK_EX)
+        if temp.exists():
+            return temp, file
+        file.close()  # taken for a leftover in the moment before it was locked
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove temporary files that killed processes left in `folder`; those that are being written stay."""
+    for path in folder.glob(".pentimento-*.tmp"):
+        with suppress(OSError):  # locked by whoever writes it, or gone by now
+            if not path.name.startswith(f".pentimento-{_HERE}-"):
+                if time.time() - path.stat().st_mtime > _ABANDONED:
+                    path.unlink()
+            elif fcntl is None:
+                path.unlink()
+            else:
+                _remove_unlocked(path)
+
+
+def _remove_unlocked(path: Path) -> None:
+    with path.open("r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink()
 
 
 def _sync_folder(folder: Path) -> None:

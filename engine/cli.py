@@ -88,6 +88,21 @@ def _stylize(arguments: argparse.Namespace) -> int:
     return _follow(stylize(request), arguments)
 
 
+def _animate(arguments: argparse.Namespace) -> int:
+    from .animate import animate
+
+    request = protocol.AnimateRequest(
+        JOB,
+        arguments.pattern,
+        _settings(arguments),
+        str(arguments.out),
+        arguments.frames,
+        arguments.resume,
+        arguments.workers,
+    )
+    return _follow(animate(request), arguments)
+
+
 def _explain(arguments: argparse.Namespace) -> int:
     from .explanation import explain
 
@@ -312,6 +327,9 @@ def _folder(path: Path) -> Path:
 # ---------------------------------------------------------------- events -> words, bars or JSON
 
 
+_FAILED = protocol.SourceFailed | protocol.FrameFailed | protocol.Failed | protocol.Cancelled
+
+
 class _Listener(Protocol):
     """Somebody who is told of every event."""
 
@@ -324,7 +342,7 @@ def _follow(events: Events, arguments: argparse.Namespace) -> int:
     with _listener(arguments.json) as listener:
         for event in events:
             listener.tell(event)
-            failed |= isinstance(event, protocol.SourceFailed | protocol.Failed | protocol.Cancelled)
+            failed |= isinstance(event, _FAILED)
             if isinstance(event, protocol.StyleReady):
                 failed = False  # whatever pictures it had to do without
     return int(failed)
@@ -358,6 +376,8 @@ class _Words:
             self._tell_findings(event)
         if isinstance(event, protocol.SourceFailed):
             _complain(f"{_shown(event.source)}: {event.message}", event.fix)
+        elif isinstance(event, protocol.FrameFailed):
+            _complain(f"Frame {event.frame}: {event.message}", event.fix)
         elif isinstance(event, protocol.Failed):
             _complain(event.message, event.fix)
 
@@ -427,6 +447,8 @@ def _lines(event: protocol.Event) -> Iterator[str]:
         for layer in event.layers:
             if layer.sentence:
                 yield f"  {layer.name}: {layer.sentence}{_doubt(layer)}"
+    elif isinstance(event, protocol.FrameDone) and event.made:
+        yield f"Frame {event.frame}: {_shown(event.path)} ({sum(event.seconds.values()):.1f} s)"
     elif isinstance(event, protocol.Answered):
         yield f"{event.overlay}: {event.sentence} ({event.seconds:.1f} s; being checked)"
     elif isinstance(event, protocol.Explained):
@@ -556,7 +578,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"pentimento {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for add in (
-        *(_add_demo, _add_styles, _add_stylize, _add_explain, _add_certify),
+        *(_add_demo, _add_styles, _add_stylize, _add_animate, _add_explain, _add_certify),
         *(_add_texture, _add_train, _add_evaluate, _add_import, _add_export, _add_info),
     ):
         add(commands)
@@ -603,6 +625,48 @@ def _add_stylize(commands: Any) -> None:
     parser.add_argument("pictures", nargs="+", type=Path, metavar="IN", help="picture files")
     _add_look(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
+    parser.add_argument(
+        "--tile", type=_whole(0, 16384), default=0, metavar="PX", help="edge of a tile; 0 = by memory (same result)"
+    )
+    parser.add_argument(
+        "--overlay", nargs="+", action="extend", default=[], metavar="NAME", help="explaining layers: Scale, Removal"
+    )
+    _add_device(parser)
+    _add_precision(parser)
+
+
+def _add_animate(commands: Any) -> None:
+    about = "Stylize the frames of a shot, however many: it goes on where it ended, and tells which failed."
+    parser = _command(
+        commands,
+        "animate",
+        _animate,
+        about,
+        "'renders/shot_####.exr' --style 'Starry Night' --out painted",
+        "'renders/shot_####.exr' --frames 1-250 --style Wave --colours histogram --out painted --resume",
+        "'renders/shot_####.exr' --frames 1,5,100-200x10 --style Wave --overlay Scale --out painted",
+        "'renders/shot_####.exr' --style Wave --out painted --workers 4 --json",
+    )
+    parser.add_argument(
+        "pattern",
+        metavar="FRAMES",
+        help="where the frames are, with one # for each digit of their number; in quotes, or the shell takes the #",
+    )
+    _add_look(parser)
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
+    parser.add_argument(
+        "--frames",
+        type=_frames,
+        default=(),
+        metavar="N-M",
+        help="which: 1-250, every second with 1-250x2, some with 1,5,9, or all of that together (default: all)",
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="keep what is there, whole and of the same look; make the rest"
+    )
+    parser.add_argument(
+        "--workers", type=_whole(1, 64), default=1, metavar="N", help="processes that share the frames (default 1)"
+    )
     parser.add_argument(
         "--tile", type=_whole(0, 16384), default=0, metavar="PX", help="edge of a tile; 0 = by memory (same result)"
     )
@@ -1069,6 +1133,19 @@ def _size(text: str) -> tuple[int, int]:
     if not found:
         raise argparse.ArgumentTypeError(f"{text!r} is no size: write 2048x1024, or 2048 for a square")
     return int(found[1]), int(found[2] or found[1])
+
+
+def _frames(text: str) -> tuple[int, ...]:
+    """1-250, 1-250x2, 1,5,9 and all of that with commas between, as numbers in that order, each once"""
+    numbers: dict[int, None] = {}
+    for part in text.split(","):
+        found = re.fullmatch(r"\s*(\d{1,7})(?:-(\d{1,7})(?:x(\d{1,7}))?)?\s*", part)
+        first, last, step = (int(group) if group else None for group in found.groups()) if found else (None, None, None)
+        last = first if last is None else last
+        if first is None or last is None or last < first or step == 0:
+            raise argparse.ArgumentTypeError(f"{part!r} is no frame: write 1-250, 1-250x2 (every second) or 1,5,9")
+        numbers |= dict.fromkeys(range(first, last + 1, step or 1))
+    return tuple(numbers)
 
 
 def _places(count: int) -> Callable[[str], tuple[int, ...]]:

@@ -22,13 +22,14 @@ from .explain.removal import Look
 from .files import open_source, open_view, shown
 from .mattes import open_matte
 from .mixing import open_styles
+from .painter import OVERLAY_PIXELS, no_memory
 from .passes import Passes, painted_passes
 from .picture import PictureReader
 from .protocol import Answered, Done, Event, Explained, ExplainRequest, Json, Progress, Region, StylizeSettings
 from .resample import Resampled, reduced
 from .runtime import Paint, inner_size
 from .style_pack import ModelSpec
-from .stylize import OVERLAY_PIXELS, check_delivery, check_overlays, check_settings, no_memory
+from .stylize import check_delivery, check_overlays, check_settings
 
 PAINTED = 0.1
 """Of the progress, for the result itself"""

@@ -15,13 +15,14 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import OpenEXR
 
+from . import machine
 from .atomic import NewFile, StrPath, reading, shown
 from .errors import EngineError
 from .picture import Alpha, Array, Encoding, check_window
@@ -205,6 +206,24 @@ def read_exr(path: StrPath) -> ExrFile:
     return ExrFile(Path(path).stem, tuple(_part(path, part, several) for part in parts))
 
 
+def read_if_exr(path: StrPath) -> ExrFile | None:
+    """The same; None where the file's content is none of OpenEXR."""
+    with reading(path), Path(path).open("rb") as stream:
+        if stream.read(len(MAGIC)) != MAGIC:
+            return None
+    return read_exr(path)
+
+
+def read_entries(path: StrPath) -> dict[str, Any]:
+    """What an EXR says in the header of its first part, without its pixels. Refuses one whose table of chunks is not
+    complete."""
+    with reading(path), Path(path).open("rb") as stream:
+        heads = _parse(path, stream, header_only=True)
+    if not heads:
+        raise damaged(path)
+    return dict(heads[0].header)
+
+
 def main_layer(file: ExrFile) -> ExrLayer:
     """The layer an artist means by a file: a Combined pass, else bare RGBA, else the first layer with colour."""
     coloured = [layer for layer in file.layers.values() if _colour_channels(layer)]
@@ -236,8 +255,15 @@ def _colour_channels(layer: ExrLayer) -> list[str]:
     return []
 
 
+@cache
+def _use_all_cores() -> None:
+    """Packing and unpacking, that is: the library would use one thread. The files are the same bytes."""
+    OpenEXR.set_global_thread_count(machine.cores())
+
+
 def _parse(path: StrPath, stream: io.BufferedReader, header_only: bool) -> list[Any]:
     """The parts as the library gives them. It returns none, without raising, when pixels are missing."""
+    _use_all_cores()
     try:
         return list(OpenEXR.File(stream, separate_channels=True, header_only=header_only).parts)
     except UnicodeDecodeError as error:
@@ -336,6 +362,7 @@ def write_exr(path: StrPath, layers: Sequence[ExrLayer], header: Mapping[str, An
     channels = _channels(layers)
     height, width = next(iter(channels.values())).shape
     entries = _header(header or {}, height, width)
+    _use_all_cores()
     with NewFile(path) as new:
         try:
             OpenEXR.File(entries, dict(channels)).write(new.file)

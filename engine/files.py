@@ -125,19 +125,20 @@ def open_picture(path: StrPath) -> PictureReader:
     raise EngineError(f"{shown(path)} is not a PNG, JPEG or OpenEXR picture.", "Save it in one of these formats.")
 
 
-def open_source(source: PictureSource, view: View | None = None) -> PictureReader:
+def open_source(source: PictureSource, view: View | None = None, file: ExrFile | None = None) -> PictureReader:
     """The picture of a request: a file or pixels beside the message, with the encoding and alpha the request says.
 
-    view: what it is seen through when it turns out to be scene-linear.
+    view: what it is seen through when it turns out to be scene-linear. file: what is in it, where it is an EXR that was
+    read already.
     """
-    found = from_block(source) if source.pixels is not None else _open_file(source)
+    found = from_block(source) if source.pixels is not None else _open_file(source, file)
     if view is None or found.encoding != "linear":
         return found
     return cast(PictureReader, replace(cast(Any, found), view=view))
 
 
-def _open_file(source: PictureSource) -> PictureReader:
-    found = open_picture(source.path)
+def _open_file(source: PictureSource, file: ExrFile | None) -> PictureReader:
+    found = open_picture(source.path) if file is None else picture_in(file)
     encoding = found.encoding if source.encoding == "auto" else source.encoding
     alpha = found.alpha if source.alpha == "auto" or not has_alpha(found.channels) else source.alpha
     check_meaning(encoding, alpha)

@@ -10,11 +10,18 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
+CORES = "PENTIMENTO_CORES"
+"""Environment variable: at most so many cores are used, of a computer that several processes share"""
 PACKAGES = ("numpy", "onnxruntime", "onnxruntime-gpu", "openexr", "pillow", "torch", "onnx", "safetensors")
 
 
 def cores() -> int:
     """Physical cores this process may use. Two hardware threads of one core only get in each other's way here."""
+    allowed = os.environ.get(CORES, "")
+    return min(int(allowed) if allowed.isdecimal() and int(allowed) else _most_cores(), _most_cores())
+
+
+def _most_cores() -> int:
     if not hasattr(os, "sched_getaffinity"):
         return max(1, (os.cpu_count() or 2) // (2 if platform.machine() in ("AMD64", "x86_64") else 1))
     return max(1, len({_siblings(cpu) for cpu in os.sched_getaffinity(0)}))

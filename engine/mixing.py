@@ -197,14 +197,15 @@ class Styles:
         chosen = self.settings
         return Paint(chosen.seed, chosen.stroke, chosen.tileable, chosen.diversity, chosen.follow)
 
-    def over(self, source: PictureSource, reader: PictureReader, passes: Passes | None) -> Mix:
-        """The styles over one picture, with its mattes and guides. passes: of the render, where `asks_passes`."""
+    def over(self, source: PictureSource, reader: PictureReader, passes: Passes | None, shot: str = "") -> Mix:
+        """The styles over one picture, with its mattes and guides. passes: of the render, where `asks_passes`. shot:
+        what the frames of one shot have in common; empty: as names tell (colours.shot)."""
         wrap = self.settings.tileable
         for session in self._sessions:
             guides.need(session.guides, passes, f"The style {session.pack.name!r}", shown(reader.name))
         names = dict.fromkeys(share.matte for share, _ in self.shares if share.matte)
         mattes = {name: open_matte(name, passes, reader, wrap) for name in names}
-        shot = colours.shot(source, reader)
+        shot = shot or colours.shot(source, reader)
         told = passes if self._guided else None
         parts = (
             Part(self._locked(session, shot, reader, told), share.share, mattes.get(share.matte))

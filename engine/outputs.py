@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -32,6 +32,9 @@ from .files import (
 from .picture import Array, Encoding, Floats, Picture, PictureReader, result_channels, to_display
 from .protocol import ExplainRequest, Json, Layer, PictureSource, PixelBlock, StylizeRequest, TextureRequest
 from .style_pack import slug
+
+if TYPE_CHECKING:
+    from .painter import Opened
 
 RECIPE = "pentimento"
 """The key of the recipe in PNG text and EXR headers"""
@@ -84,9 +87,22 @@ def opened(
         if request.deliver == "pixels":
             yield _Blocks(placed, stack, folder / f"{request.job}_{_stem(source)}", reader)
         elif reader.dtype.kind == "u":
-            yield _Png(placed, stack, folder / f"{_stem(source)}_{slug(look)}", reader, recipe)
+            path = unique_path(folder / f"{_stem(source)}_{slug(look)}.png")
+            yield _Png(placed, stack, path, reader, recipe)
         else:
-            yield _Exr(placed, folder / f"{_stem(source)}_{slug(look)}", source, reader, recipe)
+            path = unique_path(folder / f"{_stem(source)}_{slug(look)}.exr")
+            yield _Exr(placed, path, source, reader, recipe)
+
+
+@contextmanager
+def frame(path: Path, layers: Path, opened: Opened, recipe: Json) -> Iterator[Output]:
+    """The output of one frame of many, of which no preview is written: what is at `path` is replaced. layers: where the
+    overlays of a byte picture go, their raw floats. The same holds."""
+    with _Placed() as placed, ExitStack() as stack:
+        if opened.sheet.dtype.kind == "u":
+            yield _Png(placed, stack, path, opened.sheet, recipe, layers=layers)
+        else:
+            yield _Exr(placed, path, opened.source, opened.sheet, recipe, opened.file)
 
 
 @contextmanager
@@ -97,7 +113,7 @@ def made(request: TextureRequest, name: str, sheet: Sheet, recipe: Json) -> Iter
         if request.deliver == "pixels":
             yield _Blocks(placed, stack, folder / f"{request.job}_{name}", sheet, TEXTURE)
         else:
-            yield _Png(placed, stack, folder / name, sheet, recipe, TEXTURE)
+            yield _Png(placed, stack, unique_path(folder / f"{name}.png"), sheet, recipe, TEXTURE)
 
 
 def explained(
@@ -252,11 +268,18 @@ class _Png:
     """A PNG of the source's bit depth, written row by row; overlays as raw floats beside it, and to look at."""
 
     def __init__(
-        self, placed: _Placed, stack: ExitStack, base: Path, sheet: Sheet, recipe: Json, layer: str = STYLIZED
+        self,
+        placed: _Placed,
+        stack: ExitStack,
+        file: Path,
+        sheet: Sheet,
+        recipe: Json,
+        layer: str = STYLIZED,
+        layers: Path | None = None,
     ) -> None:
+        """layers: the file of the overlays of a frame, of which there are no pictures to look at"""
         self.placed, self.sheet, self.recipe, self.stack, self.layer = placed, sheet, recipe, stack, layer
-        self.file = unique_path(base.with_name(base.name + ".png"))
-        self.path = str(self.file)
+        self.file, self.path, self.layers = file, str(file), layers
         channels = result_channels(sheet.channels)
         self.slice = np.empty((_ROWS, sheet.width, channels), sheet.dtype)
         self.waiting = 0
@@ -289,11 +312,12 @@ class _Png:
         stylized = _described(self.sheet, self.layer, path=self.path)
         if not overlays:
             return (stylized,)
-        path = unique_path(self.file.with_name(f"{self.file.stem}_layers.exr"))
+        path = self.layers or unique_path(self.file.with_name(f"{self.file.stem}_layers.exr"))
         layers = [_exr_layer(overlay, "") for overlay in overlays]
         write_exr(path, layers, _header(self.recipe, overlays))
         self.placed.add(path)
-        _write_looks(self.placed, self.file, overlays, Beneath(beneath))
+        if self.layers is None:
+            _write_looks(self.placed, self.file, overlays, Beneath(beneath))
         return (stylized, *(_overlay_layer(overlay, path=str(path)) for overlay in overlays))
 
 
@@ -315,11 +339,19 @@ def _write_looks(placed: _Placed, beside: Path, overlays: Sequence[Overlay], ben
 class _Exr:
     """A multilayer EXR: every layer of the source untouched, ours beside them; a PNG to look at."""
 
-    def __init__(self, placed: _Placed, base: Path, source: PictureSource, reader: PictureReader, recipe: Json) -> None:
+    def __init__(
+        self,
+        placed: _Placed,
+        file: Path,
+        source: PictureSource,
+        reader: PictureReader,
+        recipe: Json,
+        original: ExrFile | None = None,
+    ) -> None:
+        """original: all that is in the source, of a frame that has no pictures to look at; None: read from its file"""
         self.placed = placed
-        self.source, self.reader, self.recipe = source, reader, recipe
-        self.file = unique_path(base.with_name(base.name + ".exr"))
-        self.path = str(self.file)
+        self.source, self.reader, self.recipe, self.original = source, reader, recipe, original
+        self.file, self.path = file, str(file)
         self.pixels = np.empty((reader.height, reader.width, result_channels(reader.channels)), reader.dtype)
         self.filled = 0
 
@@ -330,7 +362,7 @@ class _Exr:
     def finish(
         self, overlays: Sequence[Overlay], beneath: Floats | None = None, beside: Sequence[Picture] = ()
     ) -> tuple[Layer, ...]:
-        original = read_exr(self.source.path) if self.source.pixels is None else None
+        original = self.original or (read_exr(self.source.path) if self.source.pixels is None else None)
         view_layer = main_layer(original).view_layer if original else ""
         ours = [ExrLayer.of(blender_name(STYLIZED, view_layer), self.pixels)]
         ours += [ExrLayer.of(blender_name(picture.name, view_layer), picture.pixels) for picture in beside]
@@ -339,8 +371,9 @@ class _Exr:
         theirs = list(original.layers.values()) if original else []
         write_exr(self.file, [*theirs, *_renamed(ours, original)], header)
         self.placed.add(self.file)
-        self._write_preview()
-        _write_looks(self.placed, self.file, overlays, Beneath(beneath))
+        if self.original is None:
+            self._write_preview()
+            _write_looks(self.placed, self.file, overlays, Beneath(beneath))
         stylized = _described(self.reader, STYLIZED, path=self.path)
         passes = (_described(picture, picture.name, path=self.path) for picture in beside)
         return (stylized, *passes, *(_overlay_layer(overlay, path=self.path) for overlay in overlays))
@@ -410,4 +443,4 @@ def _meaning(overlay: Overlay) -> Json:
     }
 
 
-__all__ = ["LAYERS", "RECIPE", "STYLIZED", "Output", "explained", "opened"]
+__all__ = ["LAYERS", "RECIPE", "STYLIZED", "Output", "explained", "frame", "opened"]

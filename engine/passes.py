@@ -11,15 +11,14 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .atomic import StrPath, reading, shown
+from .atomic import StrPath, shown
 from .errors import EngineError
-from .exr import MAGIC, ExrFile, ExrLayer, main_layer, read_exr
+from .exr import ExrFile, ExrLayer, main_layer, read_exr, read_if_exr
 from .picture import Alpha, Array, Encoding, Floats, Picture
 
 _LONG_NAMES = {
@@ -186,10 +185,12 @@ def read_passes(path: StrPath, layer: str | None = None) -> Passes:
 
 def painted_passes(path: StrPath) -> Passes | None:
     """The passes of the view layer that is painted when the file is opened as a picture; None where it is no EXR."""
-    with reading(path), Path(path).open("rb") as stream:
-        if stream.read(len(MAGIC)) != MAGIC:
-            return None
-    file = read_exr(path)
+    file = read_if_exr(path)
+    return None if file is None else passes_of(file, path)
+
+
+def passes_of(file: ExrFile, path: StrPath) -> Passes:
+    """The same of a file that was read already."""
     return Passes(file, shown(path), main_layer(file).view_layer)
 
 

@@ -195,6 +195,8 @@ def _text_chunk(key: str, value: str) -> bytes:
 
 # ---------------------------------------------------------------- what a file says about itself
 
+_TEXTS = (b"tEXt", b"iTXt")
+
 
 @dataclass(frozen=True)
 class PngIndex:
@@ -240,6 +242,23 @@ def read_index(path: StrPath) -> PngIndex:
     if index.height * (index.stride + 1) > packed * _MAX_RATIO:
         raise damaged(path)
     return index
+
+
+def read_texts(path: StrPath) -> dict[str, str]:
+    """The texts in a PNG as `PngWriter` writes them. Raises EngineError for a file that is damaged or cut off."""
+    with reading(path), Path(path).open("rb") as stream:
+        size = stream.seek(0, 2)
+        stream.seek(len(SIGNATURE))
+        try:
+            found = [(kind, stream.read(length)) for kind, _, length in _chunks(stream, size) if kind in _TEXTS]
+            return dict(_text(kind, data) for kind, data in found)
+        except (struct.error, ValueError) as error:
+            raise damaged(path) from error
+
+
+def _text(kind: bytes, data: bytes) -> tuple[str, str]:
+    key, _, value = data.partition(b"\x00")
+    return key.decode("latin-1"), value.decode("latin-1") if kind == b"tEXt" else value[4:].decode("utf-8")
 
 
 def _index(stream: BinaryIO, size: int) -> PngIndex:

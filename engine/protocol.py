@@ -224,6 +224,28 @@ class StylizeRequest:
 
 
 @dataclass(frozen=True)
+class AnimateRequest:
+    """Stylize the frames of a shot, file by file, for as long as it takes."""
+
+    job: str
+    frames: str
+    """Where they are: a path whose name has one # for each digit of a frame's number, shot_####.exr"""
+    settings: StylizeSettings
+    folder: str
+    """Where results go: EXR for float frames, with all that is in the frame; PNG for bytes. Their names end with the
+    number of the frame, and hold the look's."""
+    numbers: tuple[int, ...] = ()
+    """Which frames; empty: all there are"""
+    resume: bool = False
+    """Go on: results that are there, whole and made in the same way, are kept; damaged ones are made again. Without,
+    a result that is there is an error: nothing is overwritten."""
+    workers: int = 1
+    """Processes that share the frames, each with its part of the cores"""
+    view: ViewTable | None = None
+    """See StylizeRequest"""
+
+
+@dataclass(frozen=True)
 class Region:
     """The part of a result that is asked about; all of it where nothing is said. In pixels of the picture, x from the
     left and y from the top."""
@@ -418,6 +440,7 @@ class CancelRequest:
 
 Request = (
     StylizeRequest
+    | AnimateRequest
     | ExplainRequest
     | TextureRequest
     | TrainRequest
@@ -474,6 +497,29 @@ class Stylized:
     seconds: dict[str, float]
     """read, inference, overlays, write"""
     recipe: Json
+
+
+@dataclass(frozen=True)
+class FrameDone:
+    """The result of one frame is in place and whole."""
+
+    job: str
+    frame: int
+    path: str
+    seconds: dict[str, float]
+    """read, inference, overlays, write; empty for one that was there already"""
+    made: bool = True
+    """False: it was there already"""
+
+
+@dataclass(frozen=True)
+class FrameFailed:
+    """One frame could not be done, not even at the second try where that could help; the others go on."""
+
+    job: str
+    frame: int
+    message: str
+    fix: str
 
 
 @dataclass(frozen=True)
@@ -652,6 +698,8 @@ Event = (
     | Heartbeat
     | Progress
     | Stylized
+    | FrameDone
+    | FrameFailed
     | Answered
     | Explained
     | TextureMade

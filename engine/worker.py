@@ -27,6 +27,7 @@ from . import machine
 from .errors import EngineError
 from .protocol import (
     LAST_WORDS,
+    AnimateRequest,
     Cancelled,
     CancelRequest,
     CertifyRequest,
@@ -50,6 +51,7 @@ from .protocol import (
 
 JOBS: dict[type, tuple[str, str]] = {
     StylizeRequest: (".stylize", "stylize"),
+    AnimateRequest: (".animate", "animate"),
     ExplainRequest: (".explanation", "explain"),
     TextureRequest: (".texture", "texture"),
     TrainRequest: (".training.loop", "train"),

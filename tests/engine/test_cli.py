@@ -21,7 +21,18 @@ from PIL import Image
 from engine import cli, protocol, style_pack
 from engine.errors import EngineError
 
-COMMANDS = ("demo", "styles", "stylize", "texture", "train", "evaluate", "import-style", "export-style", "info")
+COMMANDS = (
+    "demo",
+    "styles",
+    "stylize",
+    "animate",
+    "texture",
+    "train",
+    "evaluate",
+    "import-style",
+    "export-style",
+    "info",
+)
 HEAVY = ("numpy", "onnxruntime", "PIL", "torch", "rich", "OpenEXR")
 Pentimento = Callable[..., tuple[int, str, str]]
 

@@ -14,8 +14,7 @@ import pytest
 import tiny_styles
 from PIL import Image
 
-from engine import png_reader
-from engine import stylize as stylize_module
+from engine import painter, png_reader
 from engine.errors import EngineError
 from engine.explain.removal import CERTIFICATE_TILES
 from engine.files import ExrLayer, create_png, open_picture, read_exr, write_exr
@@ -376,7 +375,7 @@ def test_a_damaged_row_deep_in_a_file_leaves_nothing(
 def test_overlays_of_large_pictures_are_reduced_and_say_so(
     styles: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stylize_module, "OVERLAY_PIXELS", 64 * 48)
+    monkeypatch.setattr(painter, "OVERLAY_PIXELS", 64 * 48)
     path = write_png(tmp_path / "in.png", pixels(96, 128))
     done = result(request(styles["brush"], tmp_path / "out", path, overlays=("Scale", "Removal")))
     assert done.recipe["overlay_size"] == [64, 48]

@@ -1,0 +1,506 @@
+"""The frames of a shot, from files to files: as many as there are, whatever happens to some of them.
+
+    reading thread  decodes the next frame
+    caller's        paints, and says what happens: a job is a generator, to cancel it is to close it
+    writing thread  packs the frame before and puts it on the disk
+
+onnxruntime, the codecs and hashing let go of Python's lock. At most three frames are in memory, and nothing is kept of
+one that is done. A frame is handed on when the one before it is on the disk, so a process that is killed loses the one
+that is being painted and the one that is being written, and no other.
+
+What holds for a whole shot is taken from its first frame: `_anchored`.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import deque
+from collections.abc import Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeVar
+
+from . import outputs
+from .atomic import NewFile, reading, remove_leftovers, shown, unique_path, writing
+from .canvas import Canvas
+from .errors import EngineError
+from .explain.overlay import OF_A_RESULT, Overlay
+from .files import open_view
+from .ledger import Ledger
+from .mixing import Styles, open_styles
+from .painter import Clock, Opened, Painting, check_large_enough, no_memory, opened
+from .picture import Array, Floats
+from .protocol import AnimateRequest, Done, Event, FrameDone, FrameFailed, Json, Progress
+from .sequence import Sequence, results, sequence
+from .style_pack import slug
+from .stylize import check_overlays, check_settings
+from .view import View
+
+MOST_WORKERS = 64
+_TRIES = 10
+"""Frames that are tried for the first of the shot"""
+_PATIENCE = 0.5
+"""Seconds of waiting for a disk after which the job says so, and can be cancelled"""
+_PACE = 20
+"""Frames over which the pace is measured"""
+
+T = TypeVar("T")
+
+
+def animate(request: AnimateRequest) -> Iterator[Event]:
+    """Stylize the frames. One that fails is tried once more after all others where that can help, then told, and the
+    batch goes on. What concerns all of them is one EngineError before any work.
+
+    Yields Progress, FrameDone and FrameFailed for each frame, and Done."""
+    if request.workers != 1:
+        from .crew import animate_together  # loads what is started only then
+
+        yield from animate_together(request)
+        return
+    plan = yield from prepared(request)
+    batch = _Batch(plan)
+    try:
+        yield from batch.run()
+    finally:
+        batch.stop()
+    yield plan.tally.done()
+
+
+# ---------------------------------------------------------------- before any work
+
+
+@dataclass
+class Tally:
+    """How many frames a job has done, and how fast."""
+
+    request: AnimateRequest
+    device: str
+    total: int
+    made: int = 0
+    skipped: int = 0
+    failed: list[int] = field(default_factory=list)
+    started: float = field(default_factory=time.monotonic)
+    times: deque[float] = field(default_factory=lambda: deque(maxlen=_PACE))
+    """When the last frames were done"""
+    furthest: float = 0.0
+
+    def begin(self) -> None:
+        """The first frame is about to be made."""
+        self.started = time.monotonic()
+        self.times.append(self.started)
+
+    def tell(self, event: Event) -> Event:
+        """Count it, and hand it on."""
+        if isinstance(event, FrameFailed):
+            self.failed.append(event.frame)
+        elif isinstance(event, FrameDone) and event.made:
+            self.made += 1
+            self.times.append(time.monotonic())
+        elif isinstance(event, FrameDone):
+            self.skipped += 1
+        return event
+
+    @property
+    def over(self) -> int:
+        return self.made + self.skipped + len(self.failed)
+
+    @property
+    def rate(self) -> float:
+        """Frames a second, over the last ones; 0 where none is done yet"""
+        if len(self.times) < 2:
+            return 0.0
+        return (len(self.times) - 1) / max(time.monotonic() - self.times[0], 1e-9)
+
+    def progress(self, stage: str, more: float = 0.0) -> Progress:
+        """more: of the frames at work, how much is done. It never goes back: frames are tried again."""
+        self.furthest = min(1.0, max(self.furthest, (self.over + more) / max(1, self.total)))
+        pace = f", {self.rate:.3g} frames/s, {_words((self.total - self.over) / self.rate)} left" if self.rate else ""
+        return Progress(self.request.job, self.furthest, f"{stage} ({self.over} of {self.total}{pace})")
+
+    def done(self) -> Done:
+        rate = round(self.made / max(time.monotonic() - self.started, 1e-9), 3)
+        made = f"{self.made} frame{'s' * (self.made != 1)} made ({rate:.3g} a second)"
+        said = [f"{made}, {self.skipped} there already, {_failed(self.failed)}."]
+        report: Json = {"done": self.made, "skipped": self.skipped, "failed": len(self.failed)}
+        more = {"failed_frames": sorted(self.failed), "frames_per_second": rate, "device": self.device, "say": said}
+        return Done(self.request.job, {**report, **more})
+
+
+def _failed(numbers: list[int]) -> str:
+    if not numbers:
+        return "none failed"
+    shown = ", ".join(map(str, sorted(numbers)[:20])) + (", ..." if len(numbers) > 20 else "")
+    return f"{len(numbers)} failed: {shown}"
+
+
+def _words(seconds: float) -> str:
+    """90 s, 25 min, 3 h 10 min"""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+
+
+@dataclass(frozen=True)
+class Common:
+    """What all frames of a shot have in common."""
+
+    key: str
+    height: int
+    width: int
+    bytes: bool
+    """8 or 16 bits a value; else floats with passes"""
+    recipe: Json
+    """Of any of its frames, but for the name and the encoding of the source; as it is read from a file"""
+
+    def check(self, found: Opened) -> None:
+        """Raise an EngineError for a frame that is none of this shot."""
+        reader = found.reader
+        if (reader.height, reader.width) != (self.height, self.width):
+            raise EngineError(
+                f"{found.source.name!r} is {reader.width} x {reader.height}, the shot {self.width} x {self.height}.",
+                "Render it again in the size of the others, or stylize it on its own.",
+            )
+        if (reader.dtype.kind == "u") != self.bytes:
+            kinds = ("bytes", "floats") if self.bytes else ("floats", "bytes")
+            raise EngineError(
+                f"{found.source.name!r} holds {kinds[1]}, the shot {kinds[0]}.", "Save all frames in one format."
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A job that can begin."""
+
+    request: AnimateRequest
+    styles: Styles
+    view: View | None
+    frames: Sequence
+    results: Sequence
+    layers: Sequence
+    """Raw floats of the overlays of byte pictures"""
+    shot: Common
+    ledger: Ledger
+    numbers: tuple[int, ...]
+    """What is to be made"""
+    notes: list[str]
+    tally: Tally
+
+    def files(self, number: int) -> list[Path]:
+        """All that belong to the result of a frame."""
+        apart = self.shot.bytes and bool(self.request.settings.overlays)
+        return [self.results.path(number), *([self.layers.path(number)] if apart else [])]
+
+
+def prepared(request: AnimateRequest) -> Generator[Event, None, Plan]:
+    """All that can go wrong for every frame alike, as one EngineError; then what is left to do. Says which frames are
+    there already."""
+    _check(request)
+    frames, folder = sequence(request.frames), Path(request.folder)
+    there = frames.there()
+    numbers = tuple(dict.fromkeys(request.numbers)) or tuple(there)
+    if not there:
+        raise EngineError(f"There is no frame {shown(str(frames))} in {shown(frames.folder)}.", "Check the path.")
+    notes: list[str] = []
+    yield Progress(request.job, 0.0, "Opening the style")
+    styles = open_styles(request.settings, notes.append)
+    view = open_view(request.view) if request.view else None
+    shot = _anchored(styles, view, frames, there)
+    named = results(frames, slug(styles.name), folder, ".png" if shot.bytes else ".exr")
+    layers = results(frames, slug(f"{styles.name[:40]} layers"), folder, ".exr")
+    tally = Tally(request, styles.first.device, len(numbers))
+    ledger = _opened(named.path(numbers[0]))
+    plan = Plan(request, styles, view, frames, named, layers, shot, ledger, numbers, notes, tally)
+    todo = yield from _standing(plan)
+    tally.begin()
+    return replace(plan, numbers=todo)
+
+
+def _check(request: AnimateRequest) -> None:
+    """Checks that cost nothing come first."""
+    check_settings(request.settings)
+    check_overlays(request.settings, OF_A_RESULT)
+    if not 1 <= request.workers <= MOST_WORKERS:
+        raise EngineError(f"{request.workers} workers cannot be started.", f"Choose from 1 to {MOST_WORKERS}.")
+    if any(number < 0 for number in request.numbers):
+        raise EngineError(f"There is no frame {min(request.numbers)}.", "Choose numbers from 0 on.")
+
+
+def _opened(one: Path) -> Ledger:
+    """Of the folder for the results, in which one of them could be written."""
+    with writing(one.parent):
+        one.parent.mkdir(parents=True, exist_ok=True)
+    NewFile(one).discard()
+    return Ledger(one.parent)
+
+
+def _anchored(styles: Styles, view: View | None, frames: Sequence, there: list[int]) -> Common:
+    """What holds for a whole shot, of the first frame there is of it, whichever frames this job does: chunks of a shot
+    on several machines agree, and give the same bytes as one run.
+
+    Leaves in `styles` what is measured on that frame: the statistics of locked styles, the colours of a histogram."""
+    key, measured = f"{frames.folder}/{frames}", styles.settings.lock or styles.settings.colours == "histogram"
+    problem: EngineError | None = None
+    for number in there[:_TRIES]:
+        source = frames.source(number)
+        try:
+            found = opened(styles, source, view)
+            check_large_enough(styles.settings, found)
+            mix = styles.over(source, found.reader, found.passes, key)
+        except (EngineError, MemoryError) as error:
+            problem = problem or (error if isinstance(error, EngineError) else no_memory(source))
+            if measured:
+                break
+            continue
+        reader, recipe = found.reader, Painting(styles, found, mix).recipe()
+        as_read = json.loads(json.dumps(recipe))
+        return Common(key, reader.height, reader.width, reader.dtype.kind == "u", as_read)
+    assert problem is not None
+    first = f"The first frame of the shot, {frames.path(there[0]).name}, decides for all others. " if measured else ""
+    raise EngineError(first + problem.message, problem.fix)
+
+
+# ---------------------------------------------------------------- what is there already
+
+
+_OURS = ("done", "todo", "changed")
+
+
+def _standing(plan: Plan) -> Generator[Event, None, tuple[int, ...]]:
+    """The frames that are to be made. Says which are there, and clears away what is in the way."""
+    if not plan.request.resume:
+        _refuse_any(plan)
+        return plan.numbers
+    remove_leftovers(plan.results.folder)
+    states: dict[int, str] = {}
+    for number in plan.numbers:
+        states[number] = _state(plan, number)
+        yield plan.tally.progress("Looking at what is there")
+    _refuse_others(plan, {number: state for number, state in states.items() if state not in _OURS})
+    for number, state in states.items():
+        if state == "changed":
+            _put_aside(plan, number)
+        if state == "done":
+            path = str(plan.results.path(number))
+            yield plan.tally.tell(FrameDone(plan.request.job, number, path, {}, made=False))
+    return tuple(number for number, state in states.items() if state != "done")
+
+
+def _refuse_any(plan: Plan) -> None:
+    """Nothing is overwritten."""
+    there = [path for number in plan.numbers for path in plan.files(number) if path.is_symlink() or path.exists()]
+    if there:
+        raise EngineError(
+            f"{_and_more(there[0].name, len(there))} already there.",
+            "Go on with --resume (Resume in Blender), or choose another folder.",
+        )
+
+
+def _state(plan: Plan, number: int) -> str:
+    """One of _OURS, or in what it was made in another way: the worst of its files."""
+    states = [_file_state(plan, number, path) for path in plan.files(number)]
+    return max(states, key=lambda state: _OURS.index(state) if state in _OURS else len(_OURS))
+
+
+def _file_state(plan: Plan, number: int, path: Path) -> str:
+    found = plan.ledger.find(path, outputs.RECIPE)
+    if found is None or found.state == "damaged":
+        return "todo"
+    if found.state == "changed":
+        return "changed"
+    if found.recipe is None:
+        return "by another program"
+    ours = {**plan.shot.recipe, "source": shown(plan.frames.source(number).name)}
+    differences = list(_differences(ours, _comparable(found.recipe)))
+    return f"with another {', '.join(differences[:4])}" if differences else "done"
+
+
+def _comparable(recipe: Json) -> Json:
+    """Encoding and alpha are those of the frame; its size is checked when it is read."""
+    source = recipe.get("source")
+    return {**recipe, "source": source.get("name") if isinstance(source, dict) else source}
+
+
+def _differences(ours: Json, theirs: Json, within: str = "") -> Iterator[str]:
+    """Names of the entries in which two recipes differ: settings.seed"""
+    for key in [*ours, *(key for key in theirs if key not in ours)]:
+        mine, other = ours.get(key), theirs.get(key)
+        if isinstance(mine, dict) and isinstance(other, dict):
+            yield from _differences(mine, other, f"{within}{key}.")
+        elif mine != other:
+            yield f"{within}{key}"
+
+
+def _refuse_others(plan: Plan, others: dict[int, str]) -> None:
+    if others:
+        number, how = next(iter(others.items()))
+        raise EngineError(
+            f"{_and_more(plan.results.path(number).name, len(others))} there already, made {how}.",
+            "Choose another folder, or the same settings and versions; or delete them.",
+        )
+
+
+def _and_more(name: str, count: int) -> str:
+    return f"{name} is" if count == 1 else f"{name} and {count - 1} more are"
+
+
+def _put_aside(plan: Plan, number: int) -> None:
+    """Somebody's work, perhaps: it gets out of the way, and out of the sequence."""
+    for path in plan.files(number):
+        if _file_state(plan, number, path) == "changed":
+            with writing(path):
+                path.rename(unique_path(path.with_name(f"{path.stem}_changed{path.suffix}")))
+
+
+# ---------------------------------------------------------------- frame by frame
+
+
+@dataclass(frozen=True, eq=False)
+class _Painted:
+    """A frame that waits for the disk."""
+
+    number: int
+    opened: Opened
+    recipe: Json
+    rows: list[Array]
+    overlays: list[Overlay]
+    beneath: Floats | None
+    seconds: dict[str, float]
+
+
+class _Bands:
+    """Bands of rows, for another thread to write."""
+
+    def __init__(self) -> None:
+        self.rows: list[Array] = []
+
+    def write_rows(self, rows: Array) -> None:
+        self.rows.append(rows)
+
+
+class _Batch:
+    """The frames of a plan on their way."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan, self.tally = plan, plan.tally
+        self.reader, self.writer = ThreadPoolExecutor(1, "reading"), ThreadPoolExecutor(1, "writing")
+        self.stopped = threading.Event()
+        self.written: tuple[int, Future[FrameDone]] | None = None
+        self.again: list[int] | None = []
+        """Frames to try once more; None while that is being done"""
+
+    def run(self) -> Iterator[Event]:
+        yield from self._round(self.plan.numbers)
+        again, self.again = self.again or [], None
+        yield from self._round(tuple(again))
+
+    def stop(self) -> None:
+        """Ends the threads: what is half written goes away."""
+        self.stopped.set()
+        for threads in (self.reader, self.writer):
+            threads.shutdown(wait=True, cancel_futures=True)
+
+    def _round(self, numbers: tuple[int, ...]) -> Iterator[Event]:
+        coming: deque[Future[tuple[Opened, float]]] = deque()
+        for index, number in enumerate(numbers):
+            for following in numbers[index + len(coming) : index + 2]:
+                coming.append(self.reader.submit(self._read, following))
+            yield from self._frame(number, coming.popleft())
+        yield from self._settle()
+
+    def _frame(self, number: int, coming: Future[tuple[Opened, float]]) -> Iterator[Event]:
+        """From decoded to handed on to the disk."""
+        try:
+            found, seconds = yield from self._waited(coming, f"Reading frame {number}")
+        except (EngineError, MemoryError) as error:
+            yield from self._failed(number, error)
+            return
+        try:
+            painted = yield from self._painted(number, found, seconds)
+        except MemoryError as error:
+            yield from self._failed(number, error)
+            return
+        except EngineError as error:
+            yield from self._failed(number, error, hopeless=True)
+            return
+        yield from self._settle()
+        self.written = number, self.writer.submit(self._write, painted)
+
+    def _painted(self, number: int, found: Opened, seconds: float) -> Generator[Event, None, _Painted]:
+        plan, held = self.plan, _Bands()
+        plan.shot.check(found)
+        check_large_enough(plan.request.settings, found)
+        mix = plan.styles.over(found.source, found.reader, found.passes, plan.shot.key)
+
+        def say(fraction: float, _: str) -> Progress:
+            return self.tally.progress(f"Frame {number}", fraction)
+
+        painting = Painting(plan.styles, found, mix, say, plan.notes)
+        painting.seconds["read"] = seconds
+        overlays, beneath = yield from painting.work(_canvas(painting), held)
+        return _Painted(number, found, painting.recipe(), held.rows, overlays, beneath, painting.seconds)
+
+    def _settle(self) -> Iterator[Event]:
+        """Wait until the frame before is on the disk."""
+        if self.written is None:
+            return
+        (number, writing_), self.written = self.written, None
+        try:
+            done = yield from self._waited(writing_, f"Writing frame {number}")
+        except (EngineError, MemoryError) as error:
+            yield from self._failed(number, error)
+            return
+        yield self.tally.tell(done)
+
+    def _waited(self, future: Future[T], stage: str) -> Generator[Event, None, T]:
+        """What a thread gives. Says from time to time that it has not come yet."""
+        while not wait([future], _PATIENCE).done:
+            yield self.tally.progress(stage)
+        return future.result()
+
+    def _failed(self, number: int, error: EngineError | MemoryError, hopeless: bool = False) -> Iterator[Event]:
+        """hopeless: it would go the same way at a second try."""
+        if self.again is not None and not hopeless:
+            self.again.append(number)
+            return
+        source = self.plan.frames.source(number)
+        told = error if isinstance(error, EngineError) else no_memory(source)
+        yield self.tally.tell(FrameFailed(self.plan.request.job, number, told.message, told.fix))
+
+    # ------------------------------------------------------------ in the threads
+
+    def _read(self, number: int) -> tuple[Opened, float]:
+        """The frame, and the seconds that took."""
+        plan, seconds = self.plan, {"read": 0.0}
+        path = plan.frames.path(number)
+        with reading(path):
+            if not path.exists():
+                raise EngineError(f"{shown(path.name)} is missing.", "Render it, then resume.")
+        with Clock(seconds, "read"):
+            return opened(plan.styles, plan.frames.source(number), plan.view, keep=True), seconds["read"]
+
+    def _write(self, painted: _Painted) -> FrameDone:
+        number, plan = painted.number, self.plan
+        with Clock(painted.seconds, "write"):
+            path, layers = plan.results.path(number), plan.layers.path(number)
+            with outputs.frame(path, layers, painted.opened, painted.recipe) as opened_:
+                output = painted.opened.into(opened_)
+                for band in painted.rows:
+                    self._go_on()
+                    output.write_rows(band)
+                output.finish(painted.overlays, painted.beneath)
+            for file in plan.files(number):
+                plan.ledger.add(file)
+        return FrameDone(plan.request.job, number, str(path), dict(painted.seconds))
+
+    def _go_on(self) -> None:
+        if self.stopped.is_set():
+            raise EngineError("The job was cancelled.", "Resume it.")
+
+
+def _canvas(painting: Painting) -> Canvas:
+    """What is painted of one frame. Whatever holds from frame to frame goes around it here."""
+    return painting.canvas()
