@@ -226,9 +226,11 @@ def _parts(chosen: Any) -> list[Any]:
     return [part for part in props.all_styles(chosen) if not chosen.mixed or part.share > 0]
 
 
-def _no_lights(_chosen: Any, subject: Subject | None) -> str:
+def _no_lights(chosen: Any, subject: Subject | None) -> str:
     if subject is None or not subject.file:
         return "this is no render with passes"
+    if chosen.painted_pass != "Combined":
+        return f"of the render only {chosen.painted_pass} is painted"
     if not any(wanted <= subject.passes for wanted in LIGHTS):
         return "switch on Diffuse: Direct, Indirect and Color in View Layer Properties > Passes and render again"
     return ""

@@ -14,7 +14,7 @@ from typing import Any
 
 import bpy
 
-from . import explaining, jobs, preferences, props, scene_io, training
+from . import explaining, jobs, preferences, props, scene_io, switches, training
 from .engine_client import EngineError, protocol
 
 Answer = set[str]
@@ -262,11 +262,11 @@ def render_job(context: bpy.types.Context, filepath: str, blocking: bool) -> job
     style = props.look_name(chosen)
     given = Path(bpy.path.abspath(filepath)) if filepath else None
     how = props.stylize_settings(chosen, is_render=True)
-    if given is None:
-        scene_io.check_mattes(context.scene, [part.matte for part in (*how.styles, *how.strength_of)])
-        scene_io.check_lights(context.scene, [turned.light for turned in how.gains])
-    requests = _render_requests(scene, given, _view_scene(context), how, blocking)
-    return _job("Stylize Render", requests, functools.partial(scene_io.add_render, scene=scene, style=style), blocking)
+    passes = switches.missing(context.scene, switches.needed(how, props.guides(chosen))) if given is None else ()
+    requests = _render_requests(scene, given, passes, _view_scene(context), how, blocking)
+    note = f"Switched on for this render, and off again: {switches.said(passes)}." if passes else ""
+    apply = functools.partial(scene_io.add_render, scene=scene, style=style, note=note)
+    return _job("Stylize Render", requests, apply, blocking)
 
 
 def _view_scene(context: bpy.types.Context) -> str:
@@ -334,11 +334,16 @@ def _view(scene: str, folder: str) -> protocol.ViewTable | None:
 
 
 def _render_requests(
-    scene: str, given: Path | None, view_of: str, how: protocol.StylizeSettings, blocking: bool
+    scene: str,
+    given: Path | None,
+    passes: tuple[str, ...],
+    view_of: str,
+    how: protocol.StylizeSettings,
+    blocking: bool,
 ) -> jobs.Requests:
     path = scene_io.render_path(bpy.data.scenes[scene])
     if given is None:
-        for _ in scene_io.render(scene, path, blocking):
+        for _ in scene_io.render(scene, path, passes, blocking):
             yield None
     elif not given.is_file():
         raise EngineError(f"There is no file {given}.", "Choose an EXR that Blender has rendered.")

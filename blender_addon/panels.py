@@ -12,7 +12,7 @@ from typing import Any
 
 import bpy
 
-from . import compat, explaining, jobs, props, scene_io, training
+from . import compat, explaining, jobs, props, scene_io, switches, training
 from .engine_client import EngineError, looks, protocol
 
 
@@ -45,7 +45,7 @@ class ImagePanel(PentimentoPanel):
     def draw_button(self, layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         image = scene_io.image_in_view(context)
         if image is not None and image.type in scene_io.RENDERS:
-            _draw_render_button(layout)
+            _draw_render_button(layout, context)
             return
         big = layout.column()
         big.scale_y = 1.5
@@ -76,14 +76,27 @@ class RenderPanel(PentimentoPanel, bpy.types.Panel):
     bl_options = {"DEFAULT_CLOSED"}
     paints_renders = True
 
-    def draw_button(self, layout: bpy.types.UILayout, _context: bpy.types.Context) -> None:
-        _draw_render_button(layout)
+    def draw_button(self, layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+        _draw_render_button(layout, context)
 
 
-def _draw_render_button(layout: bpy.types.UILayout) -> None:
+def _draw_render_button(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     big = layout.column()
     big.scale_y = 1.5
     big.operator("pentimento.stylize_render", icon="RENDER_STILL")
+    if said := _switches(context):
+        _draw_text(layout.column(align=True), context, said, "INFO")
+
+
+def _switches(context: bpy.types.Context) -> str:
+    """Which passes the render will have beside those of the view layer, or why it cannot have them."""
+    chosen = props.settings(context)
+    try:
+        wanted = switches.needed(props.stylize_settings(chosen, is_render=True), props.guides(chosen))
+        off = switches.missing(context.scene, wanted)
+    except EngineError as error:
+        return error.message if props.styles() and not props.missing_style(chosen) else ""
+    return f"Switched on for this render, and off again: {switches.said(off)}." if off else ""
 
 
 def _draw_style(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
@@ -108,12 +121,20 @@ def _draw_controls(layout: bpy.types.UILayout, context: bpy.types.Context, paint
     column.prop(chosen, "stroke")
     column.prop(chosen, "follow")
     column.prop(chosen, "seed")
+    if paints_renders or _shows_result(context):
+        column.prop(chosen, "painted_pass")
     if paints_renders or _paints_light(context):
         column.prop(chosen, "colours")
     if not paints_renders:
         column.prop(chosen, "tileable")
     column.prop(chosen, "overlays")
     column.prop(chosen, "device")
+
+
+def _shows_result(context: bpy.types.Context) -> bool:
+    """Does the editor show Blender's render, so that the button paints one?"""
+    image = scene_io.image_in_view(context)
+    return image is not None and image.type in scene_io.RENDERS
 
 
 def _paints_light(context: bpy.types.Context) -> bool:
@@ -184,15 +205,15 @@ def _shows_render(context: bpy.types.Context) -> bool:
 
 
 def _draw_lights(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
-    """Those that the render tells apart; one that was moved stays, so that it can be moved back."""
-    chosen, there = props.settings(context), scene_io.lights_of(context.scene)
+    """Those that the render can tell apart; one that was moved stays, so that it can be moved back."""
+    chosen, has_lights = props.settings(context), context.scene.render.engine == "CYCLES"
     column = layout.column(align=True)
     column.label(text="Lights")
-    for light, name in props.GAINS.items():
-        if light in there or getattr(chosen, name) != 1:
+    for name in props.GAINS.values():
+        if has_lights or getattr(chosen, name) != 1:
             column.prop(chosen, name)
-    if not there:
-        _draw_text(column, context, "For sliders: View Layer Properties > Passes > Light, Diffuse first.", "INFO")
+    if not has_lights:
+        _draw_text(column, context, "Only Cycles tells lights apart.", "INFO")
 
 
 def _draw_places(layout: bpy.types.UILayout, chosen: props.PentimentoSettings, is_render: bool) -> None:

@@ -93,6 +93,25 @@ GAINS = {
 """The engine's lights, and the property that turns each up or down"""
 
 
+PASSES = (
+    ("Combined", "Combined", "The whole render, light and all"),
+    ("DiffCol", "Diffuse Color", "The colours of surfaces: light and shadow on them stay as Blender rendered them"),
+    ("DiffDir", "Diffuse Direct", "Light that comes straight to matt surfaces: their colours stay as they are"),
+    ("DiffInd", "Diffuse Indirect", "Light that other surfaces throw on matt ones: their colours stay as they are"),
+    ("GlossCol", "Glossy Color", "The tint of what mirrors: what it mirrors stays as it is"),
+    ("GlossDir", "Glossy Direct", "Highlights of lamps"),
+    ("GlossInd", "Glossy Indirect", "What mirrors show of their surroundings"),
+    ("TransCol", "Transmission Color", "The tint of glass and water: what is seen through it stays as it is"),
+    ("TransDir", "Transmission Direct", "Light of lamps through glass and water"),
+    ("TransInd", "Transmission Indirect", "What is seen through glass and water"),
+    ("VolumeDir", "Volume Direct", "Light that comes straight to smoke and fog"),
+    ("VolumeInd", "Volume Indirect", "Light that is thrown about in smoke and fog"),
+    ("Emit", "Emission", "What shines by itself"),
+    ("Env", "Environment", "The sky behind everything, alone"),
+)
+"""Named as the engine and the command line name them. What Combined is made of, it is put together again with"""
+
+
 CONTENTS = (
     ("FRAMES", "This Scene's Frames", "What the scene has rendered: the files of its output path, up to 64 of them"),
     ("FOLDER", "Folder", "All pictures in a folder and the folders in it"),
@@ -241,6 +260,8 @@ class Style:
     """What overlays need of it: gradients, pictures (what it was made of), fit (what is usual in them)"""
     third_party: bool = False
     """Made by another program"""
+    guides: frozenset[str] = frozenset()
+    """Those of GUIDES that it is told beside the colours of a render"""
 
     @property
     def preview(self) -> Path:
@@ -312,8 +333,8 @@ def _style(pack: Path) -> Style | None:
         author, licence = str(data.get("author", "")), str(data.get("licence", ""))
         makes_textures = bool(inputs) and "image" not in inputs
         variants = len((inputs["noise"].get("strokes") or {}).get("parts", ())) if makes_textures else 0
-        foreign = data.get("kind") == "third-party"
-        return Style(str(data["name"]), pack, author, licence, makes_textures, variants, _brings(data), foreign)
+        foreign, guides = data.get("kind") == "third-party", frozenset(set(GUIDES) & set(inputs))
+        return Style(str(data["name"]), pack, author, licence, makes_textures, variants, _brings(data), foreign, guides)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
@@ -565,6 +586,12 @@ class PentimentoSettings(StyleChoice, Controls, bpy.types.PropertyGroup):
         items=COLOURS,
         default="DISPLAY",
     )
+    painted_pass: bpy.props.EnumProperty(
+        name="Pass",
+        description="What is painted of a render, which is then put together again with it",
+        items=PASSES,
+        default="Combined",
+    )
     tileable: bpy.props.BoolProperty(
         name="Tileable",
         description="The texture repeats: paint across its borders so that no seam appears",
@@ -792,6 +819,17 @@ def places(chosen: PentimentoSettings, is_render: bool) -> tuple[Place, ...]:
     return tuple(place for place in chosen.places if (place.matte if is_render else place.mask))
 
 
+def light_of(painted_pass: str) -> str:
+    """The light of GAINS that a pass belongs to, which their first letters tell; empty for Combined"""
+    return next((light for light in GAINS if painted_pass != "Combined" and light.startswith(painted_pass[:3])), "")
+
+
+def guides(chosen: PentimentoSettings) -> tuple[str, ...]:
+    """What the styles are told of a render beside its colours"""
+    used = [*map(chosen_style, all_styles(chosen)), *filter(None, [chosen_palette(chosen)])]
+    return tuple(name for name in GUIDES if any(name in style.guides for style in used))
+
+
 def can_lock(chosen: PentimentoSettings) -> bool:
     """Is any of the styles made by another program? Others have nothing to lock."""
     used = [styles()[_get_style(part)] for part in all_styles(chosen)] if styles() else []
@@ -848,6 +886,7 @@ def stylize_settings(chosen: PentimentoSettings, is_render: bool) -> protocol.St
         bands=(chosen.band_colour, chosen.band_form, chosen.band_stroke),
         colours=chosen.whose_colours,
         gains=_gains(chosen) if is_render else (),
+        painted_pass=chosen.painted_pass if is_render else "Combined",
         seed=chosen.seed,
         diversity=chosen.diversity,
         follow=chosen.follow,

@@ -23,7 +23,7 @@ import bpy
 import numpy as np
 from numpy.typing import NDArray
 
-from . import compat, encode, props
+from . import compat, encode, props, switches
 from .engine_client import EngineError, looks, protocol
 
 ROLE = "pentimento"
@@ -206,62 +206,6 @@ def masks_of(chosen: props.PentimentoSettings, image: bpy.types.Image) -> list[s
     return [mask.name if mask else "" for mask in masks]
 
 
-def check_mattes(scene: bpy.types.Scene, names: Iterable[str]) -> None:
-    """Refuses objects of their own for styles and strengths where there are none of that name, or where the render
-    would not tell which pixels they cover."""
-    wanted = list(filter(None, names))
-    for name in wanted:
-        if name not in bpy.data.objects and name not in bpy.data.materials:
-            raise EngineError(f"There is no object {name!r} any more.", "Choose another one in Controls or in Mixing.")
-    passes = ("use_pass_cryptomatte_object", "use_pass_cryptomatte_material", "use_pass_cryptomatte_asset")
-    if wanted and not any(getattr(layer, kind) for layer in scene.view_layers for kind in passes):
-        raise EngineError(
-            f"The render would not tell which pixels belong to {wanted[0]!r}.",
-            "Switch on View Layer Properties > Passes > Cryptomatte > Object, or take the object out of Controls and "
-            "Mixing.",
-        )
-
-
-LIGHT_PASSES = {
-    "Diffuse": ("Diffuse: Direct, Indirect and Color", ("diffuse_direct", "diffuse_indirect", "diffuse_color")),
-    "Glossy": ("Glossy: Direct, Indirect and Color", ("glossy_direct", "glossy_indirect", "glossy_color")),
-    "Transmission": (
-        "Transmission: Direct, Indirect and Color",
-        ("transmission_direct", "transmission_indirect", "transmission_color"),
-    ),
-    "Volume": ("Volume: Direct and Indirect", ("volume_direct", "volume_indirect")),
-    "Emission": ("Emission", ("emit",)),
-    "Environment": ("Environment", ("environment",)),
-}
-"""By light: what to switch on for it under View Layer Properties > Passes > Light, and how scripts call that"""
-
-
-def lights_of(scene: bpy.types.Scene) -> tuple[str, ...]:
-    """The lights that a render of the scene would tell apart. Nothing is told without the passes of Diffuse."""
-    layers = [layer for layer in scene.view_layers if _has_light(layer, "Diffuse")]
-    return tuple(light for light in LIGHT_PASSES if any(_has_light(layer, light) for layer in layers))
-
-
-def _has_light(layer: bpy.types.ViewLayer, light: str) -> bool:
-    # Those of volumes are settings of Cycles.
-    owners = [layer, getattr(layer, "cycles", None)]
-    switches = [f"use_pass_{name}" for name in LIGHT_PASSES[light][1]]
-    return all(any(getattr(owner, switch, False) for owner in owners) for switch in switches)
-
-
-def check_lights(scene: bpy.types.Scene, lights: Iterable[str]) -> None:
-    """Refuses to turn up or down what the render would not tell apart."""
-    there = lights_of(scene)
-    missing = next((light for light in lights if light not in there), "")
-    if missing:
-        needs = [light for light in dict.fromkeys(("Diffuse", missing)) if light not in there]
-        switches = "; ".join(LIGHT_PASSES[light][0] for light in needs)
-        raise EngineError(
-            f"The render would not tell which light is {missing}.",
-            f"Switch on View Layer Properties > Passes > Light > {switches}, or set {missing} to 1 in Controls.",
-        )
-
-
 def is_linear(image: bpy.types.Image) -> bool:
     """Scene-linear light, which Blender shows through the view transform?"""
     return image.is_float and not image.colorspace_settings.is_data
@@ -391,7 +335,7 @@ def _add_layers(event: protocol.Stylized, image: str, material: str, style: str)
             added[layer.name] = new_image(layer, file.result(), find_image(image), style)
     _describe(added, event)
     original, stylized = find_image(image), added["Stylized"]
-    overlay = next((layer for layer in event.layers if layer.name in added and layer.name != "Stylized"), None)
+    overlay = next(filter(is_overlay, event.layers), None)
     if owner := bpy.data.materials.get(material):
         shown = overlay and Overlay(
             added[overlay.name], overlay.display, looks.kind_of(overlay.channels, overlay.display)
@@ -475,9 +419,8 @@ def _describe(added: dict[str, bpy.types.Image], event: protocol.Stylized) -> No
     recipe = json.dumps(event.recipe, sort_keys=True)
     for image in added.values():
         image[RECIPE] = recipe
-    for layer in event.layers:
-        if layer.name != "Stylized":
-            describe_overlay(added[layer.name], layer)
+    for layer in filter(is_overlay, event.layers):
+        describe_overlay(added[layer.name], layer)
     added["Stylized"][OVERLAYS] = json.dumps(findings(event))
 
 
@@ -500,9 +443,13 @@ def findings(event: protocol.Stylized) -> list[dict[str, Any]]:
             "sentence": layer.sentence,
             "faithful": layer.certificate is not None and layer.certificate.faithful,
         }
-        for layer in event.layers
-        if layer.name != "Stylized"
+        for layer in filter(is_overlay, event.layers)
     ]
+
+
+def is_overlay(layer: protocol.Layer) -> bool:
+    """Beside overlays, a result has the painting itself, and of a render the one pass that was painted."""
+    return layer.name.startswith("Attribution.")
 
 
 def says(event: protocol.Stylized) -> str:
@@ -837,12 +784,13 @@ def _is_text(path: str) -> bool:
     return path == shown(Path(path)) or not path
 
 
-def render(scene_name: str, path: Path, blocking: bool) -> Work:
-    """Renders the current frame into `path`. Not blocking: Blender renders in its usual window; this waits for it."""
+def render(scene_name: str, path: Path, passes: Iterable[str], blocking: bool) -> Work:
+    """Renders the current frame into `path`, with these passes switched on. Not blocking: Blender renders in its usual
+    window; this waits for it."""
     scene = bpy.data.scenes[scene_name]
     if scene.camera is None:
         raise EngineError("The scene has no camera.", "Add a camera, then press Stylize Render again.")
-    with multilayer_output(scene_name, path):
+    with multilayer_output(scene_name, path), switches.switched_on(scene_name, passes):
         mode = "EXEC_DEFAULT" if blocking else "INVOKE_DEFAULT"
         bpy.ops.render.render(mode, write_still=True, scene=scene_name)
         while bpy.app.is_job_running("RENDER"):
@@ -855,21 +803,22 @@ def render(scene_name: str, path: Path, blocking: bool) -> Work:
 SHOWN_EVERYWHERE = "The compositor shows this painting in every frame; set Mix to 0 in its group to see the render."
 
 
-def add_render(event: protocol.Event, scene: str, style: str) -> Work | None:
-    """The finished multilayer EXR as an image, wired into the compositor of the scene named `scene`."""
-    return _add_render(event, scene, style) if isinstance(event, protocol.Stylized) else None
+def add_render(event: protocol.Event, scene: str, style: str, note: str = "") -> Work | None:
+    """The finished multilayer EXR as an image, wired into the compositor of the scene named `scene`. note: what else
+    the artist should know."""
+    return _add_render(event, scene, style, note) if isinstance(event, protocol.Stylized) else None
 
 
-def _add_render(event: protocol.Stylized, scene: str, style: str) -> Work:
+def _add_render(event: protocol.Stylized, scene: str, style: str, note: str) -> Work:
     image = bpy.data.images.load(event.path)
     image.name = named(Path(event.source).name, f" ({style})")
     image.use_fake_user = True
     image[RECIPE] = json.dumps(event.recipe, sort_keys=True)
     image[OVERLAYS] = json.dumps(findings(event))
     yield
-    overlay = next((layer for layer in event.layers if layer.name != "Stylized"), None)
+    overlay = next(filter(is_overlay, event.layers), None)
     wired = wire_compositor(bpy.data.scenes[scene], image, overlay) or SHOWN_EVERYWHERE
-    return "\n".join(part for part in (f"Saved {shown(Path(event.path))}.", says(event), wired) if part)
+    return "\n".join(part for part in (f"Saved {shown(Path(event.path))}.", note, says(event), wired) if part)
 
 
 def wire_compositor(scene: bpy.types.Scene, image: bpy.types.Image, overlay: protocol.Layer | None) -> str:

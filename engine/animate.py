@@ -21,7 +21,7 @@ from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from . import outputs
 from .atomic import NewFile, reading, remove_leftovers, shown, unique_path, writing
@@ -30,7 +30,7 @@ from .errors import EngineError
 from .explain.overlay import OF_A_RESULT, Overlay
 from .files import open_view
 from .ledger import Ledger
-from .mixing import Mix, Styles, open_styles
+from .mixing import Styles, open_styles
 from .painter import Clock, Opened, Painting, check_large_enough, no_memory, opened
 from .picture import Array, Floats
 from .protocol import AnimateRequest, Done, Event, FrameDone, FrameFailed, Json, Progress
@@ -87,7 +87,9 @@ class Tally:
     """When the last frames were done"""
     furthest: float = 0.0
 
-    def __post_init__(self) -> None:
+    def begin(self) -> None:
+        """The first frame is about to be made."""
+        self.started = time.monotonic()
         self.times.append(self.started)
 
     def tell(self, event: Event) -> Event:
@@ -108,8 +110,9 @@ class Tally:
     @property
     def rate(self) -> float:
         """Frames a second, over the last ones; 0 where none is done yet"""
-        passed = time.monotonic() - self.times[0]
-        return (len(self.times) - 1) / passed if passed > 0 else 0.0
+        if len(self.times) < 2:
+            return 0.0
+        return (len(self.times) - 1) / max(time.monotonic() - self.times[0], 1e-9)
 
     def progress(self, stage: str, more: float = 0.0) -> Progress:
         """more: of the frames at work, how much is done. It never goes back: frames are tried again."""
@@ -142,7 +145,7 @@ def _words(seconds: float) -> str:
 
 
 @dataclass(frozen=True)
-class Shot:
+class Common:
     """What all frames of a shot have in common."""
 
     key: str
@@ -179,7 +182,7 @@ class Plan:
     results: Sequence
     layers: Sequence
     """Raw floats of the overlays of byte pictures"""
-    shot: Shot
+    shot: Common
     ledger: Ledger
     numbers: tuple[int, ...]
     """What is to be made"""
@@ -199,8 +202,8 @@ def prepared(request: AnimateRequest) -> Generator[Event, None, Plan]:
     frames, folder = sequence(request.frames), Path(request.folder)
     there = frames.there()
     numbers = tuple(dict.fromkeys(request.numbers)) or tuple(there)
-    if not set(numbers) & set(there):
-        raise EngineError(f"There is no frame {frames} in {frames.folder}.", "Check the path, and the numbers.")
+    if not there:
+        raise EngineError(f"There is no frame {shown(str(frames))} in {shown(frames.folder)}.", "Check the path.")
     notes: list[str] = []
     yield Progress(request.job, 0.0, "Opening the style")
     styles = open_styles(request.settings, notes.append)
@@ -212,6 +215,7 @@ def prepared(request: AnimateRequest) -> Generator[Event, None, Plan]:
     ledger = _opened(named.path(numbers[0]))
     plan = Plan(request, styles, view, frames, named, layers, shot, ledger, numbers, notes, tally)
     todo = yield from _standing(plan)
+    tally.begin()
     return replace(plan, numbers=todo)
 
 
@@ -233,7 +237,7 @@ def _opened(one: Path) -> Ledger:
     return Ledger(one.parent)
 
 
-def _anchored(styles: Styles, view: View | None, frames: Sequence, there: list[int]) -> Shot:
+def _anchored(styles: Styles, view: View | None, frames: Sequence, there: list[int]) -> Common:
     """What holds for a whole shot, of the first frame there is of it, whichever frames this job does: chunks of a shot
     on several machines agree, and give the same bytes as one run.
 
@@ -251,16 +255,12 @@ def _anchored(styles: Styles, view: View | None, frames: Sequence, there: list[i
             if measured:
                 break
             continue
-        reader, recipe = found.reader, _painting(styles, found, mix, []).recipe()
+        reader, recipe = found.reader, Painting(styles, found, mix).recipe()
         as_read = json.loads(json.dumps(recipe))
-        return Shot(key, reader.height, reader.width, reader.dtype.kind == "u", as_read)
+        return Common(key, reader.height, reader.width, reader.dtype.kind == "u", as_read)
     assert problem is not None
     first = f"The first frame of the shot, {frames.path(there[0]).name}, decides for all others. " if measured else ""
     raise EngineError(first + problem.message, problem.fix)
-
-
-def _painting(styles: Styles, found: Opened, mix: Mix, notes: list[str], say: Any = None) -> Painting:
-    return Painting(styles, found, mix, say, notes)
 
 
 # ---------------------------------------------------------------- what is there already
@@ -371,7 +371,7 @@ class _Painted:
     seconds: dict[str, float]
 
 
-class _Held:
+class _Bands:
     """Bands of rows, for another thread to write."""
 
     def __init__(self) -> None:
@@ -430,7 +430,7 @@ class _Batch:
         self.written = number, self.writer.submit(self._write, painted)
 
     def _painted(self, number: int, found: Opened, seconds: float) -> Generator[Event, None, _Painted]:
-        plan, held = self.plan, _Held()
+        plan, held = self.plan, _Bands()
         plan.shot.check(found)
         check_large_enough(plan.request.settings, found)
         mix = plan.styles.over(found.source, found.reader, found.passes, plan.shot.key)
@@ -438,7 +438,7 @@ class _Batch:
         def say(fraction: float, _: str) -> Progress:
             return self.tally.progress(f"Frame {number}", fraction)
 
-        painting = _painting(plan.styles, found, mix, plan.notes, say)
+        painting = Painting(plan.styles, found, mix, say, plan.notes)
         painting.seconds["read"] = seconds
         overlays, beneath = yield from painting.work(_canvas(painting), held)
         return _Painted(number, found, painting.recipe(), held.rows, overlays, beneath, painting.seconds)
@@ -478,7 +478,7 @@ class _Batch:
         path = plan.frames.path(number)
         with reading(path):
             if not path.exists():
-                raise EngineError(f"Frame {number} is missing: there is no {path.name}.", "Render it, then resume.")
+                raise EngineError(f"{shown(path.name)} is missing.", "Render it, then resume.")
         with Clock(seconds, "read"):
             return opened(plan.styles, plan.frames.source(number), plan.view, keep=True), seconds["read"]
 
@@ -486,7 +486,8 @@ class _Batch:
         number, plan = painted.number, self.plan
         with Clock(painted.seconds, "write"):
             path, layers = plan.results.path(number), plan.layers.path(number)
-            with outputs.frame(path, layers, painted.opened, painted.recipe) as output:
+            with outputs.frame(path, layers, painted.opened, painted.recipe) as opened_:
+                output = painted.opened.into(opened_)
                 for band in painted.rows:
                     self._go_on()
                     output.write_rows(band)

@@ -259,6 +259,7 @@ def _settings(arguments: argparse.Namespace) -> protocol.StylizeSettings:
         bands=arguments.bands,
         colours=arguments.colours,
         gains=tuple(arguments.gain),
+        painted_pass=arguments.painted_pass,
         seed=arguments.seed,
         stroke=arguments.stroke,
         diversity=arguments.diversity,
@@ -618,6 +619,7 @@ def _add_stylize(commands: Any) -> None:
         "frame_0001.exr --style Wave --overlay Scale Removal --out layers",
         "photo.jpg --style Wave=.6 --style Mosaic=.4 --out mixed",
         "frame_0001.exr --style Wave@Vase --style Mosaic --out layers",
+        "frame_0001.exr --style Wave --pass DiffCol --out layers",
         "photo.jpg --style Wave --palette Mosaic --diversity .5 --out painted",
     )
     parser.add_argument("pictures", nargs="+", type=Path, metavar="IN", help="picture files")
@@ -726,6 +728,14 @@ def _add_look(parser: argparse.ArgumentParser) -> None:
         metavar="LIGHT=F",
         help="of a render with light passes: paint it with this light turned up or down, 0 off .. 4 (Glossy=1.5). "
         "Diffuse, Glossy, Transmission, Volume, Emission, Environment",
+    )
+    parser.add_argument(
+        "--pass",
+        dest="painted_pass",
+        default="Combined",
+        metavar="PASS",
+        help="of a render with light passes: paint this pass and put the render together again with it. DiffCol leaves "
+        "light and shadow as Blender rendered them; also GlossCol, TransCol, DiffDir, DiffInd, Emit, Env, ...",
     )
     parser.add_argument("--seed", type=_whole(0, 2**31 - 1), default=0, metavar="N", help="other seed, other strokes")
     parser.add_argument(

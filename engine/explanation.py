@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from . import controls, outputs, recipe
+from . import controls, outputs, painted_pass, recipe
 from .errors import EngineError
 from .explain.display import Beneath
 from .explain.families import OF_RENDERS, OF_RESULTS, Subject, check, overlay
@@ -62,13 +62,15 @@ def _explain(request: ExplainRequest) -> Iterator[Event]:
     asks = styles.asks_passes or bool(request.region.object) or bool(set(OF_RENDERS) & set(settings.overlays))
     passes = painted_passes(request.source.path) if asks and request.source.pixels is None else None
     reader = controls.gained(reader, passes, settings.gains)
+    chosen_pass = painted_pass.chosen(reader, passes, settings)
+    reader = chosen_pass.picture if chosen_pass else reader
     mix = styles.over(request.source, reader, passes)
     size = explained_size(reader, settings, mix.sessions[0].spec)
     region = region_of(request, reader, size, passes)
     chosen = Paint(settings.seed, 1.0, settings.tileable, settings.diversity, settings.follow, seen_at=settings.stroke)
     look = Look(mix, chosen, controls.left_strength(settings))
     before = reduced(reader, size, settings.tileable)
-    subject = Subject(look, before, before, region, reader, passes, settings.gains)
+    subject = Subject(look, before, before, region, reader, passes, settings.gains, settings.painted_pass)
     names = tuple(dict.fromkeys(settings.overlays))
     for name in names:
         check(name, subject)

@@ -22,7 +22,7 @@ from .colours import Coloured, Colours, Matched, luma
 from .errors import EngineError
 from .files import shown
 from .mattes import Coverage, Matte, open_matte
-from .passes import Passes
+from .passes import COMBINED, Passes
 from .picture import Floats, PictureReader
 from .protocol import Json, PictureSource, StyleShare, StylizeSettings
 from .resample import reduced
@@ -181,7 +181,8 @@ class Styles:
     def asks_passes(self) -> bool:
         """Must the passes of a render be read to paint it?"""
         settings = self.settings
-        return self._guided or bool(settings.gains or settings.strength_of) or any(s.matte for s, _ in self.shares)
+        asked = settings.gains or settings.strength_of or settings.painted_pass != COMBINED
+        return self._guided or bool(asked) or any(share.matte for share, _ in self.shares)
 
     @property
     def _sessions(self) -> list[Session]:

@@ -29,7 +29,7 @@ from .files import (
     write_json,
     writing,
 )
-from .picture import Array, Encoding, Floats, PictureReader, result_channels, to_display
+from .picture import Array, Encoding, Floats, Picture, PictureReader, result_channels, to_display
 from .protocol import ExplainRequest, Json, Layer, PictureSource, PixelBlock, StylizeRequest, TextureRequest
 from .style_pack import slug
 
@@ -66,9 +66,11 @@ class Output(Protocol):
     """The file with the result; empty for raw pixels"""
 
     def write_rows(self, rows: Array) -> None: ...
-    def finish(self, overlays: Sequence[Overlay], beneath: Floats | None = None) -> tuple[Layer, ...]:
-        """Put everything in place. beneath: what the overlays lie over, (H, W, 3) display-referred. Returns the layers
-        of the event."""
+    def finish(
+        self, overlays: Sequence[Overlay], beneath: Floats | None = None, beside: Sequence[Picture] = ()
+    ) -> tuple[Layer, ...]:
+        """Put everything in place. beneath: what the overlays lie over, (H, W, 3) display-referred. beside: further
+        layers of a render, named as such. Returns the layers of the event."""
         ...
 
 
@@ -97,10 +99,10 @@ def frame(path: Path, layers: Path, opened: Opened, recipe: Json) -> Iterator[Ou
     """The output of one frame of many, of which no preview is written: what is at `path` is replaced. layers: where the
     overlays of a byte picture go, their raw floats. The same holds."""
     with _Placed() as placed, ExitStack() as stack:
-        if opened.reader.dtype.kind == "u":
-            yield _Png(placed, stack, path, opened.reader, recipe, layers=layers)
+        if opened.sheet.dtype.kind == "u":
+            yield _Png(placed, stack, path, opened.sheet, recipe, layers=layers)
         else:
-            yield _Exr(placed, path, opened.source, opened.reader, recipe, opened.file)
+            yield _Exr(placed, path, opened.source, opened.sheet, recipe, opened.file)
 
 
 @contextmanager
@@ -231,14 +233,17 @@ class _Blocks:
     def write_rows(self, rows: Array) -> None:
         self.new.file.write(_bytes(rows))
 
-    def finish(self, overlays: Sequence[Overlay], beneath: Floats | None = None) -> tuple[Layer, ...]:
+    def finish(
+        self, overlays: Sequence[Overlay], beneath: Floats | None = None, beside: Sequence[Picture] = ()
+    ) -> tuple[Layer, ...]:
         blocks = [_block(self.placed, self.base, np.asarray(overlay.pixels, np.float32)) for overlay in overlays]
+        passes = [_described(p, p.name, pixels=_block(self.placed, self.base, p.pixels)) for p in beside]
         self.stack.close()
         self.placed.add(self.file)
         shape = (self.sheet.height, self.sheet.width, result_channels(self.sheet.channels))
         block = PixelBlock(str(self.file), shape, str(self.sheet.dtype))
         layers = [_overlay_layer(overlay, pixels=pixels) for overlay, pixels in zip(overlays, blocks, strict=True)]
-        return (_described(self.sheet, self.layer, pixels=block), *layers)
+        return (_described(self.sheet, self.layer, pixels=block), *passes, *layers)
 
 
 def _block(placed: _Placed, base: Path, pixels: Array) -> PixelBlock:
@@ -296,7 +301,10 @@ class _Png:
                 self.slice[: len(part) - fits] = part[fits:]
                 self.waiting = len(part) - fits
 
-    def finish(self, overlays: Sequence[Overlay], beneath: Floats | None = None) -> tuple[Layer, ...]:
+    def finish(
+        self, overlays: Sequence[Overlay], beneath: Floats | None = None, beside: Sequence[Picture] = ()
+    ) -> tuple[Layer, ...]:
+        assert not beside  # a byte picture is no render
         if self.waiting:
             self.png.write_rows(self.slice[: self.waiting])
         self.stack.close()
@@ -351,10 +359,13 @@ class _Exr:
         self.pixels[self.filled : self.filled + len(rows)] = rows
         self.filled += len(rows)
 
-    def finish(self, overlays: Sequence[Overlay], beneath: Floats | None = None) -> tuple[Layer, ...]:
+    def finish(
+        self, overlays: Sequence[Overlay], beneath: Floats | None = None, beside: Sequence[Picture] = ()
+    ) -> tuple[Layer, ...]:
         original = self.original or (read_exr(self.source.path) if self.source.pixels is None else None)
         view_layer = main_layer(original).view_layer if original else ""
         ours = [ExrLayer.of(blender_name(STYLIZED, view_layer), self.pixels)]
+        ours += [ExrLayer.of(blender_name(picture.name, view_layer), picture.pixels) for picture in beside]
         ours += [_exr_layer(_sized(overlay, self.reader), view_layer) for overlay in overlays]
         header = {**(original.header if original else {}), **_header(self.recipe, overlays)}
         theirs = list(original.layers.values()) if original else []
@@ -364,7 +375,8 @@ class _Exr:
             self._write_preview()
             _write_looks(self.placed, self.file, overlays, Beneath(beneath))
         stylized = _described(self.reader, STYLIZED, path=self.path)
-        return (stylized, *(_overlay_layer(overlay, path=self.path) for overlay in overlays))
+        passes = (_described(picture, picture.name, path=self.path) for picture in beside)
+        return (stylized, *passes, *(_overlay_layer(overlay, path=self.path) for overlay in overlays))
 
     def _write_preview(self) -> None:
         height, width = self.pixels.shape[:2]

@@ -13,13 +13,15 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from . import controls, recipe
+from . import controls, painted_pass, recipe
 from .canvas import ROWS, Canvas, PictureCanvas, alpha_of, by_rows, is_plain
 from .errors import EngineError
 from .explain.overlay import Overlay, told
 from .exr import ExrFile, read_if_exr
 from .files import open_source
 from .mixing import Mix, Styles
+from .outputs import Output
+from .painted_pass import PaintedPass
 from .passes import Passes, passes_of
 from .picture import Array, Floats, PictureReader, from_display, has_alpha, result_channels, split, to_display
 from .protocol import Event, Json, PictureSource, Progress, StylizeSettings
@@ -52,11 +54,19 @@ class Opened:
 
     source: PictureSource
     reader: PictureReader
-    """With its lights turned as the settings ask"""
+    """What the style sees: the picture, or the pass that is painted"""
+    sheet: PictureReader
+    """The picture, its lights turned as the settings ask: what the result is stored like"""
     passes: Passes | None
     """Of a render, where something asks for them"""
+    chosen: PaintedPass | None = None
+    """The pass that is painted in place of the picture"""
     file: ExrFile | None = None
     """All that is in an EXR, where it is kept for the result"""
+
+    def into(self, output: Output) -> Output:
+        """Where what is painted goes, so that `output` takes the whole picture."""
+        return self.chosen.into(output) if self.chosen else output
 
 
 def opened(styles: Styles, source: PictureSource, view: View | None, keep: bool = False) -> Opened:
@@ -65,7 +75,9 @@ def opened(styles: Styles, source: PictureSource, view: View | None, keep: bool 
     reader = open_source(source, view, file)
     reader.read(0, 0, 1, 1)  # decoders work at the first read: its time is not the network's
     passes = passes_of(file, source.path) if file is not None and styles.asks_passes else None
-    return Opened(source, controls.gained(reader, passes, styles.settings.gains), passes, file if keep else None)
+    sheet = controls.gained(reader, passes, styles.settings.gains)
+    chosen = painted_pass.chosen(sheet, passes, styles.settings)
+    return Opened(source, chosen.picture if chosen else sheet, sheet, passes, chosen, file if keep else None)
 
 
 @dataclass(eq=False)
@@ -76,8 +88,8 @@ class Painting:
     opened: Opened
     mix: Mix
     """What `Styles.over` makes of this picture"""
-    say: Say
-    notes: list[str]
+    say: Say = lambda fraction, stage: Progress("", fraction, stage)
+    notes: list[str] = field(default_factory=list)
     """Messages of the runtime, passed on as progress"""
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
 
@@ -208,7 +220,8 @@ class Painting:
                 yield self.say(base + share * step, f"Explaining {self.opened.source.name}: {name}")
 
         yield from say(0.0)
-        return (yield from told(overlay(name, Subject(look, before, after)), say))
+        subject = Subject(look, before, after, painted_pass=self.settings.painted_pass)
+        return (yield from told(overlay(name, subject), say))
 
     def _told_notes(self, fraction: float) -> Iterator[Event]:
         while self.notes:

@@ -58,6 +58,23 @@ TERMS: tuple[tuple[str, tuple[str, ...]], ...] = (
 LIGHTS = ("Diffuse", "Glossy", "Transmission", "Volume", "Emission", "Environment")
 """What an artist calls each of TERMS"""
 
+COMBINED = "Combined"
+PARTS = tuple(name for colour, lights in TERMS for name in (colour, *lights) if name)
+"""The passes that Combined is made of"""
+
+SWITCHES = {
+    **{
+        f"{short}{end}": f"Light > {family}: {kind}"
+        for short, family in (("Diff", "Diffuse"), ("Gloss", "Glossy"), ("Trans", "Transmission"))
+        for end, kind in (("Dir", "Direct"), ("Ind", "Indirect"), ("Col", "Color"))
+    },
+    "VolumeDir": "Light > Volume: Direct",
+    "VolumeInd": "Light > Volume: Indirect",
+    "Emit": "Light > Other: Emission",
+    "Env": "Light > Other: Environment",
+}
+"""Where Blender switches each of PARTS on, below View Layer Properties > Passes"""
+
 CRYPTOMATTES = ("CryptoObject", "CryptoMaterial", "CryptoAsset")
 
 # Alpha above which a pixel counts as opaque. On a transparent film the Env pass still holds the sky that Combined
@@ -331,20 +348,58 @@ def replace_pass(passes: Passes, name: str, new: Array) -> Floats:
     new: (H, W, 3) scene-linear, e.g. a stylized DiffCol. Only what the pass changes is added to the denoised Combined,
     so the same pass gives Combined back exactly. Values can fall below 0 where the light passes are noisy.
     """
-    wanted = canonical(name)
-    term = next((term for term in TERMS if wanted == term[0] or wanted in term[1]), None)
-    if term is None:
-        raise EngineError(f"Combined is not made of the pass {name}.", f"Choose one of: {', '.join(_parts())}.")
-    passes.need("Combined", *([term[0], *term[1]] if term[0] else [wanted]))
-    if new.shape != (passes.height, passes.width, 3):
+    passes.need("Combined")
+    how_much = weight(passes, name)
+    if new.shape != how_much.shape:
         raise ValueError(f"{new.shape} is not ({passes.height}, {passes.width}, 3)")
     combined = passes["Combined"].astype(np.float32)
-    combined[..., :3] += _term(passes, *term, {wanted: new}) - _term(passes, *term, {})
+    combined[..., :3] += how_much * (new.astype(np.float32) - _colour(passes, name))
     return combined
 
 
-def _parts() -> list[str]:
-    return [name for colour, lights in TERMS for name in (colour, *lights) if name]
+def weight(passes: Passes, name: str) -> Floats:
+    """How much Combined rises where a pass it is made of rises by 1: (H, W, 3) float32. For a colour the sum of its
+    lights, for a light its colour, else 1 (for Env where the film shows the sky).
+
+    Raises EngineError where Combined is not made of that pass, or the render has not all that it takes.
+    """
+    wanted = canonical(name)
+    colour, lights = term_of(wanted)
+    _need_term(passes, wanted, colour, lights)
+    if wanted == colour:
+        return sum((_colour(passes, light) for light in lights[1:]), _colour(passes, lights[0]))
+    if colour:
+        return _colour(passes, colour)
+    alone = np.ones((passes.height, passes.width, 3), np.float32)
+    return alone * _visible_sky(passes) if wanted == "Env" else alone
+
+
+def term_of(name: str) -> tuple[str, tuple[str, ...]]:
+    """The one of TERMS that a pass counts in, by its canonical name."""
+    found = next((term for term in TERMS if name == term[0] or name in term[1]), None)
+    if found is None:
+        raise EngineError(f"Combined is not made of the pass {name}.", f"Choose one of: {', '.join(PARTS)}.")
+    return found
+
+
+def _need_term(passes: Passes, name: str, colour: str, lights: tuple[str, ...]) -> None:
+    """A colour and its lights are needed together."""
+    wanted = (colour, *lights) if colour else (name,)
+    missing = [part for part in wanted if part not in passes]
+    if missing:
+        switches = ", ".join(SWITCHES[part] for part in missing)
+        raise EngineError(
+            f"{passes.path} has no pass {', '.join(missing)}.",
+            f"Switch on {switches} in View Layer Properties > Passes and render to OpenEXR MultiLayer.",
+        )
+    grey = [part for part in wanted if len(passes.layer(part).channels) < 3]
+    if grey:
+        raise EngineError(f"The pass {grey[0]} of {passes.path} has no colours.", "Render the frame with Blender.")
+
+
+def _colour(passes: Passes, name: str) -> Floats:
+    """(H, W, 3) float32"""
+    return passes[name][..., :3].astype(np.float32)
 
 
 def _term(passes: Passes, colour: str, lights: tuple[str, ...], use: Mapping[str, Array]) -> Floats:

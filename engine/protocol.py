@@ -116,6 +116,9 @@ class StylizeSettings:
     gains: tuple[LightGain, ...] = ()
     """Of a render with its light passes: what is painted is Combined with these lights turned up or down, in
     scene-linear colour. The passes in the file stay as they were."""
+    painted_pass: str = "Combined"
+    """Of a render with its light passes: the pass that is painted, by its name in Blender 4 or 5 (DiffCol, Diffuse
+    Color). Combined with it is the result: what lies upon a painted DiffCol is the light as Blender rendered it."""
     seed: int = 0
     """Chooses the noise: another seed, other strokes."""
     diversity: float = 1.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from . import machine
 from .atomic import shown
+from .passes import canonical
 from .picture import PictureReader
 from .protocol import Json, StylizeSettings
 
@@ -18,6 +19,7 @@ def of_picture(styles: Json, settings: StylizeSettings, name: str, reader: Pictu
         **styles,
         "settings": {
             **{key: getattr(settings, key) for key in _SETTINGS},
+            "painted_pass": canonical(settings.painted_pass),
             "bands": list(settings.bands),
             "gains": {gain.light: gain.gain for gain in settings.gains},
             "overlays": list(settings.overlays),

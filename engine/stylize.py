@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from . import controls, outputs
+from . import controls, outputs, painted_pass
 from .errors import EngineError
 from .explain.overlay import OF_A_RESULT
 from .files import open_view
@@ -60,6 +60,7 @@ def check_settings(settings: StylizeSettings) -> None:
     if not 0 <= settings.strength <= 1:
         raise EngineError(f"The strength is {settings.strength:g}.", "Choose a strength from 0 to 1.")
     controls.check(settings)
+    painted_pass.check(settings)
     if not 0.25 <= settings.stroke <= 4:
         raise EngineError(f"The stroke size is {settings.stroke:g}.", "Choose a stroke size from 0.25 to 4.")
     if not 0 <= settings.seed < 2**31:
@@ -95,7 +96,8 @@ class _Work:
             mix = self.styles.over(self.source, found.reader, found.passes)
         painting = Painting(self.styles, found, mix, self._progress, self.notes, seconds)
         made = painting.recipe()
-        with outputs.opened(self.request, self.source, self.styles.name, found.reader, made) as output:
+        with outputs.opened(self.request, self.source, self.styles.name, found.sheet, made) as opened_:
+            output = found.into(opened_)
             overlays, beneath = yield from painting.work(painting.canvas(), output)
             yield self._progress(0.98, "Writing")
             with Clock(seconds, "write"):

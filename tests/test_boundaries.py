@@ -32,11 +32,12 @@ STANDARD_LIBRARY_ONLY = {"protocol", "errors", "boot", "worker"}
 
 ADDON_EDGES = {
     "__init__": {"explaining", "jobs", "operators", "panels", "preferences", "props"},
-    "operators": {"explaining", "jobs", "preferences", "props", "scene_io", "training", "engine_client"},
-    "panels": {"compat", "explaining", "jobs", "props", "scene_io", "training", "engine_client"},
+    "operators": {"explaining", "jobs", "preferences", "props", "scene_io", "switches", "training", "engine_client"},
+    "panels": {"compat", "explaining", "jobs", "props", "scene_io", "switches", "training", "engine_client"},
     "preferences": {"jobs", "props", "engine_client"},
     "props": {"compat", "engine_client"},
-    "scene_io": {"compat", "encode", "props", "engine_client"},
+    "scene_io": {"compat", "encode", "props", "switches", "engine_client"},
+    "switches": {"props", "engine_client"},
     "explaining": {"compat", "encode", "props", "scene_io", "shots", "engine_client"},
     "training": {"curves", "props", "scene_io", "shots", "engine_client"},
     "curves": set(),

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from ..errors import EngineError
 from ..mixing import Mix
-from ..passes import Passes, need_lights
+from ..passes import COMBINED, Passes, canonical, need_lights
 from ..picture import Floats, PictureReader
 from ..protocol import LightGain
 from ..style_pack import FIT, StylePack
 from .detail import detail
 from .influence import check_gradients, influence
-from .overlay import Overlay
+from .overlay import Overlay, told
 from .players import Players, of_objects, of_passes, shares
 from .provenance import need_pictures, provenance, reference
 from .removal import Look, removal
@@ -51,6 +52,8 @@ class Subject:
     """Of a render: its picture in full size, and its passes"""
     gains: tuple[LightGain, ...] = ()
     """Of its lights, in the picture already"""
+    painted_pass: str = COMBINED
+    """Of a render: what the picture is"""
 
     @property
     def area(self) -> np.ndarray:
@@ -59,8 +62,15 @@ class Subject:
 
 def overlay(name: str, subject: Subject) -> Work:
     """Yields the fraction done, and where that takes long the overlay once before it is certified; returns it with its
-    certificate."""
-    return (yield from _ASKED[name](subject))
+    certificate. Where one pass is painted they speak of it, and say so."""
+    work = _ASKED[name](subject)
+    return _speaking(subject, (yield from told(work, lambda step: [_speaking(subject, step)])))
+
+
+def _speaking(subject: Subject, step: Any) -> Any:
+    if subject.painted_pass == COMBINED or not isinstance(step, Overlay):
+        return step
+    return replace(step, sentence=f"In {canonical(subject.painted_pass)}: {step.sentence}")
 
 
 def check(name: str, subject: Subject) -> None:
@@ -77,6 +87,12 @@ def check(name: str, subject: Subject) -> None:
     elif name in OF_RENDERS and subject.passes is None:
         raise EngineError(
             "The picture has no passes.", "Ask Influence or Removal, or give the render as OpenEXR MultiLayer."
+        )
+    elif name == "Passes" and subject.painted_pass != COMBINED:
+        raise EngineError(
+            f"Passes asks how much comes from each light, and of the render only {canonical(subject.painted_pass)} is "
+            "painted.",
+            "Ask Influence, Removal or Objects, or paint Combined.",
         )
     elif name == "Passes":
         assert subject.passes is not None

@@ -106,10 +106,9 @@ def test_an_object_of_the_render_has_a_style_of_its_own(addon: Any, flats: Any) 
     scene = new_scene()
     flats.colours = "SCENE"
     mix(flats).matte = "Cube"
-    with pytest.raises(RuntimeError, match=r"which pixels belong to 'Cube'.*\n?.*Cryptomatte"):
-        bpy.ops.pentimento.stylize_render()
-    scene.view_layers[0].use_pass_cryptomatte_object = True
     assert bpy.ops.pentimento.stylize_render() == {"FINISHED"}
+    assert "Switched on for this render, and off again: Cryptomatte: Object." in addon.jobs.last_report().fix
+    assert not scene.view_layers[0].use_pass_cryptomatte_object
     assert [part.matte for part in addon.props.stylize_settings(flats, is_render=True).styles] == ["", "Cube"]
     (image,) = [image for image in bpy.data.images if "(Red, Blue)" in image.name]
     channels = OpenEXR.File(bpy.path.abspath(image.filepath), separate_channels=True).channels()

@@ -83,7 +83,7 @@ def test_they_are_what_the_command_line_calls_them(addon: Any, styles: Any, tmp_
     fields = styles.bl_rna.properties
     assert tuple(fields["whose_colours"].enum_items.keys()) == colours.WAYS
     assert [fields[name].name.lower() for name in addon.props.BANDS] == list(BANDS)
-    assert tuple(addon.props.GAINS) == tuple(addon.scene_io.LIGHT_PASSES) == passes.LIGHTS
+    assert tuple(addon.props.GAINS) == tuple(addon.switches.LIGHT_PASSES) == passes.LIGHTS
     assert [fields[name].name for name in addon.props.GAINS.values()] == list(passes.LIGHTS)
     assert {fields[name].hard_max for name in addon.props.BANDS} == {controls.MOST_BAND}
     assert {fields[name].hard_max for name in addon.props.GAINS.values()} == {controls.MOST_GAIN}
@@ -197,16 +197,10 @@ def refused(said: str, **arguments: Any) -> None:
 def test_what_the_render_cannot_tell_is_refused_before_it(lit: Any, styles: Any, tmp_path: Path) -> None:
     place(styles, 0.5, "Vase")
     refused(r"There is no object 'Vase' any more.*\n?.*Choose another one in Controls")
-    styles.places[0].matte = "Cube"
-    layer = lit.view_layers[0]
-    layer.use_pass_cryptomatte_object = False
-    refused(r"which pixels belong to 'Cube'.*\n?.*Cryptomatte")
     styles.places.clear()
     styles.gain_volume = 2.0
-    refused(r"which light is Volume.*\n?.*Light > Volume: Direct and Indirect, or set Volume to 1")
-    layer.cycles.use_pass_volume_direct = layer.cycles.use_pass_volume_indirect = True
-    layer.use_pass_diffuse_color = False
-    refused(r"Light > Diffuse: Direct, Indirect and Color; Volume: Direct")
+    lit.render.engine = "BLENDER_WORKBENCH"
+    refused(r"Only Cycles renders every pass.*\n?.*lights in Controls to 1")
     styles.gain_volume, styles.whose_colours, styles.palette = 1.0, "luma", "Identity"
     refused(r"of a palette and of the picture.*\n?.*Whose Colours: Style")
     assert not (tmp_path / "pentimento").exists()
@@ -260,16 +254,16 @@ def test_a_file_without_them_opens_as_it_was_and_with_them_keeps_them(addon: Any
 def test_the_panel_offers_what_the_picture_has(addon: Any, lit: Any, styles: Any) -> None:
     place(styles, 0.5, "Cube")
     said = draw(addon, "RenderControlsPanel").split()
-    assert [name for name in said if name.startswith("gain_")] == ["gain_diffuse", "gain_glossy", "gain_environment"]
+    assert [name for name in said if name.startswith("gain_")] == list(addon.props.GAINS.values())
     assert "matte" in said and "mask" not in said and "Layer" not in said
     stylized_render()
     result = next(image for image in bpy.data.images if image.name.startswith("shot_0001 ("))
     assert {"gain_glossy", "matte"} <= set(draw(addon, "ImageControlsPanel", result).split()), "a render in the editor"
-    lit.view_layers[0].use_pass_diffuse_color = False
+    lit.render.engine = "BLENDER_WORKBENCH"
     styles.gain_volume = 2.0
     said = draw(addon, "RenderControlsPanel").split()
     assert [name for name in said if name.startswith("gain_")] == ["gain_volume"], "so that it can be moved back"
-    assert "View Layer Properties" in draw(addon, "RenderControlsPanel").replace("  ", " ")
+    assert "Only Cycles" in draw(addon, "RenderControlsPanel")
     for panel in ("ImageControlsPanel", "ViewportControlsPanel"):
         said = draw(addon, panel, new_image(panel)).split()
         assert {"whose_colours", "band_colour", "band_form", "band_stroke", "lock", "mask"} <= set(said)

@@ -388,7 +388,6 @@ def test_memory_that_is_short_once_or_always(
     [
         ({"strength": 2.0}, "strength"),
         ({"style": "no such style"}, "no such style"),
-        ({"numbers": (7, 8)}, "no frame"),
         ({"workers": 0}, "workers"),
         ({"overlays": ("Magic",)}, "Magic"),
         ({"pattern": "none_####.exr"}, "no frame"),
@@ -453,6 +452,31 @@ def _read_only(folder: Path) -> None:
     pytest.fail("the disk stayed as it was")
 
 
+# ---------------------------------------------------------------- pace
+
+
+@pytest.mark.parametrize("slowest", ["read", "paint", "write"])
+def test_stages_overlap(brush: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slowest: str) -> None:
+    """Stages that wait, and hardly compute"""
+    taken = {stage: 0.08 if stage == slowest else 0.05 for stage in ("read", "paint", "write")}
+    places = {"read": (_Batch, "_read"), "paint": (painter.Painting, "canvas"), "write": (_Batch, "_write")}
+    for stage, (owner, name) in places.items():
+        monkeypatch.setattr(owner, name, _after(taken[stage], getattr(owner, name)))
+    pattern = shot(tmp_path, range(1, 21), ".png", height=16, width=16)
+    job = animate(request(pattern, brush, tmp_path / "out"))
+    times = [time.monotonic() for event in job if isinstance(event, FrameDone)]
+    pace = (times[-1] - times[4]) / (len(times) - 5)  # the first ones pass through all three
+    assert pace < 0.13, "one stage after the other would take 0.18 s"
+
+
+def _after(seconds: float, work: Callable[..., Any]) -> Callable[..., Any]:
+    def late(*arguments: Any) -> Any:
+        time.sleep(seconds)
+        return work(*arguments)
+
+    return late
+
+
 # ---------------------------------------------------------------- cancelling
 
 
@@ -506,6 +530,13 @@ def test_four_workers_make_the_same_bytes(styles: dict[str, str], tmp_path: Path
     assert done(events) == list(range(1, 10)) and list(failed(events)) == [10]
     assert contents(tmp_path / "four") == contents(tmp_path / "one")
     assert events[-1].report["failed_frames"] == [10]  # type: ignore[union-attr]
+
+
+def test_a_worker_whose_frames_are_all_missing_fails_those_alone(brush: str, tmp_path: Path) -> None:
+    pattern = shot(tmp_path, range(1, 4))
+    (tmp_path / "shot_0002.exr").unlink()
+    events = run(request(pattern, brush, tmp_path / "out", (1, 2, 3), workers=3))
+    assert done(events) == [1, 3] and "missing" in failed(events)[2].message
 
 
 def test_what_concerns_all_frames_is_told_before_workers_start(
