@@ -21,11 +21,10 @@ from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from . import outputs
 from .atomic import NewFile, reading, remove_leftovers, shown, unique_path, writing
-from .canvas import Canvas
 from .errors import EngineError
 from .explain.overlay import OF_A_RESULT, Overlay
 from .files import open_view
@@ -38,6 +37,9 @@ from .sequence import Sequence, results, sequence
 from .style_pack import slug
 from .stylize import check_overlays, check_settings
 from .view import View
+
+if TYPE_CHECKING:
+    from .shot.steady import Steady
 
 MOST_WORKERS = 64
 _TRIES = 10
@@ -188,6 +190,8 @@ class Plan:
     """What is to be made"""
     notes: list[str]
     tally: Tally
+    steady: Steady | None
+    """What makes strokes stick from frame to frame"""
 
     def files(self, number: int) -> list[Path]:
         """All that belong to the result of a frame."""
@@ -212,8 +216,10 @@ def prepared(request: AnimateRequest) -> Generator[Event, None, Plan]:
     named = results(frames, slug(styles.name), folder, ".png" if shot.bytes else ".exr")
     layers = results(frames, slug(f"{styles.name[:40]} layers"), folder, ".exr")
     tally = Tally(request, styles.first.device, len(numbers))
+    steady = _steady(request, styles, view, frames, shot)
+    shot = replace(shot, recipe={**shot.recipe, **(steady.recipe() if steady else {})})
     ledger = _opened(named.path(numbers[0]))
-    plan = Plan(request, styles, view, frames, named, layers, shot, ledger, numbers, notes, tally)
+    plan = Plan(request, styles, view, frames, named, layers, shot, ledger, numbers, notes, tally, steady)
     todo = yield from _standing(plan)
     tally.begin()
     return replace(plan, numbers=todo)
@@ -440,8 +446,10 @@ class _Batch:
 
         painting = Painting(plan.styles, found, mix, say, plan.notes)
         painting.seconds["read"] = seconds
-        overlays, beneath = yield from painting.work(_canvas(painting), held)
-        return _Painted(number, found, painting.recipe(), held.rows, overlays, beneath, painting.seconds)
+        canvas = painting.canvas() if plan.steady is None else plan.steady.over(number, painting)
+        overlays, beneath = yield from painting.work(canvas, held)
+        made = {**painting.recipe(), **(plan.steady.recipe() if plan.steady else {})}
+        return _Painted(number, found, made, held.rows, overlays, beneath, painting.seconds)
 
     def _settle(self) -> Iterator[Event]:
         """Wait until the frame before is on the disk."""
@@ -501,6 +509,16 @@ class _Batch:
             raise EngineError("The job was cancelled.", "Resume it.")
 
 
-def _canvas(painting: Painting) -> Canvas:
-    """What is painted of one frame. Whatever holds from frame to frame goes around it here."""
-    return painting.canvas()
+def _steady(
+    request: AnimateRequest, styles: Styles, view: View | None, frames: Sequence, shot: Common
+) -> Steady | None:
+    if not request.shot and not request.sequential:
+        return None
+    from .shot.steady import opened as steady  # loaded only then
+
+    def open_frame(number: int) -> Painting:
+        found = opened(styles, frames.source(number), view, keep=True)
+        shot.check(found)
+        return Painting(styles, found, styles.over(found.source, found.reader, found.passes, shot.key))
+
+    return steady(request, open_frame)

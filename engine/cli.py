@@ -99,8 +99,23 @@ def _animate(arguments: argparse.Namespace) -> int:
         arguments.frames,
         arguments.resume,
         arguments.workers,
+        shot=_text(arguments.shot),
+        sequential=arguments.sequential,
     )
     return _follow(animate(request), arguments)
+
+
+def _shot(arguments: argparse.Namespace) -> int:
+    from .shot.scan import scan
+
+    request = protocol.ShotRequest(JOB, arguments.pattern, str(arguments.out), arguments.frames)
+    return _follow(scan(request), arguments)
+
+
+def _flicker(arguments: argparse.Namespace) -> int:
+    from .shot.flicker import flicker
+
+    return _follow(flicker(protocol.FlickerRequest(JOB, arguments.pattern, _text(arguments.out))), arguments)
 
 
 def _explain(arguments: argparse.Namespace) -> int:
@@ -578,7 +593,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"pentimento {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for add in (
-        *(_add_demo, _add_styles, _add_stylize, _add_animate, _add_explain, _add_certify),
+        *(_add_demo, _add_styles, _add_stylize, _add_animate, _add_shot, _add_flicker, _add_explain, _add_certify),
         *(_add_texture, _add_train, _add_evaluate, _add_import, _add_export, _add_info),
     ):
         add(commands)
@@ -645,21 +660,18 @@ def _add_animate(commands: Any) -> None:
         "'renders/shot_####.exr' --style 'Starry Night' --out painted",
         "'renders/shot_####.exr' --frames 1-250 --style Wave --colours histogram --out painted --resume",
         "'renders/shot_####.exr' --frames 1,5,100-200x10 --style Wave --overlay Scale --out painted",
-        "'renders/shot_####.exr' --style Wave --out painted --workers 4 --json",
+        "'renders/shot_####.exr' --style Wave --shot shot.json --out painted --workers 4 --json",
     )
-    parser.add_argument(
-        "pattern",
-        metavar="FRAMES",
-        help="where the frames are, with one # for each digit of their number; in quotes, or the shell takes the #",
-    )
+    _add_frames(parser)
     _add_look(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
     parser.add_argument(
-        "--frames",
-        type=_frames,
-        default=(),
-        metavar="N-M",
-        help="which: 1-250, every second with 1-250x2, some with 1,5,9, or all of that together (default: all)",
+        "--shot", type=Path, metavar="JSON", help="strokes stick to surfaces, by what `pentimento shot` has found"
+    )
+    parser.add_argument(
+        "--sequential",
+        action="store_true",
+        help="strokes are carried from frame to frame by the Vector pass, in order, instead",
     )
     parser.add_argument(
         "--resume", action="store_true", help="keep what is there, whole and of the same look; make the rest"
@@ -752,6 +764,42 @@ def _add_look(parser: argparse.ArgumentParser) -> None:
         "--stroke", type=_number(0.25, 4), default=1.0, metavar="F", help="stroke size 0.25 .. 4 (default 1)"
     )
     parser.add_argument("--tileable", action="store_true", help="the picture wraps around, and so will the result")
+
+
+def _add_frames(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "pattern",
+        metavar="FRAMES",
+        help="where the frames are, with one # for each digit of their number; in quotes, or the shell takes the #",
+    )
+    parser.add_argument(
+        "--frames",
+        type=_frames,
+        default=(),
+        metavar="N-M",
+        help="which: 1-250, every second with 1-250x2, some with 1,5,9, or all of that together (default: all)",
+    )
+
+
+def _add_shot(commands: Any) -> None:
+    about = "Look at a shot once, so that strokes stick to what they are painted on, whichever frames are made where."
+    parser = _command(commands, "shot", _shot, about, "'renders/shot_####.exr' --frames 1-250 --out shot.json")
+    _add_frames(parser)
+    parser.add_argument("--out", type=Path, required=True, metavar="JSON", help="the file to write")
+
+
+def _add_flicker(commands: Any) -> None:
+    about = "Measure how much of a run of results does not stick to what it is painted on."
+    parser = _command(
+        commands,
+        "flicker",
+        _flicker,
+        about,
+        "'painted/shot_wave_####.exr'",
+        "'painted/shot_wave_####.exr' --out flicker --json",
+    )
+    parser.add_argument("pattern", metavar="RESULTS", help="what animate has written, one # for each digit")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for a layer of each frame that shows where")
 
 
 def _add_explain(commands: Any) -> None:

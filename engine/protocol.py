@@ -243,6 +243,10 @@ class AnimateRequest:
     """Processes that share the frames, each with its part of the cores"""
     view: ViewTable | None = None
     """See StylizeRequest"""
+    shot: str = ""
+    """The shot.json by which strokes are held (ShotRequest). Empty: every frame is painted alone"""
+    sequential: bool = False
+    """Strokes are carried on from frame to frame, in order; instead of a shot"""
 
 
 @dataclass(frozen=True)
@@ -256,6 +260,17 @@ class ShotRequest:
     """The shot.json to write"""
     numbers: tuple[int, ...] = ()
     """Which frames; empty: all there are"""
+
+
+@dataclass(frozen=True)
+class FlickerRequest:
+    """Measure how much of a run of results does not stick to what it is painted on."""
+
+    job: str
+    frames: str
+    """Results of AnimateRequest, with the passes of the render: see there"""
+    folder: str = ""
+    """Where a layer of each frame goes that shows it; empty: numbers only"""
 
 
 @dataclass(frozen=True)
@@ -455,6 +470,7 @@ Request = (
     StylizeRequest
     | AnimateRequest
     | ShotRequest
+    | FlickerRequest
     | ExplainRequest
     | TextureRequest
     | TrainRequest

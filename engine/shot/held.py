@@ -1,9 +1,9 @@
 """Strokes that stick: each frame takes them from the anchors of its shot, wherever those show the same surfaces.
 
-A style paints every frame anew, so its strokes are others wherever a surface has moved on. Here the anchors of a shot are
-painted, and a frame gets their strokes at the places where they show what it shows (surfaces.places): as if they were
-painted onto the things themselves. Light may change meanwhile: what has become lighter or darker since the anchor gets
-lighter or darker as the style answers to light. What no anchor shows is painted anew.
+A style paints every frame anew, so its strokes are others wherever a surface has moved on. Here the anchors of a shot
+are painted, and a frame gets their strokes at the places where they show what it shows (surfaces.places): as if they
+were painted onto the things themselves. Light may change meanwhile: what has become lighter or darker since the anchor
+gets lighter or darker as the style answers to light. What no anchor shows is painted anew.
 
 A frame depends on its anchors and on nothing else, so frames can be made in any order, anywhere.
 """
@@ -18,7 +18,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ..canvas import by_rows, ROWS
+from ..canvas import ROWS, by_rows
 from ..forms import blurred
 from ..motion import bilinear
 from ..picture import Floats
@@ -29,8 +29,8 @@ CLEAR = (1.0, 5.0)
 """Pixels, times the stroke size, from a silhouette: up to the first an anchor's strokes are of two surfaces, beyond the
 second of one alone"""
 GIVES_WAY = (4.0, 8.0)
-"""Pixels of the anchor to one of the frame, or the other way round, over which strokes give way to fresh ones: too large
-or too small by then"""
+"""Pixels of the anchor to one of the frame, or the other way round, over which strokes give way to fresh ones: by
+then they are too large or too small"""
 COARSE = 4
 """Pixels over which weights and light are told: they change little from one to the next"""
 LIGHT = 4.0
@@ -75,12 +75,8 @@ class Anchor:
 
     @cached_property
     def answer(self) -> Floats:
-        """(3, 3): what becomes of a small change of colour; the linear part of the best affine map from what the style
-        saw to what it painted, both without strokes"""
-        seen, painted = (_tones(planes, TONES * self.stroke).reshape(3, -1) for planes in (self.picture, self.painted))
-        ones = np.vstack([seen, np.ones((1, seen.shape[1]), np.float32)]).astype(np.float64)
-        ridge = RIDGE * seen.shape[1] * np.diag([1.0, 1.0, 1.0, 0.0])
-        return np.asarray(np.linalg.solve(ones @ ones.T + ridge, ones @ painted.T).T[:, :3], np.float32)
+        """See answer_to_light."""
+        return answer_to_light(self.picture, self.painted, self.stroke)
 
     @property
     def bytes(self) -> int:
@@ -101,9 +97,7 @@ class _Take:
 class Held:
     """The frames of a shot, held by its anchors."""
 
-    def __init__(
-        self, shot: Shot, anchor: Callable[[Frame], Anchor], stroke: float = 1.0, lit: bool = True
-    ) -> None:
+    def __init__(self, shot: Shot, anchor: Callable[[Frame], Anchor], stroke: float = 1.0, lit: bool = True) -> None:
         """anchor: opens and paints one. lit: light falls on what is painted; else its colours stay what they are."""
         self.shot, self.stroke, self.lit = shot, stroke, lit
         self._open = anchor
@@ -119,7 +113,7 @@ class Held:
         for take in takes:
             self._lay(take, picture, result)
         np.clip(result, 0, 1, out=result)
-        _soften(result, seen, self.stroke)
+        soften(result, seen.objects, self.stroke)
         return result, float(left.mean())
 
     def _takes(self, frame: Frame, seen: Surfaces) -> tuple[list[_Take], Floats]:
@@ -152,25 +146,44 @@ class Held:
         changed = self._changed(take, picture) if self.lit else None
 
         def lay(row: int) -> None:
-            some = np.s_[row : row + ROWS]
-            there = np.nonzero(take.weight[some] > 0)
-            rows, columns = take.places.rows[some][there], take.places.columns[some][there]
-            given = between(take.anchor.strokes, rows, columns)
+            some = slice(row, row + ROWS)
+            y, x = np.nonzero(take.weight[some] > 0)
+            y += row
+            given = between(take.anchor.strokes, take.places.rows[y, x], take.places.columns[y, x]).T
             if changed is not None:
-                given += changed[:, some][:, *there].T
-            result[:, some][:, *there] += (np.clip(given, 0, 1) * take.weight[some][there][:, None]).T
+                given += changed[:, y, x]
+            result[:, y, x] += np.clip(given, 0, 1) * take.weight[y, x]
 
         by_rows(result.shape[1], lay)
 
     def _changed(self, take: _Take, picture: Floats) -> Floats:
         """(3, H, W): how the painting changes as the light has changed since the anchor."""
-        found = take.places.found
         before = bilinear(take.anchor.picture, take.places.rows, take.places.columns)
-        change = _reduced(np.where(found, picture - before, 0)), _reduced(found[None].astype(np.float32))
-        deviation = LIGHT * self.stroke / COARSE
-        change_, share = (blurred(blurred(planes, deviation, 1), deviation, 2) for planes in change)
-        light = np.tensordot(take.anchor.answer, change_ / np.maximum(share, np.float32(0.05)), 1)
-        return _enlarged(light.astype(np.float32), found.shape)
+        return lit_change(picture - before, take.places.found, take.anchor.answer, self.stroke)
+
+
+# ---------------------------------------------------------------- light
+
+
+def answer_to_light(picture: Floats, painted: Floats, stroke: float) -> Floats:
+    """(3, 3): what becomes of a small change of colour; the linear part of the best affine map from what a style saw to
+    what it painted, both (3, H, W) and both without strokes."""
+    seen, answered = (_tones(planes, TONES * stroke).reshape(3, -1) for planes in (picture, painted))
+    ones = np.vstack([seen, np.ones((1, seen.shape[1]), np.float32)]).astype(np.float64)
+    ridge = RIDGE * seen.shape[1] * np.diag([1.0, 1.0, 1.0, 0.0])
+    return np.asarray(np.linalg.solve(ones @ ones.T + ridge, ones @ answered.T).T[:, :3], np.float32)
+
+
+def lit_change(change: Floats, found: NDArray[np.bool_], answer: Floats, stroke: float) -> Floats:
+    """(3, H, W): how a painting changes as its picture has changed (3, H, W), in more than its grain. found: (H, W),
+    where that is known."""
+    deviation = LIGHT * stroke / COARSE
+    smooth, share = (
+        blurred(blurred(_reduced(planes), deviation, 1), deviation, 2)
+        for planes in (np.where(found, change, 0), found[None].astype(np.float32))
+    )
+    light = np.tensordot(answer, smooth / np.maximum(share, np.float32(0.05)), 1)
+    return _enlarged(light.astype(np.float32), found.shape)
 
 
 # ---------------------------------------------------------------- parts
@@ -255,9 +268,9 @@ def _step(values: Floats, low: float, high: float) -> Floats:
     return np.asarray(x * x * (3 - 2 * x))
 
 
-def _soften(result: Floats, seen: Surfaces, stroke: float) -> None:
+def soften(result: Floats, objects: NDArray, stroke: float) -> None:
     """Silhouettes without steps, in place: things that hold their strokes are cut out by the pixel."""
-    rim = _wider(silhouettes(seen.objects))
+    rim = _wider(silhouettes(objects))
     soft = blurred(blurred(result, SOFT * stroke, 1), SOFT * stroke, 2)
     result[:, rim] = soft[:, rim]
 

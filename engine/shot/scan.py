@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..atomic import NewFile, writing
 from ..errors import EngineError
 from ..motion import motion
 from ..passes import Passes, read_passes
@@ -46,13 +48,17 @@ def scan(request: ShotRequest) -> Iterator[Event]:
     numbers = tuple(dict.fromkeys(request.numbers)) or tuple(frames.there())
     if not numbers:
         raise EngineError(f"There is no frame {frames} in {frames.folder}.", "Check the path.")
+    out = Path(request.out)
+    with writing(out.parent):
+        out.parent.mkdir(parents=True, exist_ok=True)
+    NewFile(out).discard()  # what cannot be written in the end is said at once
     looked = yield from _looked(request, frames, tuple(sorted(numbers)))
     poses, deforming = posed(looked)
     shot = Shot(str(frames), looked[0].size, deforming, {})
     entries = [Frame(one.number, one.camera, pose) for one, pose in zip(looked, poses, strict=True)]
     entries = yield from _anchored(request, shot, looked, entries)
     shot = replace(shot, by_number={frame.number: frame for frame in entries})
-    record.write(request.out, shot)
+    record.write(out, shot)
     yield Done(request.job, _report(shot, looked, numbers))
 
 
@@ -72,9 +78,7 @@ class Looked:
 # ---------------------------------------------------------------- looking
 
 
-def _looked(
-    request: ShotRequest, frames: Sequence, numbers: tuple[int, ...]
-) -> Generator[Event, None, list[Looked]]:
+def _looked(request: ShotRequest, frames: Sequence, numbers: tuple[int, ...]) -> Generator[Event, None, list[Looked]]:
     looked: list[Looked] = []
     before: tuple[int, Passes, Surfaces] | None = None
     first: EngineError | None = None

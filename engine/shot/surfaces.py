@@ -35,7 +35,6 @@ AROUND = (0, -6, 6, -12, 12)
 """Pixels to each side of where a deforming object's place is looked for first: a limb may have moved as far"""
 
 
-
 @dataclass(frozen=True, eq=False)
 class Pose:
     """Where an object is in one frame, beside where it rests."""
@@ -147,9 +146,7 @@ def places(now: Surfaces, then: Surfaces, posed: Poses, were_posed: Poses, defor
         directions = now.camera.directions(*(places.astype(np.float64) for places in np.nonzero(far)))
         rows[far], columns[far] = then.camera.project_far(directions)
     found = _checked(now, then, points, rows, columns) & known
-    result = Places(
-        np.where(found, rows, 0).astype(np.float32), np.where(found, columns, 0).astype(np.float32), found
-    )
+    result = Places(np.where(found, rows, 0).astype(np.float32), np.where(found, columns, 0).astype(np.float32), found)
     for thing in deforming:
         _by_uv(now, then, thing, rows, columns, result)
     return result

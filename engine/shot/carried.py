@@ -1,0 +1,144 @@
+"""Strokes that are carried on from frame to frame by Blender's Vector pass: in order, one frame after the other.
+
+What is carried is not the picture, which would get softer with each frame, but for every pixel the frame and the place
+that its stroke was painted in (Bousseau et al., "Video Watercolorization using Bidirectional Texture Advection", 2007,
+carry coordinates, too). Where a surface comes into view, strokes are painted anew.
+
+It needs Vector, and the object index or Depth (motion.motion); no Position, no shot.json. Its frames depend on all that
+came before them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..canvas import ROWS, by_rows
+from ..motion import bilinear, motion
+from ..passes import Passes, first_ids
+from ..picture import Floats
+from .held import answer_to_light, between, lit_change, sharpened, soften
+from .surfaces import Places
+
+MOST_ORIGINS = 6
+"""Frames of which strokes are carried; beyond, all are taken from the last result, which softens them once"""
+SPAN = 6.0
+"""Pixels of the origin to one of the frame, or the other way round, from which on strokes are painted anew"""
+
+
+@dataclass(frozen=True, eq=False)
+class _Origin:
+    strokes: Floats
+    """(H, W, 3) of held.sharpened"""
+    picture: Floats
+    """(3, H, W)"""
+
+
+@dataclass(frozen=True, eq=False)
+class _State:
+    """Where the strokes of a frame were painted."""
+
+    passes: Passes
+    origins: tuple[_Origin, ...]
+    owner: NDArray[np.int64]
+    """(H, W): the origin"""
+    rows: Floats
+    columns: Floats
+
+
+class Carried:
+    """The frames of a shot, one after the other."""
+
+    def __init__(self, stroke: float = 1.0, lit: bool = True) -> None:
+        """lit: see held.Held."""
+        self.stroke, self.lit = stroke, lit
+        self._state: _State | None = None
+        self._answer = np.zeros((3, 3), np.float32)
+
+    def painted(self, passes: Passes, picture: Floats, fresh: Floats) -> tuple[Floats, float]:
+        """The next frame, planes (3, H, W) 0..1, and the share of it that is painted anew. picture, fresh: see Held."""
+        if self._state is None or self._state.owner.shape != fresh.shape[1:]:
+            self._answer = answer_to_light(picture, fresh, self.stroke)
+            self._state = _begun(passes, _Origin(sharpened(fresh), picture))
+            return fresh, 1.0
+        state, anew = _followed(self._state, passes)
+        state = _with_origin(state, anew, _Origin(sharpened(fresh), picture))
+        result = self._laid(state, picture)
+        soften(result, first_ids(passes), self.stroke)
+        if len(state.origins) > MOST_ORIGINS:
+            state = _begun(passes, _Origin(sharpened(result), picture))
+        self._state = state
+        return result, float(anew.mean())
+
+    def _laid(self, state: _State, picture: Floats) -> Floats:
+        result, before = np.empty_like(picture), np.empty_like(picture)
+
+        def lay(row: int) -> None:
+            for index, origin in enumerate(state.origins):
+                y, x = np.nonzero(state.owner[row : row + ROWS] == index)
+                y += row
+                rows, columns = state.rows[y, x], state.columns[y, x]
+                result[:, y, x] = between(origin.strokes, rows, columns).T
+                before[:, y, x] = bilinear(origin.picture, rows, columns)
+
+        by_rows(picture.shape[1], lay)
+        if self.lit:
+            everywhere = np.ones(state.owner.shape, bool)
+            result += lit_change(picture - before, everywhere, self._answer, self.stroke)
+        return np.clip(result, 0, 1, out=result)
+
+
+def _begun(passes: Passes, origin: _Origin) -> _State:
+    rows, columns = np.indices(origin.picture.shape[1:], np.float32)
+    return _State(passes, (origin,), np.zeros(rows.shape, np.int64), rows, columns)
+
+
+def _followed(state: _State, passes: Passes) -> tuple[_State, NDArray[np.bool_]]:
+    """Where the strokes of the next frame were painted, and where (H, W) nothing of it was in view."""
+    way = motion(state.passes, passes)
+    top, left = (np.rint(place).astype(np.intp) for place in (way.rows, way.columns))
+    owner = state.owner[top, left]
+    smooth = _smooth(state, way.rows, way.columns, owner)
+    rows, columns = (
+        np.where(smooth, bilinear(known[None], way.rows, way.columns)[0], known[top, left] + place - nearest)
+        for known, place, nearest in (
+            (state.rows, way.rows, top),
+            (state.columns, way.columns, left),
+        )
+    )
+    inside = (rows >= 0) & (rows <= owner.shape[0] - 1) & (columns >= 0) & (columns <= owner.shape[1] - 1)
+    found = Places(rows.astype(np.float32), columns.astype(np.float32), way.visible & inside)
+    most, least = found.scales(owner)
+    with np.errstate(invalid="ignore"):  # NaN where a pixel stands alone: it stays
+        anew = ~found.found | (most > SPAN) | (least < 1 / SPAN)
+    return replace(state, passes=passes, owner=owner, rows=found.rows, columns=found.columns), anew
+
+
+def _smooth(state: _State, rows: Floats, columns: Floats, owner: NDArray) -> NDArray[np.bool_]:
+    """(H, W): the four pixels around each place have strokes of one origin, painted side by side."""
+    top, left = np.floor(rows).astype(np.intp), np.floor(columns).astype(np.intp)
+    bottom, right = np.minimum(top + 1, owner.shape[0] - 1), np.minimum(left + 1, owner.shape[1] - 1)
+    smooth = np.ones(owner.shape, bool)
+    first = state.rows[top, left], state.columns[top, left]
+    for corner in ((top, left), (top, right), (bottom, left), (bottom, right)):
+        smooth &= state.owner[corner] == owner
+        for known, start in zip((state.rows, state.columns), first, strict=True):
+            smooth &= np.abs(known[corner] - start) < SPAN
+    return smooth
+
+
+def _with_origin(state: _State, anew: NDArray[np.bool_], origin: _Origin) -> _State:
+    """The frame's own strokes where `anew`; origins of which nothing is left are let go."""
+    owner = np.where(anew, len(state.origins), state.owner)
+    kept, owner = np.unique(owner, return_inverse=True)
+    origins = (*state.origins, origin)
+    rows, columns = np.indices(anew.shape, np.float32)
+    return replace(
+        state,
+        origins=tuple(origins[index] for index in kept),
+        owner=owner.reshape(anew.shape),
+        rows=np.where(anew, rows, state.rows),
+        columns=np.where(anew, columns, state.columns),
+    )

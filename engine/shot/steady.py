@@ -1,0 +1,140 @@
+"""From the painting of a frame to one whose strokes stick: what animate puts around it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from ..atomic import reading, shown
+from ..canvas import ArrayCanvas, Canvas, PictureCanvas
+from ..errors import EngineError
+from ..painted_pass import COLOURS
+from ..painter import Painting
+from ..passes import Passes, canonical, passes_of
+from ..picture import Floats
+from ..protocol import AnimateRequest, Json, StylizeSettings
+from . import record
+from .carried import Carried
+from .held import Anchor, Held
+from .record import Frame
+from .surfaces import surfaces
+
+OF_A_PICTURE = ("Scale",)
+"""Overlays that ask nothing of the style: what they say holds for strokes that come from elsewhere, too"""
+
+
+class Steady(Protocol):
+    """Makes strokes stick from frame to frame."""
+
+    in_order: bool
+    """Each frame needs the one before"""
+
+    def over(self, number: int, painting: Painting) -> Canvas:
+        """What is painted of a frame, in place of `painting.canvas()`."""
+        ...
+
+    def recipe(self) -> Json: ...
+
+
+def opened(request: AnimateRequest, open_frame: Callable[[int], Painting]) -> Steady | None:
+    """What the request asks for; None where every frame is painted alone. open_frame: any frame of the shot."""
+    if not request.shot and not request.sequential:
+        return None
+    _check(request)
+    if request.shot:
+        return _ByShot(request, open_frame)
+    return _InOrder(request.settings)
+
+
+def _check(request: AnimateRequest) -> None:
+    if request.shot and request.sequential:
+        raise EngineError("Strokes cannot be both held and carried.", "Leave out either --shot or --sequential.")
+    if request.sequential and request.workers > 1:
+        raise EngineError("Several workers cannot carry strokes from frame to frame.", "Use one, or --shot.")
+    others = [name for name in request.settings.overlays if name not in OF_A_PICTURE]
+    if others:
+        raise EngineError(
+            f"{others[0]} runs the style on single frames and knows nothing of strokes that stick.",
+            "Ask it of one frame with pentimento explain, or leave out --shot and --sequential.",
+        )
+
+
+class _ByShot:
+    """By the anchors of a shot.json."""
+
+    in_order = False
+
+    def __init__(self, request: AnimateRequest, open_frame: Callable[[int], Painting]) -> None:
+        path = Path(request.shot)
+        self.shot = record.read(path)
+        with reading(path):
+            self.hash = hashlib.sha256(path.read_bytes()).hexdigest()
+        self.open_frame = open_frame
+        settings = request.settings
+        self.held = Held(self.shot, self._anchor, settings.stroke, is_lit(settings))
+
+    def over(self, number: int, painting: Painting) -> Canvas:
+        frame, passes = self.shot.frame(number), passes_to_follow(painting)
+        seen = surfaces(passes, frame.camera)
+        if seen.size != self.shot.size:
+            raise EngineError(f"Frame {number} has another size than the shot.", "Look at the shot again.")
+        picture, fresh = _planes(painting)
+        return ArrayCanvas(self.held.painted(number, seen, picture, fresh)[0])
+
+    def recipe(self) -> Json:
+        return {"shot": self.hash}
+
+    def _anchor(self, frame: Frame) -> Anchor:
+        painting = self.open_frame(frame.number)
+        picture, painted = _planes(painting)
+        seen = surfaces(passes_to_follow(painting), frame.camera)
+        return Anchor(frame, seen, picture, painted, self.held.stroke)
+
+
+class _InOrder:
+    """By the frame before."""
+
+    in_order = True
+
+    def __init__(self, settings: StylizeSettings) -> None:
+        self.carried = Carried(settings.stroke, is_lit(settings))
+
+    def over(self, number: int, painting: Painting) -> Canvas:
+        picture, fresh = _planes(painting)
+        return ArrayCanvas(self.carried.painted(passes_to_follow(painting), picture, fresh)[0])
+
+    def recipe(self) -> Json:
+        return {"sequential": True}
+
+
+def is_lit(settings: StylizeSettings) -> bool:
+    """Does light fall on what is painted? Colours of surfaces stay what they are."""
+    return canonical(settings.painted_pass) not in COLOURS
+
+
+def passes_to_follow(painting: Painting) -> Passes:
+    """Of a frame whose surfaces are to be found again."""
+    found = painting.opened
+    if found.file is None:
+        raise EngineError(
+            f"{shown(found.source.name)} is no render with passes, by which strokes could stick.",
+            "Render the shot to OpenEXR MultiLayer with Position, Depth, Vector, UV and Cryptomatte.",
+        )
+    return passes_of(found.file, found.source.path)
+
+
+def _planes(painting: Painting) -> tuple[Floats, Floats]:
+    """What the style sees, and what it paints: (3, H, W) 0..1 each."""
+    reader = painting.reader
+    picture = PictureCanvas(reader, False).read(0, 0, reader.height, reader.width)
+    canvas, fresh = painting.canvas(), np.empty((3, reader.height, reader.width), np.float32)
+    for top, left, height, width in painting.mix.tiles(
+        reader.height, reader.width, painting.styles.paint, painting.settings.tile
+    ):
+        window = np.s_[:, top : top + height, left : left + width]
+        np.clip(canvas.read(top, left, height, width), 0, 1, out=fresh[window])
+    return picture, fresh
