@@ -62,7 +62,11 @@ def main() -> int:
             width, height = map(int, size.split("x"))
             pattern = frames(folder / size, walk, (width, height), arguments.frames)
             asked = request(pattern, arguments.style, arguments.device)
-            numbers[size] = {**pace(asked, folder / "out", arguments.rounds), **stopping(asked, folder / "stopped")}
+            numbers[size] = {
+                **pace(asked, folder / "out", arguments.rounds),
+                "frames_per_second_by_workers": shared(asked, folder / "shared"),
+                **stopping(asked, folder / "stopped"),
+            }
             print(json.dumps({size: numbers[size]}), flush=True)
         if arguments.small:
             pattern = frames(folder / "small", walk, SMALL, arguments.small)
@@ -104,11 +108,8 @@ def _sized(plane: Any, size: tuple[int, int]) -> Any:
 
 def pace(asked: AnimateRequest, out: Path, rounds: int) -> dict[str, Any]:
     """Seconds a frame of each stage alone and of the batch, medians; and of the processor."""
-    found: dict[str, list[float]] = {"read": [], "paint": [], "write": [], "batch": [], "processor": []}
-    for _ in range(rounds):
-        for name, seconds in _round(asked, out).items():
-            found[name].append(seconds)
-    median = {name: statistics.median(values) for name, values in found.items()}
+    found = [_round(asked, out) for _ in range(rounds)]
+    median = {name: statistics.median(one[name] for one in found) for name in found[0]}
     alone = [median[stage] for stage in ("read", "paint", "write")]
     slowest = max(alone)
     cores = len(os.sched_getaffinity(0))
@@ -137,13 +138,14 @@ def _round(asked: AnimateRequest, out: Path) -> dict[str, float]:
     used = time.process_time() - used
     batch.stop()
     whole = module._Batch(_plan(asked, out / "batch"))
-    started = time.perf_counter()
+    started, computing = time.perf_counter(), time.process_time()
     for _ in whole.run():
         pass
-    elapsed = time.perf_counter() - started
+    elapsed, computing = time.perf_counter() - started, time.process_time() - computing
     whole.stop()
     shutil.rmtree(out)
-    return {name: value / len(numbers) for name, value in {**spent, "batch": elapsed, "processor": used}.items()}
+    spent |= {"batch": elapsed, "processor": used, "processor_of_batch": computing}
+    return {name: value / len(numbers) for name, value in spent.items()}
 
 
 def _plan(asked: AnimateRequest, out: Path) -> module.Plan:
@@ -161,6 +163,18 @@ def _end(work: Generator[Any, None, T]) -> T:
         except StopIteration as finished:
             result: T = finished.value
             return result
+
+
+def shared(asked: AnimateRequest, out: Path, most: int = 2) -> dict[str, float]:
+    """Frames a second of one process and of several that share the cores, once all of them paint."""
+    found = {}
+    for workers in range(1, most + 1):
+        job = module.animate(replace(_into(asked, out), workers=workers))
+        times = [time.perf_counter() for event in job if isinstance(event, FrameDone)]
+        first = len(times) // 4
+        found[str(workers)] = round((len(times) - first - 1) / (times[-1] - times[first]), 3)
+        shutil.rmtree(out)
+    return found
 
 
 WAITS = 0.3
