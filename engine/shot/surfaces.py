@@ -18,7 +18,7 @@ from ..errors import EngineError
 from ..motion import SKY
 from ..passes import Passes, first_ids
 from ..picture import Floats
-from .camera import Camera, fitted
+from .camera import Camera, fitted, turned
 
 NOWHERE, FAR = 0, 1
 """Ids of pixels that show no object: of nothing at all, and of the sky"""
@@ -158,12 +158,12 @@ def places(now: Surfaces, then: Surfaces, posed: Poses, were_posed: Poses, defor
 
 def apply(move: NDArray, points: NDArray) -> NDArray:
     """move: (3, 4); points: (3, N)"""
-    return np.asarray(move[:, :3] @ points + move[:, 3:])
+    return np.asarray(turned(move, points) + move[:, 3:])
 
 
 def inverse(move: NDArray) -> NDArray:
-    turned = move[:, :3].T
-    return np.hstack([turned, -turned @ move[:, 3:]])
+    back = move[:, :3].T
+    return np.hstack([back, -turned(back, move[:, 3:])])
 
 
 def after(later: NDArray, first: NDArray) -> NDArray:

@@ -155,9 +155,7 @@ def test_a_number_that_is_none_is_never_written(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def world() -> worlds.World:
     """A camera on its way around a room, a box that slides and turns, a ball that breathes"""
-    return worlds.room(
-        worlds.orbiting(), (144, 192), slider=worlds.sliding(0.15, 0.08), blob=worlds.breathing()
-    )
+    return worlds.room(worlds.orbiting(), (144, 192), slider=worlds.sliding(0.15, 0.08), blob=worlds.breathing())
 
 
 @pytest.fixture(scope="module")
@@ -365,7 +363,6 @@ def test_poses_of_a_real_shot_chain(real: tuple[str, Path, Shot]) -> None:
         mine = now.objects == thing
         back = apply(after(inverse(pose.matrix), later.matrix), now.position[:, mine].astype(np.float64))
         rows, columns = then.camera.project(back)
-        row, column = (
-            np.clip(np.rint(place), 0, size - 1).astype(int) for place, size in zip((rows, columns), then.size, strict=True)
-        )
+        row = np.clip(np.rint(rows), 0, then.size[0] - 1).astype(int)
+        column = np.clip(np.rint(columns), 0, then.size[1] - 1).astype(int)
         assert (then.objects[row, column] == thing).mean() > 0.85

@@ -289,9 +289,7 @@ def sliding(step: float = 0.12, turn: float = 0.0) -> Form:
 
 def breathing() -> Form:
     """A ball that grows and shrinks along one of its axes"""
-    return Form(
-        "Blob", "sphere", lambda frame: affine((-1, 0.5, 0.9), (0.8, 0.8, 0.8 + 0.06 * np.sin(1.2 * frame)))
-    )
+    return Form("Blob", "sphere", lambda frame: affine((-1, 0.5, 0.9), (0.8, 0.8, 0.8 + 0.06 * np.sin(1.2 * frame))))
 
 
 def file_surfaces(world: World, folder: Path, frame: int, **options: Any) -> Surfaces:
