@@ -43,6 +43,8 @@ STYLES = ("Starry Night", "Wheat Field", "Pastel")
 PAINTED = ("DiffCol", "Combined")
 FINE = 3.0
 """Pixels: strokes are finer than that, forms are not"""
+RESTS = 0.02
+"""Warp error of a frame itself up to which light rests: about grain and resampling"""
 STRIP = 4
 """Frames of a strip to look at"""
 
@@ -140,14 +142,19 @@ class Trial:
         return frames
 
     def numbers(self) -> dict[str, Any]:
+        rests = [_warp(pair, way) < RESTS for pair, way in _pairs(self.pictures, self.shot.ways)]
         seen = [np.isfinite(_warp(pair, way)) for pair, way in _pairs(self.stuck, self.shot.ways)]
         stuck = _mean(self.stuck, self.shot.ways, seen)
         result: dict[str, Any] = {"perfect stick": round(stuck, 5), "compared": round(_share(seen), 3)}
+        result["of that, light rests"] = round(_share(rests), 3)
         for name in ("pictures", "alone", "held", "carried"):
             frames = getattr(self, name)
             result[name] = round(_mean(frames, self.shot.ways, seen), 5)
             result[f"{name} everywhere"] = round(_mean(frames, self.shot.ways, None), 5)
+        still = [mask & calm for mask, calm in zip(seen, rests, strict=True)]
         for name in ("alone", "held", "carried"):
+            calm = _mean(getattr(self, name), self.shot.ways, still) / _mean(self.stuck, self.shot.ways, still)
+            result[f"{name}, the same where light rests"] = round(calm, 3)
             result[f"{name}, times the perfect stick"] = round(result[name] / stuck, 3)
             result[f"{name}, energy"] = round(_energy(getattr(self, name)) / _energy(self.alone), 3)
         return result

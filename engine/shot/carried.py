@@ -4,7 +4,7 @@ What is carried is not the picture, which would get softer with each frame, but 
 that its stroke was painted in (Bousseau et al., "Video Watercolorization using Bidirectional Texture Advection", 2007,
 carry coordinates, too). Where a surface comes into view, strokes are painted anew.
 
-It needs Vector, and the object index or Depth (motion.motion); no Position, no shot.json. Its frames depend on all that
+It needs Vector, and Depth or the object index (motion.motion); no Position, no shot.json. Its frames depend on all that
 came before them.
 """
 
@@ -66,7 +66,8 @@ class Carried:
         state, anew = _followed(self._state, passes)
         state = _with_origin(state, anew, _Origin(sharpened(fresh), picture))
         result = self._laid(state, picture)
-        soften(result, first_ids(passes), self.stroke)
+        if "Depth" in passes:
+            soften(result, first_ids(passes), passes["Depth"][..., 0].astype(np.float32), self.stroke)
         if len(state.origins) > MOST_ORIGINS:
             state = _begun(passes, _Origin(sharpened(result), picture))
         self._state = state

@@ -41,6 +41,7 @@ RIDGE = 1e-3
 """Keeps the answer to colours that an anchor hardly shows at bay"""
 SOFT = 0.6
 """Deviation in pixels, times the stroke size, by which silhouettes are softened: about as soft as styles paint them"""
+_SIDES = (slice(None, -1), slice(1, None))
 _POLE = np.float32(3**0.5 - 2)
 _BYTES = 1 << 30
 """Of anchors kept in memory"""
@@ -113,7 +114,7 @@ class Held:
         for take in takes:
             self._lay(take, picture, result)
         np.clip(result, 0, 1, out=result)
-        soften(result, seen.objects, self.stroke)
+        soften(result, seen.objects, seen.depth, self.stroke)
         return result, float(left.mean())
 
     def _takes(self, frame: Frame, seen: Surfaces) -> tuple[list[_Take], Floats]:
@@ -228,14 +229,15 @@ def _bumps(t: Floats) -> tuple[Floats, ...]:
     return rest * rest * rest / 6, inner, 2 / 3 - rest * rest * (2 - rest) / 2, outer
 
 
-def silhouettes(objects: NDArray) -> NDArray[np.bool_]:
-    """(H, W): pixels beside another object."""
+def silhouettes(objects: NDArray, depth: Floats | None = None) -> NDArray[np.bool_]:
+    """(H, W): pixels beside another object; with a depth only those of the nearer one."""
     rim = np.zeros(objects.shape, bool)
-    down, across = objects[1:] != objects[:-1], objects[:, 1:] != objects[:, :-1]
-    rim[1:] |= down
-    rim[:-1] |= down
-    rim[:, 1:] |= across
-    rim[:, :-1] |= across
+    for axis in (0, 1):
+        first, second = (tuple(side if a == axis else slice(None) for a in (0, 1)) for side in _SIDES)
+        edge = objects[first] != objects[second]
+        nearer = None if depth is None else depth[first] <= depth[second]
+        rim[first] |= edge if nearer is None else edge & nearer
+        rim[second] |= edge if nearer is None else edge & ~nearer
     return rim
 
 
@@ -268,9 +270,10 @@ def _step(values: Floats, low: float, high: float) -> Floats:
     return np.asarray(x * x * (3 - 2 * x))
 
 
-def soften(result: Floats, objects: NDArray, stroke: float) -> None:
-    """Silhouettes without steps, in place: things that hold their strokes are cut out by the pixel."""
-    rim = _wider(silhouettes(objects))
+def soften(result: Floats, objects: NDArray, depth: Floats, stroke: float) -> None:
+    """Silhouettes without steps, in place: things that hold their strokes are cut out by the pixel. Only the pixels of
+    the nearer thing change: what lies behind stays as it is while things pass before it."""
+    rim = silhouettes(objects, depth)
     soft = blurred(blurred(result, SOFT * stroke, 1), SOFT * stroke, 2)
     result[:, rim] = soft[:, rim]
 
