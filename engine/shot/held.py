@@ -43,6 +43,8 @@ SOFT = 0.6
 """Deviation in pixels, times the stroke size, by which silhouettes are softened: about as soft as styles paint them"""
 _SIDES = (slice(None, -1), slice(1, None))
 _POLE = np.float32(3**0.5 - 2)
+_MEMORY = 16
+"""Lines after which nothing that a float holds is left of a pixel: the pole's 16th power is 7e-10"""
 _BYTES = 1 << 30
 """Of anchors kept in memory"""
 
@@ -193,19 +195,30 @@ def lit_change(change: Floats, found: NDArray[np.bool_], answer: Floats, stroke:
 def sharpened(planes: Floats) -> Floats:
     """(H, W, C) of planes (C, H, W): the coefficients of the cubic B-spline that goes through the pixels, which keeps
     strokes that other kernels of its size would soften (Unser, Aldroubi & Eden, "B-spline signal processing", 1993; a
-    recursive filter of pole sqrt(3) - 2 there and back along each axis, borders going on)."""
+    recursive filter of pole sqrt(3) - 2 there and back along each axis).
+
+    Beyond the border lies the mirror image, the outermost pixel twice: the coefficient there is that of the outermost
+    pixel, as `between` takes it."""
     result = planes.transpose(1, 2, 0).astype(np.float32)
     for axis in (0, 1):
         lines = np.moveaxis(result, axis, 0)
-        beyond = lines[-1] / (1 - _POLE)
-        lines[0] /= 1 - _POLE
+        lines[0] = _from_beyond(lines)
         for line in range(1, len(lines)):
             lines[line] += _POLE * lines[line - 1]
-        lines[-1] = beyond / (1 - _POLE) + (lines[-1] - beyond) / (1 - _POLE * _POLE)
+        lines[-1] /= 1 - _POLE
         for line in range(len(lines) - 2, -1, -1):
             lines[line] += _POLE * lines[line + 1]
         lines *= -6 * _POLE
     return result
+
+
+def _from_beyond(lines: Floats) -> Floats:
+    """What the filter has gathered at the first line when it comes from far beyond the border"""
+    mirrored = np.pad(np.arange(len(lines)), (0, _MEMORY), "symmetric")
+    gathered = np.zeros_like(lines[0])
+    for line in mirrored[:_MEMORY][::-1]:
+        gathered = (gathered + lines[line]) * _POLE
+    return np.asarray(lines[0] + gathered)
 
 
 def between(coefficients: Floats, rows: Floats, columns: Floats) -> Floats:
