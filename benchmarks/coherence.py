@@ -32,9 +32,9 @@ from engine.protocol import Done, ShotRequest
 from engine.runtime import Paint, Session, painted
 from engine.shot import record
 from engine.shot.carried import Carried
-from engine.shot.held import Anchor, Held, between, sharpened
+from engine.shot.held import Anchor, Held, between, sharpened, spans
 from engine.shot.scan import scan
-from engine.shot.surfaces import Surfaces, places, surfaces
+from engine.shot.surfaces import Places, Surfaces, places, surfaces
 
 from . import machine
 
@@ -43,6 +43,8 @@ STYLES = ("Starry Night", "Wheat Field", "Pastel")
 PAINTED = ("DiffCol", "Combined")
 FINE = 3.0
 """Pixels: strokes are finer than that, forms are not"""
+SMEARED = -0.7
+"""Power of e: with less than half as many pixels, strokes of the first frame are drawn out and soft"""
 RESTS = 0.02
 """Warp error of a frame itself up to which light rests: about grain and resampling"""
 STRIP = 4
@@ -129,14 +131,20 @@ class Trial:
         return [carried.painted(*frame)[0] for frame in frames]
 
     @cached_property
+    def found(self) -> list[Places]:
+        """Where the first frame shows what each frame shows"""
+        shot = self.shot
+        first = shot.record.by_number[shot.numbers[0]].poses
+        return [
+            places(seen, shot.surfaces[0], shot.record.by_number[number].poses, first, shot.record.deforming)
+            for number, seen in zip(shot.numbers, shot.surfaces, strict=True)
+        ]
+
+    @cached_property
     def stuck(self) -> list[Floats]:
         """The perfect stick; NaN where the first frame does not show what a frame shows"""
-        shot, strokes = self.shot, sharpened(self.alone[0])
-        first = shot.record.by_number[shot.numbers[0]]
-        frames = []
-        for number, seen in zip(shot.numbers, shot.surfaces, strict=True):
-            poses = shot.record.by_number[number].poses
-            found = places(seen, shot.surfaces[0], poses, first.poses, shot.record.deforming)
+        strokes, frames = sharpened(self.alone[0]), []
+        for found, seen in zip(self.found, self.shot.surfaces, strict=True):
             values = np.clip(between(strokes, found.rows.ravel(), found.columns.ravel()), 0, 1)
             frames.append(np.where(found.found, values.T.reshape(3, *seen.size), np.float32(np.nan)))
         return frames
@@ -152,12 +160,22 @@ class Trial:
             result[name] = round(_mean(frames, self.shot.ways, seen), 5)
             result[f"{name} everywhere"] = round(_mean(frames, self.shot.ways, None), 5)
         still = [mask & calm for mask, calm in zip(seen, rests, strict=True)]
+        crisp = [mask & plain for mask, plain in zip(seen, self._crisp(), strict=True)]
+        result["of that, not smeared"] = round(_share(crisp), 3)
         for name in ("alone", "held", "carried"):
             calm = _mean(getattr(self, name), self.shot.ways, still) / _mean(self.stuck, self.shot.ways, still)
             result[f"{name}, the same where light rests"] = round(calm, 3)
+            plain = _mean(getattr(self, name), self.shot.ways, crisp) / _mean(self.stuck, self.shot.ways, crisp)
+            result[f"{name}, the same where the stick is not smeared"] = round(plain, 3)
             result[f"{name}, times the perfect stick"] = round(result[name] / stuck, 3)
             result[f"{name}, energy"] = round(_energy(getattr(self, name)) / _energy(self.alone), 3)
         return result
+
+    def _crisp(self) -> Iterator[np.ndarray]:
+        """Of the visible pixels of each pair, those that the first frame shows with half as many pixels at least."""
+        for found, seen, way in zip(self.found[1:], self.shot.surfaces[1:], self.shot.ways, strict=True):
+            area, _ = spans(found, seen.objects)
+            yield area[way.visible] > SMEARED
 
     def strip(self, out: Path) -> None:
         some = np.linspace(0, len(self.alone) - 1, STRIP).round().astype(int)
