@@ -7,9 +7,11 @@ has no one move; its UV say which place is which, looked for around where the ob
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,12 +32,13 @@ SAME_UV = 0.5
 EDGE = 0.25
 """Pixels beyond the middles of the outermost pixels up to which a place counts as theirs: a frame shows its own border,
 however its positions are rounded"""
-STEPS = 3
+STEPS = 5
 """Of Newton's method: UV are next to linear within a few pixels"""
 LONGEST_STEP = 4.0
 """Pixels: beyond, UV may belong to another part"""
-AROUND = (0, -6, 6, -12, 12)
-"""Pixels to each side of where a deforming object's place is looked for first: a limb may have moved as far"""
+AROUND = tuple(sorted(product((-12, -6, 0, 6, 12), repeat=2), key=lambda place: (math.hypot(*place), place)))
+"""Rows and columns beside where a deforming object's place is foretold, from which it is looked for, one after the
+other: a limb may have moved as far"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,18 +205,12 @@ def _by_uv(now: Surfaces, then: Surfaces, thing: int, rows: NDArray, columns: ND
         return
     wanted = now.uv[:, mine]
     start = [np.nan_to_num(place[mine], nan=-1e6) for place in (rows, columns)]
-    nearest = np.full(wanted.shape[1], np.inf)
-    best = [np.zeros(wanted.shape[1]), np.zeros(wanted.shape[1])]
-    for down in AROUND:
-        for across in AROUND:
-            row, column, good = _newton(then, thing, wanted, start[0] + down, start[1] + across)
-            distance = np.where(good, np.hypot(row - start[0], column - start[1]), np.inf)
-            closer = distance < nearest
-            nearest = np.where(closer, distance, nearest)
-            best = [np.where(closer, new, old) for new, old in zip((row, column), best, strict=True)]
-    found = np.isfinite(nearest)
-    best = [*_within(then.size, *best)]
-    result.rows[mine], result.columns[mine] = (np.where(found, place, 0) for place in best)
+    found, best = np.zeros(wanted.shape[1], bool), np.zeros((2, wanted.shape[1]))
+    for down, across in AROUND:
+        left = np.flatnonzero(~found)
+        *place, good = _newton(then, thing, wanted[:, left], start[0][left] + down, start[1][left] + across)
+        best[:, left[good]], found[left[good]] = np.stack(place)[:, good], True
+    result.rows[mine], result.columns[mine] = (np.where(found, place, 0) for place in _within(then.size, *best))
     result.found[mine] = found
 
 

@@ -257,7 +257,7 @@ def test_a_deforming_ball_is_followed_by_its_uv() -> None:
     sides = np.abs(now.uv[0] - 0.5) < 0.25 if now.uv is not None else mine  # UV meet at the back
     inner = visible(world, blob, 0, 1) & sides
     assert found.found[inner].mean() > 0.95, f"{found.found[inner].mean():.3f}"
-    assert np.median(off) < 0.06 and off.max() < 1, f"{np.percentile(off, [50, 95, 100])}"
+    assert np.median(off) < 0.01 and np.percentile(off, 95) < 0.08, f"{np.percentile(off, [50, 95, 100])}"
     rigid = places(now, then, still, still, NOBODY)
     wrong = np.hypot(rigid.rows - rows, rigid.columns - columns)[rigid.found & mine]
     assert np.median(wrong) > 5 * np.median(off), "as if it stood still"
