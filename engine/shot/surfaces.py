@@ -123,11 +123,12 @@ def surfaces(passes: Passes, camera: Camera | None = None) -> Surfaces:
     position = np.nan_to_num(passes["Position"][..., :3].transpose(2, 0, 1).astype(np.float32))
     depth = np.nan_to_num(passes["Depth"][..., 0].astype(np.float32), nan=SKY * 2, posinf=SKY * 2)
     there = depth < SKY
-    camera = camera or fitted(position, there)
+    camera = camera or fitted(position, there, depth)
     if camera is None:
         raise EngineError(
             f"The pass Position in {passes.path} does not tell where the camera stands.",
-            "Render it again with Blender's Position pass, to float or half; panoramic cameras cannot be followed.",
+            "Render it again with Blender's Position pass, to float or half. Panoramic and orthographic cameras cannot be "
+            "followed.",
         )
     objects = np.where(there, first_ids(passes) + FAR + 1, FAR)
     uv = passes["UV"][..., :2].transpose(2, 0, 1).astype(np.float32) if "UV" in passes else None
