@@ -12,6 +12,8 @@ import pytest
 import tiny_styles
 from PIL import Image
 
+from benchmarks.certify import DOCUMENT, table, with_table
+from benchmarks.machine import RESULTS
 from engine.certification import BOXES, Row, certify
 from engine.errors import EngineError
 from engine.protocol import CertifyRequest, Check, Done, Progress, SourceFailed
@@ -96,3 +98,19 @@ def test_the_command_prints_the_table(style: Path, pictures: Path) -> None:
     assert "parts add up to the whole" in said and "6/6" in said
     lines = subprocess.run([*asked, "--json"], capture_output=True, text=True, check=True, timeout=120).stdout
     assert json.loads(lines.splitlines()[-1])["report"]["rows"][0]["passed"] == 6
+
+
+def test_the_table_of_the_document_is_the_measured_one() -> None:
+    """Nobody types numbers."""
+    document = DOCUMENT.read_text(encoding="utf-8")
+    files = [json.loads(file.read_text(encoding="utf-8")) for file in RESULTS.glob("certify_*.json")]
+    assert document in [with_table(document, file["styles"]) for file in files]
+
+
+def test_a_table_says_what_was_missed_and_leaves_what_was_not_asked_empty() -> None:
+    small, large = row("B5", (0.1, 0.004, 0.5), 0.3, True), row("B3", (1.0, 0.8), 1e-5, False)
+    of_both, of_one = {"rows": [small.to_json(), large.to_json()]}, {"rows": [small.to_json()]}
+    assert table({"Both": of_both, "One": of_one}).splitlines()[2:] == [
+        "| Detail | B5 | r | 0.30 | 0.10 (0.50) **2/3** | 0.10 (0.50) **2/3** |",
+        "| Detail | B3 | r | 1.0e-5 | 0.90 (0.80) |  |",
+    ]
