@@ -184,8 +184,9 @@ def _roughness(colours: Floats) -> Floats:
 
 
 def _means(planes: Floats, edge: int, cells: tuple[int, int]) -> Floats:
-    """(C, rows, columns): the mean of planes (C, h, w), whose pixels are `edge` wide, over each cell and a little beside
-    it: see REACH. So a cell that a defect lies in sees more of it than one beyond. Where a cell is one pixel, that."""
+    """(C, rows, columns): the mean of planes (C, h, w), whose pixels are `edge` wide, over each cell and a little
+    beside it (see REACH), so that a cell that a defect lies in sees more of it than one beyond. Where a cell is one
+    pixel, that pixel."""
     step = CELL // edge
     pixels = np.arange(-step, 2 * step)
     away = np.abs((pixels + 0.5) * edge - CELL / 2)
