@@ -4,7 +4,7 @@
 
 The pictures are the renders that no training saw, and frames of two shots with their passes. A style takes a quarter of
 an hour of one processor core. Rows of styles and overlays that are not asked this time stay in the result file.
---random-weights: only what overlays share with networks that learned nothing (B5) is measured anew, in two minutes.
+--random-weights: only what overlays share with networks that learned nothing (B5) is measured anew, in a minute.
 """
 
 from __future__ import annotations
