@@ -1,10 +1,11 @@
 """The table of docs/explain.md: every overlay of every style that ships, certified over the same twenty pictures.
 
-    python -m benchmarks.certify --shared FOLDER [--only NAME ...] [--overlay NAME ...]
+    python -m benchmarks.certify --shared FOLDER [--only NAME ...] [--overlay NAME ...] [--random-weights]
     python -m benchmarks.certify --table
 
 The pictures are the renders that no training saw, and frames of two shots with their passes. A style takes a quarter of
 an hour of one processor core. Rows of styles and overlays that are not asked this time stay in the result file.
+--random-weights: only what overlays share with networks that learned nothing (B5) is measured anew, in a minute.
 --table asks nothing: it writes the table anew from the result file of this machine.
 """
 
@@ -16,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from engine import style_pack
-from engine.certification import certify
+from engine.certification import OF_PLACES, beside_random_styles, certify
 from engine.explain.overlay import OF_A_REGION
-from engine.protocol import CertifyRequest, Done
+from engine.mixing import open_styles
+from engine.protocol import CertifyRequest, Done, StyleShare, StylizeSettings
 
 from . import machine
 from .train_library import HELD_OUT_SEEDS, KEYFRAME_STYLES, LIBRARY
@@ -44,6 +46,7 @@ def main() -> None:
     way.add_argument("--table", action="store_true")
     parser.add_argument("--only", nargs="*", default=[], metavar="NAME")
     parser.add_argument("--overlay", nargs="*", default=[], choices=OF_A_REGION, metavar="NAME")
+    parser.add_argument("--random-weights", action="store_true")
     arguments = parser.parse_args()
     if arguments.table:
         styles = json.loads(machine.result_file(RESULTS).read_text(encoding="utf-8"))["styles"]
@@ -53,6 +56,9 @@ def main() -> None:
     for style in (*LIBRARY, *KEYFRAME_STYLES):
         folder = STYLES / style_pack.slug(style.name)
         if folder.exists() and (not arguments.only or style.name in arguments.only):
+            if arguments.random_weights:
+                print(style.name, random_weights(style.name, folder, pictures, arguments.overlay), flush=True)
+                continue
             request = CertifyRequest("certify", str(folder), pictures, tuple(arguments.overlay), len(pictures), "cpu")
             (done,) = [event for event in certify(request) if isinstance(event, Done)]
             print("\n".join(done.report["say"]), flush=True)
@@ -63,6 +69,17 @@ def content(shared: Path) -> tuple[str, ...]:
     renders = sorted((shared / "content" / "renders").glob("*.jpg"))
     held_out = [path for path in renders if int(path.name[:4]) in HELD_OUT_SEEDS]
     return tuple(map(str, (*held_out, *(shared / "sequences" / frame for frame in FRAMES))))
+
+
+def random_weights(name: str, folder: Path, pictures: tuple[str, ...], overlays: list[str]) -> Path:
+    """B5 into the result file, in the place of what was known of it; every other row stays."""
+    styles = open_styles(StylizeSettings((StyleShare(str(folder)),), device="cpu"), lambda note: None)
+    asked = [one for one in OF_PLACES if not overlays or one in overlays]
+    new = {row.overlay: row.to_json() for row in beside_random_styles(styles, list(map(Path, pictures)), asked)}
+    file = machine.result_file(RESULTS)
+    known = json.loads(file.read_text(encoding="utf-8"))["styles"]
+    rows = [new.get(row["overlay"], row) if row["bar"] == "B5" else row for row in known[name]["rows"]]
+    return machine.write(RESULTS, {"styles": {**known, name: {**known[name], "rows": rows}}})
 
 
 def kept(name: str, report: dict[str, Any]) -> Path:

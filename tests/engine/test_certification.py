@@ -14,9 +14,10 @@ from PIL import Image
 
 from benchmarks.certify import DOCUMENT, table, with_table
 from benchmarks.machine import RESULTS
-from engine.certification import BOXES, Row, certify
+from engine.certification import BOXES, Row, beside_random_styles, certify
 from engine.errors import EngineError
-from engine.protocol import CertifyRequest, Check, Done, Progress, SourceFailed
+from engine.mixing import open_styles
+from engine.protocol import CertifyRequest, Check, Done, Progress, SourceFailed, StyleShare, StylizeSettings
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +57,15 @@ def test_every_bar_of_every_overlay_is_counted(style: Path, pictures: Path) -> N
     assert "does not bring its style picture" in report["refused"]["Provenance"]
     assert "Passes" not in report["refused"]  # of the pictures, not of the style
     assert any("R2, 10 % removed" in line for line in report["say"])
+
+
+def test_b5_alone_is_what_the_whole_table_says_of_it(style: Path, pictures: Path) -> None:
+    whole = list(certify(request(style, pictures, "Removal")))[-1]
+    assert isinstance(whole, Done)
+    styles = open_styles(StylizeSettings((StyleShare(str(style)),), device="cpu"), lambda _: None)
+    (alone,) = beside_random_styles(styles, sorted(pictures.iterdir()), ["Removal"])
+    assert alone.to_json() in whole.report["rows"]
+    assert (alone.bar, len(alone.checks)) == ("B5", 1)
 
 
 def test_a_broken_picture_is_told_and_left_out(tmp_path: Path, style: Path, pictures: Path) -> None:
