@@ -22,6 +22,7 @@ from ..canvas import ROWS, by_rows
 from ..forms import blurred
 from ..motion import bilinear
 from ..picture import Floats
+from .camera import turned
 from .record import Frame, Shot
 from .surfaces import Places, Surfaces, places
 
@@ -175,8 +176,11 @@ def answer_to_light(picture: Floats, painted: Floats, stroke: float) -> Floats:
     what it painted, both (3, H, W) and both without strokes."""
     seen, answered = (_tones(planes, TONES * stroke).reshape(3, -1) for planes in (picture, painted))
     ones = np.vstack([seen, np.ones((1, seen.shape[1]), np.float32)]).astype(np.float64)
+    # summed plane by plane, in the same order on every processor (see camera.turned)
+    both = [[float((mine * other).sum()) for other in (*ones, *answered)] for mine in ones]
+    known, wanted = np.split(np.array(both), [4], axis=1)
     ridge = RIDGE * seen.shape[1] * np.diag([1.0, 1.0, 1.0, 0.0])
-    return np.asarray(np.linalg.solve(ones @ ones.T + ridge, ones @ answered.T).T[:, :3], np.float32)
+    return np.asarray(np.linalg.solve(known + ridge, wanted).T[:, :3], np.float32)
 
 
 def lit_change(change: Floats, found: NDArray[np.bool_], answer: Floats, stroke: float) -> Floats:
@@ -187,7 +191,7 @@ def lit_change(change: Floats, found: NDArray[np.bool_], answer: Floats, stroke:
         blurred(blurred(_reduced(planes), deviation, 1), deviation, 2)
         for planes in (np.where(found, change, 0), found[None].astype(np.float32))
     )
-    light = np.tensordot(answer, smooth / np.maximum(share, np.float32(0.05)), 1)
+    light = turned(answer, smooth / np.maximum(share, np.float32(0.05)))
     return _enlarged(light.astype(np.float32), found.shape)
 
 

@@ -231,5 +231,5 @@ def _warnings(shot: Shot, looked: list[Looked]) -> Iterator[str]:
         yield "There is no pass Vector: strokes on objects that move are painted anew in each frame."
     if shot.deforming and any(one.small.uv is None for one in looked):
         yield "There is no pass UV: strokes on objects that deform are painted anew in each frame."
-    if all((one.small.objects == FAR + 2).all() for one in looked):
+    if all(np.isin(one.small.objects, (FAR, FAR + 2)).all() for one in looked):
         yield "There is neither Cryptomatte nor an object index: all objects move as one."
