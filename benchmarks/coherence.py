@@ -1,16 +1,19 @@
 """Do strokes stick? Warp error and stroke energy of a shot, painted alone, held and carried, beside a perfect stick.
 
     python -m benchmarks.coherence --shared FOLDER [--life FOLDER] [--style NAME ...] [--picture FILE]
+    python -m benchmarks.coherence --table
 
 The perfect stick is the painting of the first frame as a texture on the things themselves: looked up in every frame
 where that shows the same surfaces (surfaces.places), and compared only where it does. Energy: the mean square of what
 is finer than 3 pixels, beside that of the frames painted alone. --life: frames of scenes/make_shot.py. Two passes are
-painted: DiffCol, whose colours no light moves, and Combined, whose light does.
+painted: DiffCol, whose colours no light moves, and Combined, whose light does. --table measures nothing: it writes the
+table of docs/animation.md anew from the result file of this machine.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -41,6 +44,9 @@ from . import machine
 SHOTS = {"orbit": "sequences/orbit/orbit_####.exr", "walk": "sequences/walk/walk_####.exr"}
 STYLES = ("Starry Night", "Wheat Field", "Pastel")
 PAINTED = ("DiffCol", "Combined")
+RESULTS = "coherence"
+DOCUMENT = Path(__file__).parent.parent / "docs" / "animation.md"
+BEGIN, END = "<!-- coherence table -->", "<!-- end -->"
 FINE = 3.0
 """Pixels: strokes are finer than that, forms are not"""
 SMEARED = -0.7
@@ -53,11 +59,17 @@ STRIP = 4
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shared", type=Path, required=True)
+    way = parser.add_mutually_exclusive_group(required=True)
+    way.add_argument("--shared", type=Path)
+    way.add_argument("--table", action="store_true")
     parser.add_argument("--life", type=Path)
     parser.add_argument("--style", nargs="*", default=STYLES)
     parser.add_argument("--picture", type=Path, help="a strip of frames of the last shot and the first style")
     arguments = parser.parse_args()
+    if arguments.table:
+        rows = json.loads(machine.result_file(RESULTS).read_text(encoding="utf-8"))["rows"]
+        DOCUMENT.write_text(with_table(DOCUMENT.read_text(encoding="utf-8"), rows), encoding="utf-8")
+        return
     found = {name: str(arguments.shared / pattern) for name, pattern in SHOTS.items()}
     if arguments.life:
         found["life"] = str(arguments.life / "life_####.exr")
@@ -71,7 +83,7 @@ def main() -> None:
                 print(rows[-1], flush=True)
                 if arguments.picture and (layer, style) == ("Combined", arguments.style[0]):
                     trial.strip(arguments.picture)
-    print(machine.write("coherence", {"fine_pixels": FINE, "rows": rows}))
+    print(machine.write(RESULTS, {"fine_pixels": FINE, "rows": rows}))
 
 
 class Frames:
@@ -190,6 +202,28 @@ class Trial:
     def _anchor(self, frame: record.Frame) -> Anchor:
         index = self.shot.numbers.index(frame.number)
         return Anchor(frame, self.shot.surfaces[index], self.pictures[index], self.alone[index])
+
+
+def with_table(text: str, rows: Sequence[dict[str, Any]]) -> str:
+    """The document with its table written anew."""
+    before, rest = text.split(BEGIN)
+    return before + BEGIN + "\n\n" + "\n".join(table(rows)) + "\n\n" + END + rest.split(END, 1)[1]
+
+
+def table(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Warp errors in thousandths of the perfect stick and the frames; then times the perfect stick: over all that is
+    compared, where light rests, where the stick is not smeared; and the energy of strokes in per cent."""
+    yield "| shot | painted | style | perfect stick | the frames | alone | held | strokes | carried | strokes |"
+    yield "|---|---|---|---|---|---|---|---|---|---|"
+    for row in rows:
+        cells = [row["shot"], row["painted"], row["style"]]
+        cells += [f"{1000 * row[name]:.1f}" for name in ("perfect stick", "pictures")]
+        cells.append(f"{row['alone, times the perfect stick']:.1f}")
+        for name in ("held", "carried"):
+            kinds = ("times the perfect stick", "the same where light rests", "the same where the stick is not smeared")
+            cells.append(" / ".join(f"{row[f'{name}, {kind}']:.2f}" for kind in kinds))
+            cells.append(f"{100 * row[f'{name}, energy']:.0f} %")
+        yield "| " + " | ".join(cells) + " |"
 
 
 def _display(passes: Passes, layer: str) -> Floats:

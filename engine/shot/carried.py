@@ -16,18 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..canvas import ROWS, by_rows
-from ..motion import bilinear, motion
+from ..motion import SKY, Motion, bilinear, motion
 from ..passes import Passes, first_ids
 from ..picture import Floats
+from .camera import Camera, fitted
 from .held import answer_to_light, between, clearness, lit_change, sharpened, soften
 from .surfaces import Places
 
 MOST_ORIGINS = 6
 """Frames of which strokes are carried; beyond, all are taken from the last result, which softens them once"""
-CLEARER = 0.5
+CLEARER = 0.9
 """What came into view at a silhouette was painted with strokes of both sides: it is painted once more when it is this
 much clearer of it"""
-NEIGHBOURS = 4
+NEIGHBOURS = 5
 """Of eight"""
 SPAN = 3.0
 """Pixels of the origin to one of the frame, or the other way round, from which on strokes are painted anew"""
@@ -110,7 +111,7 @@ def _begun(passes: Passes, origin: _Origin, clear: Floats) -> _State:
 
 def _followed(state: _State, passes: Passes) -> tuple[_State, NDArray[np.bool_]]:
     """Where the strokes of the next frame were painted, and where (H, W) nothing of it was in view."""
-    way = motion(state.passes, passes)
+    way = with_sky(motion(state.passes, passes), state.passes, passes)
     top, left = (np.rint(place).astype(np.intp) for place in (way.rows, way.columns))
     owner = state.owner[top, left]
     smooth = _smooth(state, way.rows, way.columns, owner)
@@ -128,6 +129,32 @@ def _followed(state: _State, passes: Passes) -> tuple[_State, NDArray[np.bool_]]
         anew = ~found.found | (most > SPAN) | (least < 1 / SPAN)
     clear = state.clear[top, left]
     return replace(state, passes=passes, owner=owner, rows=found.rows, columns=found.columns, clear=clear), anew
+
+
+def with_sky(way: Motion, before: Passes, now: Passes) -> Motion:
+    """Also of what is infinitely far away, for which Vector is 0 whatever the camera does: by the cameras, where
+    Position tells them; else it stands where it stood."""
+    far, was_far = (passes["Depth"][..., 0] >= SKY if "Depth" in passes else None for passes in (now, before))
+    if far is None or was_far is None or not far.any():
+        return way
+    rows, columns = (place.astype(np.float64) for place in np.nonzero(far))
+    cameras = _camera(now), _camera(before)
+    if cameras[0] and cameras[1]:
+        rows, columns = cameras[1].project_far(cameras[0].directions(rows, columns))
+    with np.errstate(invalid="ignore"):  # NaN is behind the camera
+        seen = (rows >= 0) & (rows <= far.shape[0] - 1) & (columns >= 0) & (columns <= far.shape[1] - 1)
+    rows, columns = np.where(seen, rows, 0), np.where(seen, columns, 0)
+    seen &= was_far[np.rint(rows).astype(np.intp), np.rint(columns).astype(np.intp)]
+    result = Motion(way.rows.copy(), way.columns.copy(), way.visible.copy())
+    result.rows[far], result.columns[far], result.visible[far] = rows, columns, seen
+    return result
+
+
+def _camera(passes: Passes) -> Camera | None:
+    if "Position" not in passes:
+        return None
+    position = np.nan_to_num(passes["Position"][..., :3].transpose(2, 0, 1).astype(np.float32))
+    return fitted(position, passes["Depth"][..., 0] < SKY)
 
 
 def _smooth(state: _State, rows: Floats, columns: Floats, owner: NDArray) -> NDArray[np.bool_]:
