@@ -127,7 +127,7 @@ def surfaces(passes: Passes, camera: Camera | None = None) -> Surfaces:
     if camera is None:
         raise EngineError(
             f"The pass Position in {passes.path} does not tell where the camera stands.",
-            "Render it again with Blender's Position pass, to float or half. Panoramic and orthographic cameras cannot be "
+            "Render it again with Blender's Position pass, to float or half, and a perspective camera: no other can be "
             "followed.",
         )
     objects = np.where(there, first_ids(passes) + FAR + 1, FAR)
@@ -153,7 +153,7 @@ def places(now: Surfaces, then: Surfaces, posed: Poses, were_posed: Poses, defor
         directions = now.camera.directions(*(places.astype(np.float64) for places in np.nonzero(far)))
         rows[far], columns[far] = then.camera.project_far(directions)
     found = _checked(now, then, points, rows, columns) & known
-    rows, columns = _within(then.size, rows, columns)
+    rows, columns = within_frame(then.size, rows, columns)
     result = Places(np.where(found, rows, 0).astype(np.float32), np.where(found, columns, 0).astype(np.float32), found)
     for thing in deforming:
         _by_uv(now, then, thing, rows, columns, result)
@@ -175,20 +175,20 @@ def after(later: NDArray, first: NDArray) -> NDArray:
     return np.hstack([later[:, :3] @ first[:, :3], later[:, :3] @ first[:, 3:] + later[:, 3:]])
 
 
-def _inside(size: tuple[int, int], rows: NDArray, columns: NDArray) -> NDArray[np.bool_]:
+def inside_frame(size: tuple[int, int], rows: NDArray, columns: NDArray) -> NDArray[np.bool_]:
     down, across = size[0] - 1 + EDGE, size[1] - 1 + EDGE
     with np.errstate(invalid="ignore"):  # NaN is behind the camera, and not inside
         return (rows >= -EDGE) & (rows <= down) & (columns >= -EDGE) & (columns <= across)
 
 
-def _within(size: tuple[int, int], rows: NDArray, columns: NDArray) -> tuple[NDArray, NDArray]:
+def within_frame(size: tuple[int, int], rows: NDArray, columns: NDArray) -> tuple[NDArray, NDArray]:
     """Moved from the edge to the middles of the outermost pixels, between which can be read."""
     return np.clip(rows, 0, size[0] - 1), np.clip(columns, 0, size[1] - 1)
 
 
 def _checked(now: Surfaces, then: Surfaces, points: NDArray, rows: NDArray, columns: NDArray) -> NDArray[np.bool_]:
     """Is the place that `then` shows there the one that was looked for?"""
-    inside = _inside(then.size, rows, columns)
+    inside = inside_frame(then.size, rows, columns)
     row, column = _nearest(then.size, np.where(inside, rows, 0), np.where(inside, columns, 0))
     same = inside & (then.objects[row, column] == now.objects)
     away = np.sqrt(np.square(then.position[:, row, column] - points).sum(axis=0))
@@ -211,7 +211,7 @@ def _by_uv(now: Surfaces, then: Surfaces, thing: int, rows: NDArray, columns: ND
         left = np.flatnonzero(~found)
         *place, good = _newton(then, thing, wanted[:, left], start[0][left] + down, start[1][left] + across)
         best[:, left[good]], found[left[good]] = np.stack(place)[:, good], True
-    result.rows[mine], result.columns[mine] = (np.where(found, place, 0) for place in _within(then.size, *best))
+    result.rows[mine], result.columns[mine] = (np.where(found, place, 0) for place in within_frame(then.size, *best))
     result.found[mine] = found
 
 
@@ -235,7 +235,7 @@ def _newton(
     reached = then.uv[:, row, column] + down * (rows - row) + across * (columns - column)
     wide = np.sqrt(np.abs(across[0] * down[1] - down[0] * across[1]))
     near = (np.abs(rows - row) <= 1) & (np.abs(columns - column) <= 1) & (then.objects[row, column] == thing)
-    good = near & (np.hypot(*(wanted - reached)) < SAME_UV * wide + 1e-6) & _inside(then.size, rows, columns)
+    good = near & (np.hypot(*(wanted - reached)) < SAME_UV * wide + 1e-6) & inside_frame(then.size, rows, columns)
     return rows, columns, good
 
 

@@ -44,6 +44,21 @@ def shifted(path: Path, down: float, right: float) -> Passes:
     return read_passes(path)
 
 
+def test_a_sky_that_stands_still_is_kept_up_to_its_corners(tmp_path: Path) -> None:
+    """Where a slider moves below it, and cameras are read off half floats"""
+    size = (72, 96)
+    world = worlds.room(None, size, slider=worlds.sliding(0.2))
+    passes = [world.passes(tmp_path, frame, type_=np.float16) for frame in range(5)]
+    sky = world.seen(0).form < 0
+    for other in range(1, 5):
+        sky &= world.seen(other).form < 0
+    carried = Carried()
+    for number, one in enumerate(passes):
+        painted, _ = carried.painted(one, even(size), noise(number, size))
+        off = np.abs(painted - noise(0, size)).max(axis=0)[inner(sky, 4)]
+        assert np.abs(painted - noise(0, size)).max(axis=0)[0, 0] < 0.05 and off.max() < 0.05, number
+
+
 @pytest.mark.parametrize("lit", [True, False])
 def test_where_nothing_moves_every_bit_stays(tmp_path: Path, lit: bool) -> None:
     still, carried = shifted(tmp_path / "a.exr", 0, 0), Carried(lit=lit)

@@ -363,7 +363,7 @@ def test_passes_that_are_needed_are_named(room: worlds.World, tmp_path: Path) ->
     write_exr(path, layers)
     with pytest.raises(EngineError, match="where the camera stands") as caught:
         surfaces(read_passes(path))
-    assert "anoramic" in caught.value.fix
+    assert "perspective camera" in caught.value.fix
 
 
 def test_nothing_that_is_broken_in_a_pass_spreads(room: worlds.World, tmp_path: Path) -> None:
