@@ -205,7 +205,7 @@ def sharpened(planes: Floats) -> Floats:
 
     Beyond the border lies the mirror image, the outermost pixel twice: the coefficient there is that of the outermost
     pixel, as `between` takes it."""
-    result = np.array(planes.transpose(1, 2, 0), np.float32, order="C")  # colours lie together for `between`
+    result = planes.transpose(1, 2, 0).astype(np.float32)
     for axis in (0, 1):
         lines = np.moveaxis(result, axis, 0)
         lines[0] = _from_beyond(lines)
@@ -215,7 +215,7 @@ def sharpened(planes: Floats) -> Floats:
         for line in range(len(lines) - 2, -1, -1):
             lines[line] += _POLE * lines[line + 1]
         lines *= -6 * _POLE
-    return result
+    return np.ascontiguousarray(result)  # colours lie together, as `between` takes them
 
 
 def _from_beyond(lines: Floats) -> Floats:
