@@ -279,13 +279,15 @@ def test_strokes_far_too_large_or_small_give_way(tmp_path: Path) -> None:
 
 
 def test_nothing_but_silhouettes_is_softened(still: Painter) -> None:
-    objects = still.surfaces(0).objects
+    """And of those only the nearer side."""
+    objects, depth = still.surfaces(0).objects, still.surfaces(0).depth
     result = noise(0)
-    soften(result, objects, 1.0)
+    soften(result, objects, depth, 1.0)
     changed = (result != noise(0)).any(axis=0)
-    assert (changed <= ~still.inner(0)).all() and changed[silhouettes(objects)].all()
+    np.testing.assert_array_equal(changed, silhouettes(objects, depth))
+    assert 0 < changed.sum() < silhouettes(objects).sum() and (changed <= ~still.inner(0)).all()
     alone = noise(0)
-    soften(alone, np.ones(SIZE, np.int64), 1.0)
+    soften(alone, np.ones(SIZE, np.int64), depth, 1.0)
     np.testing.assert_array_equal(alone, noise(0))
 
 
