@@ -21,8 +21,8 @@ from ..passes import Passes, read_passes
 from ..protocol import Done, Event, FrameFailed, Json, Progress, ShotRequest
 from ..sequence import Sequence, sequence
 from . import record
-from .camera import Camera
-from .moves import Move, moves
+from .camera import MOST_POINTS, Camera
+from .moves import STILL, Move, moves
 from .record import Frame, Shot
 from .surfaces import FAR, Pose, Surfaces, after, places, surfaces
 
@@ -91,6 +91,7 @@ def _looked(request: ShotRequest, frames: Sequence, numbers: tuple[int, ...]) ->
             seen = surfaces(passes)
             if looked and seen.size != looked[0].size:
                 raise EngineError(f"Frame {number} has another size.", "Render it again in the size of the others.")
+            seen = _steadied(seen, looked[-1].camera) if looked else seen
             looked.append(_kept(number, passes, seen, before))
         except EngineError as error:
             first = first or error
@@ -102,6 +103,15 @@ def _looked(request: ShotRequest, frames: Sequence, numbers: tuple[int, ...]) ->
         assert first is not None
         raise first
     return looked
+
+
+def _steadied(seen: Surfaces, before: Camera) -> Surfaces:
+    """With the camera of the frame before where it stands still: strokes on what stands still then are the same, bit
+    for bit, whatever else moves."""
+    points = seen.position[:, seen.objects > FAR][:, :: max(1, seen.objects.size // MOST_POINTS)].astype(np.float64)
+    (rows, columns), (others, other_columns) = seen.camera.project(points), before.project(points)
+    went = np.hypot(rows - others, columns - other_columns).mean()
+    return replace(seen, camera=before) if went < STILL else seen
 
 
 def _kept(number: int, passes: Passes, seen: Surfaces, before: tuple[int, Passes, Surfaces] | None) -> Looked:
