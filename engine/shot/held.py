@@ -214,7 +214,7 @@ def sharpened(planes: Floats) -> Floats:
 
     Beyond the border lies the mirror image, the outermost pixel twice: the coefficient there is that of the outermost
     pixel, as `between` takes it."""
-    result = planes.transpose(1, 2, 0).astype(np.float32)
+    result = np.array(planes.transpose(1, 2, 0), np.float32, order="C")  # colours lie together for `between`
     for axis in (0, 1):
         lines = np.moveaxis(result, axis, 0)
         lines[0] = _from_beyond(lines)
@@ -238,14 +238,16 @@ def _from_beyond(lines: Floats) -> Floats:
 
 def between(coefficients: Floats, rows: Floats, columns: Floats) -> Floats:
     """(N, C): the spline of `sharpened` at places between the pixels."""
+    height, width, channels = coefficients.shape
+    pixels = coefficients.reshape(-1, channels)
     top, left = np.floor(rows).astype(np.intp), np.floor(columns).astype(np.intp)
     down, across = _bumps(rows - top), _bumps(columns - left)
-    total = np.zeros((len(rows), coefficients.shape[2]), np.float32)
+    near = [np.clip(left + x - 1, 0, width - 1) for x in range(len(across))]
+    total = np.zeros((len(rows), channels), np.float32)
     for y, weight_down in enumerate(down):
-        row = np.clip(top + y - 1, 0, coefficients.shape[0] - 1)
-        for x, weight_across in enumerate(across):
-            column = np.clip(left + x - 1, 0, coefficients.shape[1] - 1)
-            total += coefficients[row, column] * (weight_down * weight_across)[:, None]
+        first = np.clip(top + y - 1, 0, height - 1) * width
+        for column, weight_across in zip(near, across, strict=True):
+            total += pixels.take(first + column, axis=0) * (weight_down * weight_across)[:, None]
     return total
 
 
