@@ -26,7 +26,7 @@ from .camera import turned
 from .record import Frame, Shot
 from .surfaces import Places, Surfaces, places
 
-CLEAR = (1.0, 5.0)
+CLEAR = (0.0, 5.0)
 """Pixels, times the stroke size, from a silhouette: up to the first an anchor's strokes are of two surfaces, beyond the
 second of one alone"""
 BETTER = (0.7, 1.2)
@@ -114,7 +114,8 @@ class Held:
         takes, left = self._takes(frame, seen)
         result = fresh * left
         for take in takes:
-            self._lay(take, picture, result)
+            if take.weight.any():
+                self._lay(take, picture, result)
         np.clip(result, 0, 1, out=result)
         soften(result, seen.objects, seen.depth, self.stroke)
         return result, float(left.mean())
@@ -164,8 +165,16 @@ class Held:
 
     def _changed(self, take: _Take, picture: Floats) -> Floats:
         """(3, H, W): how the painting changes as the light has changed since the anchor."""
-        before = bilinear(take.anchor.picture, take.places.rows, take.places.columns)
-        return lit_change(picture - before, take.places.found, take.anchor.answer, self.stroke)
+        change = np.zeros_like(picture)
+
+        def compare(row: int) -> None:
+            y, x = np.nonzero(take.weight[row : row + ROWS] > 0)
+            y += row
+            before = bilinear(take.anchor.picture, take.places.rows[y, x], take.places.columns[y, x])
+            change[:, y, x] = picture[:, y, x] - before
+
+        by_rows(picture.shape[1], compare)
+        return lit_change(change, take.weight > 0, take.anchor.answer, self.stroke)
 
 
 # ---------------------------------------------------------------- light
