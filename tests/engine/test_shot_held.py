@@ -229,12 +229,24 @@ def test_frames_do_not_depend_on_what_was_made_before(orbit: Painter) -> None:
 
 
 def test_anchors_that_are_let_go_come_back(orbit: Painter, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = orbit.painted(orbit.held(), 4)[0].tobytes()
+    """Where there is no room at all, those of the frame at hand are kept, and none is opened twice for it."""
+    whole = {number: orbit.painted(held, number)[0].tobytes() for held in [orbit.held()] for number in range(8)}
     monkeypatch.setattr("engine.shot.held._BYTES", 1)
     held = orbit.held()
-    for _ in range(2):
-        assert orbit.painted(held, 4)[0].tobytes() == expected
-        assert len(held._kept) == 1
+    open_, opened = held._open, list[int]()
+
+    def watched(frame: Frame) -> Anchor:
+        opened.append(frame.number)
+        return open_(frame)
+
+    held._open = watched
+    for number in (7, 4, 4, 0, 7):
+        anchors = orbit.shot.frame(number).anchors
+        there = set(held._kept) & set(anchors)
+        opened.clear()
+        assert orbit.painted(held, number)[0].tobytes() == whole[number]
+        assert set(held._kept) == set(anchors) and sorted(opened) == sorted(set(anchors) - there)
+    assert any(len(frame.anchors) > 1 for frame in orbit.shot.by_number.values())
 
 
 def test_without_anchors_all_is_fresh(orbit: Painter) -> None:
