@@ -20,7 +20,7 @@ from ..errors import EngineError
 from ..motion import SKY
 from ..passes import Passes, first_ids
 from ..picture import Floats
-from .camera import Camera, fitted, turned
+from .camera import FEWEST_POINTS, Camera, fitted, turned
 
 NOWHERE, FAR = 0, 1
 """Ids of pixels that show no object: of nothing at all, and of the sky"""
@@ -133,6 +133,12 @@ def surfaces(passes: Passes, camera: Camera | None = None) -> Surfaces:
     objects = np.where(there, first_ids(passes) + FAR + 1, FAR)
     uv = passes["UV"][..., :2].transpose(2, 0, 1).astype(np.float32) if "UV" in passes else None
     return Surfaces(position, objects, depth, camera, uv)
+
+
+def is_empty(passes: Passes) -> bool:
+    """Does a render show so little of surfaces that nothing can be told by them?"""
+    passes.need("Position", "Depth")
+    return int((passes["Depth"][..., 0] < SKY).sum()) < FEWEST_POINTS
 
 
 def places(now: Surfaces, then: Surfaces, posed: Poses, were_posed: Poses, deforming: frozenset[int]) -> Places:

@@ -218,7 +218,12 @@ def test_after_a_gap_strokes_begin_anew(pattern: str, style: str, whole: dict[st
     chosen = shots.contents(tmp_path / "chosen")
     assert [chosen[name(number)] == whole[name(number)] for number in (1, 2, 5, 6)] == [True, True, False, False]
     shots.run(asked(pattern, style, tmp_path / "alone", (5, 6)))
-    assert shots.contents(tmp_path / "alone") == {name(number): chosen[name(number)] for number in (5, 6)}
+    for number in (5, 6):  # the same strokes, and a recipe that says where they began
+        painted = [read_passes(tmp_path / run / name(number))["Stylized"] for run in ("alone", "chosen")]
+        np.testing.assert_array_equal(*painted)
+    assert shots.contents(tmp_path / "alone").keys() == {name(5), name(6)}
+    with pytest.raises(EngineError, match="sequential_from"):
+        shots.run(asked(pattern, style, tmp_path / "chosen", (5, 6), resume=True))
     folder = tmp_path / "in"
     folder.mkdir()
     for path in Path(pattern).parent.glob("*.exr"):

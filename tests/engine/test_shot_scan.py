@@ -379,3 +379,13 @@ def test_poses_of_a_real_shot_chain(real: tuple[str, Path, Shot]) -> None:
         row = np.clip(np.rint(rows), 0, then.size[0] - 1).astype(int)
         column = np.clip(np.rint(columns), 0, then.size[1] - 1).astype(int)
         assert (then.objects[row, column] == thing).mean() > 0.85
+
+
+def test_frames_of_nothing_but_sky_are_painted_alone(tmp_path: Path) -> None:
+    """The camera looks up in one frame: it is no failure, and says so."""
+    world = worlds.room(lambda frame: worlds.looking((0, -6, 2.4), (0, 2, 200.0 if frame == 2 else 0.9), (72, 96)))
+    events = list(scan(ShotRequest("job", world.shot(tmp_path, (1, 2, 3)), str(tmp_path / "shot.json"))))
+    assert not [event for event in events if isinstance(event, FrameFailed)]
+    assert events[-1].report["empty"] == [2] and "nothing but sky" in " ".join(events[-1].report["say"])
+    shot = record.read(tmp_path / "shot.json")
+    assert shot.empty == {2} and sorted(shot.by_number) == [1, 3]
