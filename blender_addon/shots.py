@@ -70,6 +70,59 @@ def pictures_in(folder: Path) -> list[Path]:
     return sorted(path for path in found if not path.name.startswith("."))
 
 
+# ---------------------------------------------------------------- sequences
+
+
+def pattern_of(file: Path, number: int | None = None) -> Path:
+    """`walk_0008_v2.exr` -> `walk_####_v2.exr`: one # for each digit of a frame's number, as the engine wants it. Of
+    several numbers in the name it is the one in which most files beside it differ.
+
+    number: the frame's, where that is known. Raises EngineError where the name has no number."""
+    digits = [found for found in re.finditer(r"\d+", file.stem) if int(found[0]) <= MOST]
+    digits = [found for found in digits if number is None or int(found[0]) == number]
+    if not digits:
+        raise EngineError(
+            f"{file.name!r} has no number of a frame in its name.",
+            "Choose one frame of a sequence, such as walk_0001.exr.",
+        )
+    beside = {found.span(): _lengths(file, found) for found in digits}
+    start, end = max(beside, key=lambda span: (len(beside[span]), span))
+    marks = "#" * min(beside[start, end])
+    return file.with_name(f"{file.stem[:start]}{marks}{file.stem[end:]}{file.suffix}")
+
+
+def _lengths(file: Path, digits: re.Match[str]) -> list[int]:
+    """How many digits the number has in each file that differs in no more than these; of the file itself at least."""
+    before, after = file.stem[: digits.start()], file.stem[digits.end() :] + file.suffix
+    name = re.compile(rf"{re.escape(before)}(\d+){re.escape(after)}")
+    try:
+        names = [path.name for path in file.parent.iterdir()]
+    except OSError:
+        names = []
+    found = [len(match[1]) for match in map(name.fullmatch, names) if match]
+    return found or [len(digits[0])]
+
+
+def frame_of(pattern: Path, number: int) -> Path:
+    """`walk_####.exr`, 8 -> `walk_0008.exr`"""
+    return pattern.with_name(re.sub("#+", lambda marks: f"{number:0{len(marks[0])}d}", pattern.name))
+
+
+def frames_of(pattern: Path) -> list[int]:
+    """The numbers of the files that there are, rising."""
+    before, marks, after = re.split("(#+)", pattern.name, maxsplit=1)
+    name = re.compile(rf"{re.escape(before)}(\d{{{len(marks)},}}){re.escape(after)}")
+    try:
+        found = [
+            int(match[1]) for match in map(name.fullmatch, (path.name for path in pattern.parent.iterdir())) if match
+        ]
+    except OSError as error:
+        raise EngineError(
+            f"The folder {pattern.parent} cannot be read ({error.strerror}).", "Check the path."
+        ) from error
+    return sorted(number for number in found if number <= MOST)
+
+
 # ---------------------------------------------------------------- headers
 
 
