@@ -113,6 +113,11 @@ def plan_written(scene: bpy.types.Scene, numbers: tuple[int, ...]) -> Plan:
             f"Render Animation wrote {first.name}, which is no sequence of EXR, PNG or JPEG files.",
             "Choose OpenEXR MultiLayer in Output Properties.",
         )
+    if scene_io.composites_painting(scene):
+        raise EngineError(
+            "The compositor shows a painting already, which is in these frames and would be painted again.",
+            "Set Mix to 0 in its group, or switch Compositing off in Output > Post Processing, and render again.",
+        )
     return plan_files(scene, shots.pattern_of(first, numbers[0]), numbers)
 
 
@@ -219,7 +224,7 @@ def _check_overlays(how: protocol.StylizeSettings, strokes: str) -> None:
 def _pattern(frames: str) -> Path:
     """The panel's field: a pattern, or one frame of a sequence."""
     if not frames:
-        raise EngineError("No frames are chosen.", "Choose any frame of the sequence under Frames.")
+        raise EngineError("No frames are chosen.", "Choose any frame of the sequence under Files.")
     path = Path(bpy.path.abspath(frames))
     return path if "#" in path.name else shots.pattern_of(path)
 
@@ -231,7 +236,7 @@ def _numbers(scene: bpy.types.Scene, pattern: Path, in_range: bool) -> tuple[int
     if not set(there) & set(wanted) if in_range else not there:
         raise EngineError(
             f"There are no frames {pattern.name} in {scene_io.shown(pattern.parent)}.",
-            "Choose a frame of the sequence under Frames, and look at the scene's frame range.",
+            "Choose a frame of the sequence under Files, and look at the scene's frame range.",
         )
     return tuple(wanted) if in_range else tuple(there)
 
@@ -351,12 +356,12 @@ def _sentences(done: protocol.Done | None) -> list[str]:
 
 def _rendered_note(chosen: Plan, run: Run) -> Iterator[str]:
     if chosen.renders:
-        yield f"{len(run.rendered) - run.kept} frames rendered, {run.kept} there already."
+        yield f"{_frames(len(run.rendered) - run.kept)} rendered, {run.kept} there already."
 
 
 def _painted_note(chosen: Plan, run: Run) -> Iterator[str]:
     pace = f" ({run.made / run.seconds:.3g} frames/s)" if run.made and run.seconds else ""
-    yield f"{run.made} frames painted{pace}, {len(run.painted) - run.made} there already."
+    yield f"{_frames(run.made)} painted{pace}, {len(run.painted) - run.made} there already."
     yield f"Saved in {scene_io.shown(chosen.folder)}."
 
 
@@ -471,6 +476,10 @@ def _progress(done: int, total: int, seconds: float, number: int) -> protocol.Pr
     return protocol.Progress("", done / total, f"Rendering frame {number} ({done} of {total}{pace})")
 
 
+def _frames(count: int) -> str:
+    return f"{count} frame{'s' * (count != 1)}"
+
+
 def _words(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
@@ -503,7 +512,7 @@ def _movie(chosen: Plan, files: dict[int, str], blocking: bool) -> Generator[Sai
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
         _remove_once_idle(scene)
-    return f"{path.name} has {len(files)} frames."
+    return f"{path.name} has {_frames(len(files))}."
 
 
 def _movie_path(first: Path) -> Path:

@@ -121,7 +121,7 @@ CONTENTS = (
 
 FRAME_SOURCES = (
     ("RENDER", "Render", "Render the scene's frame range with the passes that are needed, then paint it"),
-    ("FILES", "Existing Frames", "Paint frames that have been rendered already"),
+    ("FILES", "Existing", "Paint frames that have been rendered already"),
 )
 
 STROKES = (
@@ -680,17 +680,17 @@ class AnimationSettings(bpy.types.PropertyGroup):
     """How an animation is painted. One set per scene, saved with it."""
 
     source: bpy.props.EnumProperty(
-        name="Frames From", description="Which frames to paint", items=FRAME_SOURCES, default="RENDER"
+        name="Frames", description="Which frames to paint", items=FRAME_SOURCES, default="RENDER"
     )
     frames: bpy.props.StringProperty(
-        name="Frames",
+        name="Files",
         description="Choose any frame of a sequence, EXR with its passes or PNG: its number becomes ####",
         subtype="FILE_PATH",
         options=compat.RELATIVE_PATH,
         update=_make_pattern,
     )
     in_range: bpy.props.BoolProperty(
-        name="Scene Frame Range Only",
+        name="Scene Range Only",
         description="Paint the frames of the scene's frame range, and tell which of them are missing. "
         "Off: all files that there are",
     )
@@ -713,7 +713,7 @@ class AnimationSettings(bpy.types.PropertyGroup):
         name="MP4", description="Make a movie of the painted frames, too, as the scene's view transform shows them"
     )
     after_render: bpy.props.BoolProperty(
-        name="Stylize after Render Animation",
+        name="After Render Animation",
         description="When Blender's own Render Animation has ended, in a window or on a farm, paint the frames that it "
         "wrote: EXR or PNG, with the passes that are switched on",
     )

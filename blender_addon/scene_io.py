@@ -884,6 +884,13 @@ def sequence_of(path: str) -> bpy.types.Image:
     return image
 
 
+def composites_painting(scene: bpy.types.Scene) -> bool:
+    """Is a painting of ours in what Blender writes of this scene?"""
+    tree = compat.compositor_there(scene) if scene.render.use_compositing else None
+    groups = _groups(tree) if tree is not None else []
+    return any(group.inputs["Stylized"].links and group.inputs["Mix"].default_value for group in groups)
+
+
 def wire_compositor(
     scene: bpy.types.Scene,
     image: bpy.types.Image,

@@ -320,8 +320,8 @@ def test_resume_makes_nothing_anew_and_heals_what_is_damaged(addon: Any, shot: A
     cut.write_bytes(whole[cut][:-200])
     lost.write_bytes(whole[lost][:300])  # the header alone is cut off
     stylize()
-    assert "1 frames rendered, 2 there already." in addon.jobs.last_report().fix
-    assert "1 frames painted (" in addon.jobs.last_report().fix
+    assert "1 frame rendered, 2 there already." in addon.jobs.last_report().fix
+    assert "1 frame painted (" in addon.jobs.last_report().fix
     assert cut.read_bytes() == whole[cut]
     assert layers_of(lost)
     changed = {path for path in files if path.stat().st_mtime_ns != times[path]}
@@ -384,7 +384,7 @@ def test_cancel_while_blender_renders_in_its_window(
     assert settings_of(shot) == before and len(results(folder)) == 2
     monkeypatch.undo()
     stylize()
-    assert "1 frames painted (" in addon.jobs.last_report().fix and len(results(folder)) == 3
+    assert "1 frame painted (" in addon.jobs.last_report().fix and len(results(folder)) == 3
 
 
 def test_cancel_while_rendering(addon: Any, shot: Any, folder: Path) -> None:
@@ -500,6 +500,20 @@ def test_after_render_animation_to_a_movie(addon: Any, shot: Any, tmp_path: Path
     bpy.ops.render.render(animation=True)
     assert "no sequence of EXR, PNG or JPEG" in addon.jobs.last_report().message
     assert list(tmp_path.glob("walk_*.m*")) and not folder.exists()
+
+
+def test_a_painting_is_not_painted_again(addon: Any, shot: Any, tmp_path: Path, folder: Path) -> None:
+    """The compositor shows it once the first animation is painted."""
+    stylize()
+    shot.pentimento_animation.after_render = True
+    render_frames(shot, tmp_path)
+    assert "would be painted again" in addon.jobs.last_report().message
+    next(node for node in compositor_of(shot).nodes if node.label == "Pentimento Layers").inputs[
+        "Mix"
+    ].default_value = 0
+    shot.render.use_compositing = False
+    render_frames(shot, tmp_path)
+    assert len([name for name in names(folder) if name.startswith("walk")]) == 3
 
 
 def test_other_renders_start_nothing(addon: Any, shot: Any, tmp_path: Path, folder: Path) -> None:
