@@ -18,7 +18,7 @@ import math
 import os
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -118,7 +118,12 @@ def plan_written(scene: bpy.types.Scene, numbers: tuple[int, ...]) -> Plan:
             "The compositor shows a painting already, which is in these frames and would be painted again.",
             "Set Mix to 0 in its group, or switch Compositing off in Output > Post Processing, and render again.",
         )
-    return plan_files(scene, shots.pattern_of(first, numbers[0]), numbers)
+    found = plan_files(scene, shots.pattern_of(first, numbers[0]), numbers)
+    if not (found.movie and bpy.app.background):
+        return found
+    # In background this is within that render, where Blender crashes when a scene is removed.
+    note = "There is no MP4 after a render in background. Stylize Animation makes one of these frames."
+    return replace(found, movie=False, notes=(*found.notes, note))
 
 
 def _plan_render(scene: bpy.types.Scene) -> Plan:

@@ -30,7 +30,7 @@ class PentimentoPanel:
         _draw_style(layout, context)
         _draw_controls(layout, context, self.paints_renders)
         if jobs.current():
-            _draw_progress(layout)
+            _draw_progress(layout, context)
         else:
             self.draw_button(layout, context)
             _draw_report(layout, context)
@@ -145,12 +145,16 @@ def _paints_light(context: bpy.types.Context) -> bool:
     return scene_io.is_linear(scene_io.original_of(image))
 
 
-def _draw_progress(layout: bpy.types.UILayout) -> None:
+def _draw_progress(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    """What is in brackets (how many, how fast, how long) stands below: a bar has room for a few words."""
     job = jobs.current()
     assert job is not None
     column = layout.column()
     column.label(text=job.title)
-    compat.progress(column, job.fraction, job.stage)
+    stage, _, more = job.stage.partition(" (")
+    compat.progress(column, job.fraction, stage)
+    if more:
+        _draw_text(column.column(align=True), context, more.rstrip(")"), "BLANK1")
     row = column.row()
     row.enabled = not job.cancelling
     row.operator("pentimento.cancel", icon="CANCEL")
@@ -442,7 +446,7 @@ class ImageExplainPanel(bpy.types.Panel):
         subject, problem = _subject(context, image)
         _draw_question(layout, context, subject)
         if jobs.current():
-            _draw_progress(layout)
+            _draw_progress(layout, context)
         else:
             _draw_ask(layout, context, image, problem)
             if (report := jobs.last_report()) and report.level != "INFO":

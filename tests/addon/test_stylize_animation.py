@@ -135,17 +135,21 @@ def test_frames_are_painted_while_others_are_rendered(
 def test_progress_says_how_fast_and_how_long(addon: Any, shot: Any) -> None:
     shot.frame_end = 12
     stages: list[str] = []
+    drawn: list[str] = []
     addon.jobs.start(addon.operators.animation_job(addon.animating.plan(shot), blocking=True))
 
     def ended() -> bool:
         job = addon.jobs.current()
         stages.append(job.stage if job else "")
+        if job and "left" in job.stage:
+            drawn.append(draw(addon, "RenderPanel"))
         return job is None
 
     pump(addon.jobs, ended, 60)
     rendering = [stage for stage in stages if stage.startswith("Rendering frame") and "frames/s" in stage]
     painting = [stage for stage in stages if stage.startswith("Frame ") and "frames/s" in stage]
     assert rendering and painting and all("left" in stage for stage in (*rendering, *painting))
+    assert drawn and all("frames/s" in panel and "left" in panel for panel in drawn)
 
 
 # ---------------------------------------------------------------- what the artist gets
@@ -484,9 +488,10 @@ def test_what_cannot_go_well_is_said_at_once(shot: Any, styles: Any, folder: Pat
 @pytest.mark.parametrize("multilayer", [True, False])
 def test_after_render_animation(addon: Any, shot: Any, tmp_path: Path, folder: Path, multilayer: bool) -> None:
     """As in `blender -b shot.blend -a`: the results are there when the render returns."""
-    shot.pentimento_animation.after_render = True
+    shot.pentimento_animation.after_render = shot.pentimento_animation.movie = True
     render_frames(shot, tmp_path, multilayer=multilayer)
     assert len(results(folder)) == 3
+    assert "no MP4 after a render in background" in addon.jobs.last_report().fix
     assert names(folder)[0] == f"walk_identity_0003{'.exr' if multilayer else '.png'}"
     assert addon.jobs.last_report().level == "INFO"
     assert (folder / "shot.json").exists() == multilayer
