@@ -56,7 +56,8 @@ def main() -> None:
 
 
 def measured(style: LibraryStyle, pack: StylePack, shared: Path) -> dict[str, Any]:
-    """Hit rates by picture: all, weighed by confidence, of the surest quarter; by chance; and of planted patches."""
+    """Hit rates by picture: all, weighed by confidence, of the surest quarter, weighed by confidence beyond chance; by
+    chance; and of planted patches."""
     kept = load(pack.read(TRAINING))
     config = from_json(pack.recipe["training"])
     assert isinstance(config, PicturesConfig)
@@ -68,7 +69,8 @@ def measured(style: LibraryStyle, pack: StylePack, shared: Path) -> dict[str, An
     rates = {name: _rates(places, picture, truth) for name, picture in pictures.items()}
     random = np.random.default_rng(0)
     planted = {noise: provenance.planted(places, noise, random, 1024) for noise in (0.0, *provenance.NOISE)}
-    return {**rates, "by chance": (2 * PATCH + 1) ** 2 / places.pictures[0][0].size, "planted": planted}
+    by_chance = (2 * PATCH + 1) ** 2 / places.pictures[0][0].size
+    return {**rates, "chance": places.chance, "by chance": by_chance, "planted": planted}
 
 
 def _picture(stored: Tensor) -> Tensor:
@@ -84,14 +86,19 @@ def _match_field(stored: Tensor) -> Tensor:
 def _students(
     pack: StylePack, config: PicturesConfig, kept: dict[str, Tensor], content: Tensor, teacher: Tensor
 ) -> dict[str, Floats]:
-    session = Session(pack, "cpu")
-    encoder = Encoder(config.generator)
-    encoder.load_state_dict({name: from_8_bits(kept, f"encoder/{name}") for name in encoder.state_dict()})
+    session, encoder = Session(pack, "cpu"), encoder_of(kept, config)
     with torch.no_grad():
-        strokes, _ = encoder.eval()(content[None], teacher[None])
+        strokes, _ = encoder(content[None], teacher[None])
     told = session.run(content[None].numpy(), strokes.numpy())[0]
     free = painted(session, ArrayCanvas(content.numpy()), Paint()).read(0, 0, content.shape[1], content.shape[2])
     return {"student, strokes told": np.clip(told, 0, 1), "student, free strokes": np.clip(free, 0, 1)}
+
+
+def encoder_of(kept: dict[str, Tensor], config: PicturesConfig) -> Encoder:
+    """What reads strokes off a picture, as a pack keeps it for later trainings."""
+    encoder = Encoder(config.generator)
+    encoder.load_state_dict({name: from_8_bits(kept, f"encoder/{name}") for name in encoder.state_dict()})
+    return encoder.eval()
 
 
 def from_8_bits(kept: dict[str, Tensor], name: str) -> Tensor:
@@ -120,8 +127,10 @@ def _rates(places: Reference, picture: Floats, truth: np.ndarray) -> dict[str, f
     height, width = places.pictures[0].shape[1:]
     hits = (np.abs(v * height - truth[0]) <= PATCH) & (np.abs(u * width - truth[1]) <= PATCH)
     sure = confidence >= np.quantile(confidence, 0.75)
-    weighed = float((hits * confidence).sum() / confidence.sum())
-    return {"all": float(hits.mean()), "weighed by confidence": weighed, "surest quarter": float(hits[sure].mean())}
+    beyond = np.maximum(confidence - places.chance, 0)
+    rates = {"all": float(hits.mean()), "weighed by confidence": provenance.weighed(hits, confidence)}
+    rates |= {"surest quarter": float(hits[sure].mean()), "weighed beyond chance": provenance.weighed(hits, beyond)}
+    return {**rates, "share beyond chance": float((beyond > 0).mean())}
 
 
 if __name__ == "__main__":

@@ -187,11 +187,13 @@ class Plan:
     shot: Common
     ledger: Ledger
     numbers: tuple[int, ...]
-    """What is to be made"""
+    """What is to be made, in this order"""
     notes: list[str]
     tally: Tally
     steady: Steady | None
     """What makes strokes stick from frame to frame"""
+    once_more: frozenset[int] = frozenset()
+    """Of `numbers`, those that are there: strokes are carried on from them, so they are painted and not written"""
 
     def files(self, number: int) -> list[Path]:
         """All that belong to the result of a frame."""
@@ -222,7 +224,20 @@ def prepared(request: AnimateRequest) -> Generator[Event, None, Plan]:
     plan = Plan(request, styles, view, frames, named, layers, shot, ledger, numbers, notes, tally, steady)
     todo = yield from _standing(plan)
     tally.begin()
-    return replace(plan, numbers=todo)
+    if steady is None or not steady.in_order:
+        return replace(plan, numbers=todo)
+    chained = _chained(plan.numbers, todo)
+    return replace(plan, numbers=chained, once_more=frozenset(chained) - frozenset(todo))
+
+
+def _chained(numbers: tuple[int, ...], todo: tuple[int, ...]) -> tuple[int, ...]:
+    """What is to be painted so that strokes come to `todo` as if nothing had been there before: each after all that
+    follow each other up to it."""
+    wanted, chained = set(todo), list[int]()
+    for number in reversed(numbers):
+        if number in wanted or (chained and chained[-1] == number + 1):
+            chained.append(number)
+    return tuple(reversed(chained))
 
 
 def _check(request: AnimateRequest) -> None:
@@ -425,6 +440,9 @@ class _Batch:
             yield from self._failed(number, error)
             return
         try:
+            if number in self.plan.once_more:
+                yield from self._painted_once_more(number, found)
+                return
             painted = yield from self._painted(number, found, seconds)
         except MemoryError as error:
             yield from self._failed(number, error)
@@ -435,8 +453,14 @@ class _Batch:
         yield from self._settle()
         self.written = number, self.writer.submit(self._write, painted)
 
-    def _painted(self, number: int, found: Opened, seconds: float) -> Generator[Event, None, _Painted]:
-        plan, held = self.plan, _Bands()
+    def _painted_once_more(self, number: int, found: Opened) -> Iterator[Event]:
+        """For the strokes that are carried on from it."""
+        assert self.plan.steady is not None
+        yield self.tally.progress(f"Frame {number} once more, for those after it")
+        self.plan.steady.over(number, self._painting(number, found))
+
+    def _painting(self, number: int, found: Opened) -> Painting:
+        plan = self.plan
         plan.shot.check(found)
         check_large_enough(plan.request.settings, found)
         mix = plan.styles.over(found.source, found.reader, found.passes, plan.shot.key)
@@ -444,7 +468,11 @@ class _Batch:
         def say(fraction: float, _: str) -> Progress:
             return self.tally.progress(f"Frame {number}", fraction)
 
-        painting = Painting(plan.styles, found, mix, say, plan.notes)
+        return Painting(plan.styles, found, mix, say, plan.notes)
+
+    def _painted(self, number: int, found: Opened, seconds: float) -> Generator[Event, None, _Painted]:
+        plan, held = self.plan, _Bands()
+        painting = self._painting(number, found)
         painting.seconds["read"] = seconds
         canvas = painting.canvas() if plan.steady is None else plan.steady.over(number, painting)
         overlays, beneath = yield from painting.work(canvas, held)
@@ -470,12 +498,17 @@ class _Batch:
         return future.result()
 
     def _failed(self, number: int, error: EngineError | MemoryError, hopeless: bool = False) -> Iterator[Event]:
-        """hopeless: it would go the same way at a second try."""
-        if self.again is not None and not hopeless:
+        """hopeless: it would go the same way at a second try, as do frames whose strokes have gone on without them.
+
+        Raises EngineError where strokes of frames that are to be made can no longer be carried on as they were."""
+        in_order = self.plan.steady is not None and self.plan.steady.in_order
+        if self.again is not None and not hopeless and not in_order:
             self.again.append(number)
             return
         source = self.plan.frames.source(number)
         told = error if isinstance(error, EngineError) else no_memory(source)
+        if number in self.plan.once_more:
+            raise EngineError(f"Strokes are carried on from frame {number}, which fails: {told.message}", told.fix)
         yield self.tally.tell(FrameFailed(self.plan.request.job, number, told.message, told.fix))
 
     # ------------------------------------------------------------ in the threads
@@ -521,4 +554,4 @@ def _steady(
         shot.check(found)
         return Painting(styles, found, styles.over(found.source, found.reader, found.passes, shot.key))
 
-    return steady(request, open_frame)
+    return steady(request, open_frame, (shot.height, shot.width), not shot.bytes)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -47,6 +48,10 @@ PLANTED = 256
 NOISE = 0.2, 0.4
 """Deviations of the noise over planted patches, in those of the style picture's colours"""
 FOUND = 0.99, 0.95
+CHANCE = 0.99
+"""Of patches that come from no place, so many are less sure than what `mass` counts as likeness"""
+NOWHERE = 4096
+"""Patches that come from no place, to see how sure they are of one"""
 STABLE = 0.9
 RADIUS = 0.02
 """By how much the picture is moved to see whether the answer stays"""
@@ -77,11 +82,20 @@ class Reference:
     def __init__(self, pictures: Sequence[Floats], scale: float) -> None:
         """pictures: planes (3, h, w) 0..1 each; scale: their pixels for every pixel of a result."""
         self.pictures, self.scale = tuple(pictures), scale
-        self._mean, self._basis = _principal(self.pictures)
+        self._mean, self._basis, self._spread = _principal(self.pictures)
         self._grids = [((p.shape[1] - PATCH) // STEP + 1, (p.shape[2] - PATCH) // STEP + 1) for p in self.pictures]
         self._keys = [np.concatenate([self._projected(rows) for rows in _in_bands(p)]) for p in self.pictures]
         self._lengths = [np.square(keys).sum(axis=1) for keys in self._keys]
         self.deviation = float(np.mean([picture.std(axis=(1, 2)).mean() for picture in self.pictures]))
+
+    @cached_property
+    def chance(self) -> float:
+        """The confidence that one in a hundred patches from no place exceeds (CHANCE). Those are drawn by chance with
+        the mean and the covariance of the style pictures' own: as coloured and as even, without any of their strokes.
+        """
+        drawn = np.random.default_rng(0).standard_normal((NOWHERE, len(self._spread))).astype(np.float32)
+        found = [self._find(part * self._spread) for part in np.array_split(drawn, NOWHERE // _BLOCK)]
+        return float(np.quantile(joined(found).confidence, CHANCE))
 
     def _projected(self, rows: Floats) -> Floats:
         projected: Floats = (rows.reshape(-1, rows.shape[-1]) - self._mean) @ self._basis
@@ -111,8 +125,9 @@ class Reference:
         return Found(picture, row, column, np.clip(1 - ratio, 0, 1))
 
 
-def _principal(pictures: Sequence[Floats]) -> tuple[Floats, Floats]:
-    """Mean and the COMPONENTS main directions (3 * PATCH * PATCH, COMPONENTS) of all their patches."""
+def _principal(pictures: Sequence[Floats]) -> tuple[Floats, Floats, Floats]:
+    """Mean, the COMPONENTS main directions (3 * PATCH * PATCH, COMPONENTS) and the deviation along each of all their
+    patches."""
     width = 3 * PATCH * PATCH
     count, total, squares = 0, np.zeros(width), np.zeros((width, width))
     for picture in pictures:
@@ -122,8 +137,9 @@ def _principal(pictures: Sequence[Floats]) -> tuple[Floats, Floats]:
             squares = squares + (flat.T @ flat).astype(np.float64)
             count += len(flat)
     mean = total / count
-    _, basis = np.linalg.eigh(squares / count - np.outer(mean, mean))
-    return mean.astype(np.float32), np.ascontiguousarray(basis[:, ::-1][:, :COMPONENTS], np.float32)
+    variances, basis = np.linalg.eigh(squares / count - np.outer(mean, mean))
+    spread = np.sqrt(np.maximum(variances[::-1][:COMPONENTS], 0)).astype(np.float32)
+    return mean.astype(np.float32), np.ascontiguousarray(basis[:, ::-1][:, :COMPONENTS], np.float32), spread
 
 
 def _in_bands(picture: Floats) -> Iterator[Floats]:
@@ -290,14 +306,18 @@ def _step(region: np.ndarray, size: tuple[int, int]) -> int:
     return max(STEP, int(np.ceil(np.sqrt(share / QUERIES))))
 
 
-def mass(overlay: Overlay, picture: Floats, number: int = 0) -> Floats:
-    """Where in a style picture, planes (3, h, w), the likeness lies: (h, w), 1 in sum over all of its pictures."""
+def mass(overlay: Overlay, picture: Floats, number: int = 0, chance: float = 0.0) -> Floats:
+    """Where in a style picture, planes (3, h, w), the likeness lies: (h, w), 1 in sum over all of its pictures.
+
+    chance: confidence that tells nothing (Reference.chance); only what lies above it counts. All 0 if nothing does.
+    """
     height, width = picture.shape[1:]
-    u, v, confidence = (overlay.pixels[..., channel] for channel in range(3))
-    here = confidence * (overlay.pixels[..., 3] == number) if overlay.pixels.shape[2] > 3 else confidence
+    u, v = overlay.pixels[..., 0], overlay.pixels[..., 1]
+    sure = np.maximum(overlay.pixels[..., 2] - np.float32(chance), 0)
+    here = sure * (overlay.pixels[..., 3] == number) if overlay.pixels.shape[2] > 3 else sure
     places = np.minimum((v * height).astype(int), height - 1) * width + np.minimum((u * width).astype(int), width - 1)
     counted = np.bincount(places.ravel(), here.ravel().astype(np.float64), height * width)
-    return (counted / max(float(confidence.sum(dtype=np.float64)), 1e-12)).reshape(height, width).astype(np.float32)
+    return (counted / max(float(sure.sum(dtype=np.float64)), 1e-12)).reshape(height, width).astype(np.float32)
 
 
 def found_in(overlay: Overlay, pictures: Sequence[Floats]) -> Floats:

@@ -35,8 +35,10 @@ class Redrawn(StylePack):
 
 @reading()
 def redrawn(network: bytes, seed: int) -> bytes:
-    """`network` with other weights: those of convolutions and matrix products drawn anew from a normal distribution
-    with the mean and deviation of the tensor they replace. What an overlay says of it, it says of no style."""
+    """`network` with other weights: those of convolutions and matrix products drawn anew from a normal distribution of
+    mean 0, as strong (in root mean square) as the tensor they replace. What an overlay says of it, it says of no style.
+
+    Not with the tensor's own mean: how much light a layer passes on, and with which sign, is learned, too."""
     rng = np.random.default_rng(seed)
     parts = list(parts_of(graph_of(network)))
     learned = _learned([part for number, part in parts if number == NODE])
@@ -71,7 +73,7 @@ def _drawn(weight: memoryview, rng: np.random.Generator) -> bytes:
     for number, wire, value in fields_of(weight):
         if number in (_FLOATS, _RAW) and wire == 2:
             old = np.frombuffer(part_of(value), dtype)
-            new = rng.normal(old.mean(dtype=np.float64), old.std(dtype=np.float64), old.size)
+            new = rng.normal(0, np.sqrt(np.square(old, dtype=np.float64).mean()), old.size)
             changed.append(written(number, new.astype(dtype).tobytes()))
         else:
             changed.append(kept(number, wire, value))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 
 import numpy as np
 
@@ -26,10 +27,14 @@ from .provenance import OPPONENT, softened
 
 CELL = 8
 """Pixels to each side of what gets one value"""
+REACH = 10
+"""Pixels from the middle of a cell, where a place counts most, to where it counts nothing. With more, what is wrong
+beside a cell stands out in it as well; with less, single dots of a raster decide"""
 LEVELS = 4
 """Halvings at which roughness is measured: strokes are 2 to 40 pixels wide"""
 SIGHT = 64
-"""Pixels beyond a cell that its numbers may come from, and then some: a multiple of CELL"""
+"""Pixels read beyond what is looked at, a multiple of CELL, and judged beyond a planted defect: more than a cell sees,
+which is its neighbours and no further"""
 FLOOR = 2e-3
 """Squares of differences below which nothing is told apart: a twentieth of the way from black to white. With less the
 answer changes with what nobody sees"""
@@ -179,22 +184,25 @@ def _roughness(colours: Floats) -> Floats:
 
 
 def _means(planes: Floats, edge: int, cells: tuple[int, int]) -> Floats:
-    """(C, rows, columns): the mean of planes (C, h, w), whose pixels are `edge` wide, over 2 CELL around each cell's
-    middle; where a cell is one pixel, over that and its neighbours."""
-    summed = np.pad(planes, ((0, 0), (1, 0), (1, 0))).cumsum(axis=1, dtype=np.float64).cumsum(axis=2)
-    half, odd = max(CELL // edge, 1), int(edge == CELL)
-    middles = [(SIGHT + CELL * np.arange(count) + CELL // 2) // edge for count in cells]
-    top, left = (middle - half for middle in middles)
-    bottom, right = (middle + half + odd for middle in middles)
-    down = summed[:, bottom] - summed[:, top]
-    inside = down[:, :, right] - down[:, :, left]
-    return np.asarray(inside / (2 * half + odd) ** 2, np.float32)
+    """(C, rows, columns): the mean of planes (C, h, w), whose pixels are `edge` wide, over each cell and a little
+    beside it (see REACH), so that a cell that a defect lies in sees more of it than one beyond. Where a cell is one
+    pixel, that pixel."""
+    step = CELL // edge
+    pixels = np.arange(-step, 2 * step)
+    away = np.abs((pixels + 0.5) * edge - CELL / 2)
+    weights = np.maximum(1 - away / (REACH if step > 1 else CELL), 0).astype(np.float32)
+    weights /= weights.sum()
+    for axis, count in zip((1, 2), cells, strict=True):
+        first = SIGHT // edge + step * np.arange(count)
+        seen = ((weight, first + pixel) for pixel, weight in zip(pixels, weights, strict=True) if weight > 0)
+        planes = reduce(np.add, (weight * np.take(planes, places, axis) for weight, places in seen))
+    return planes
 
 
 def _halved(planes: Floats) -> Floats:
-    soft = softened(softened(planes, 1), 2)
-    _, height, width = soft.shape
-    return soft.reshape(-1, height // 2, 2, width // 2, 2).mean(axis=(2, 4))
+    """The mean of every four pixels and of none beside them: softened before, cells would see far beyond themselves."""
+    _, height, width = planes.shape
+    return planes.reshape(-1, height // 2, 2, width // 2, 2).mean(axis=(2, 4))
 
 
 def _taken(picture: Floats, mask: Floats | None = None) -> Floats:

@@ -30,21 +30,22 @@ class Camera:
 
     def project(self, points: NDArray) -> tuple[NDArray, NDArray]:
         """Rows and columns (...) of points (3, ...) in the world; NaN of those behind the camera."""
-        return self._divided(np.tensordot(self.matrix[:, :3], points, 1) + _column(self.matrix[:, 3], points))
+        return self._divided(turned(self.matrix, points) + _column(self.matrix[:, 3], points))
 
     def project_far(self, directions: NDArray) -> tuple[NDArray, NDArray]:
         """The same for places that are infinitely far away, such as the sky: directions (3, ...) in the world."""
-        return self._divided(np.tensordot(self.matrix[:, :3], directions, 1))
+        return self._divided(turned(self.matrix, directions))
 
     def directions(self, rows: NDArray, columns: NDArray) -> NDArray:
         """(3, ...): from the camera through places of the frame."""
-        places = np.stack([columns, rows, np.ones_like(rows)])
-        return np.tensordot(np.linalg.inv(self.matrix[:, :3]), places, 1)
+        first, second, third = self.matrix[:, :3]
+        adjugate = np.stack([np.cross(second, third), np.cross(third, first), np.cross(first, second)], 1)
+        return turned(adjugate / (first * adjugate[:, 0]).sum(), np.stack([columns, rows, np.ones_like(rows)]))
 
     def pixel_size(self, depth: Floats) -> Floats:
         """Metres that a pixel is wide at a distance along the camera's axis."""
-        along, across = (float(np.linalg.norm(self.matrix[row, :3])) for row in (2, 0))
-        centre = float(self.matrix[0, :3] @ self.matrix[2, :3]) / along**2
+        along, across = (float(np.sqrt(np.square(self.matrix[row, :3]).sum())) for row in (2, 0))
+        centre = float((self.matrix[0, :3] * self.matrix[2, :3]).sum()) / along**2
         focal = np.sqrt(max((across / along) ** 2 - centre**2, 1e-12))
         return np.asarray(depth / np.float32(focal), np.float32)
 
@@ -52,6 +53,13 @@ class Camera:
     def _divided(seen: NDArray) -> tuple[NDArray, NDArray]:
         distance = np.where(seen[2] > 0, seen[2], np.nan)
         return seen[1] / distance, seen[0] / distance
+
+
+def turned(matrix: NDArray, points: NDArray) -> NDArray:
+    """(3, ...): the first three columns of a matrix times points (3, ...). Always added in the same order: a library
+    of linear algebra has its own for each processor, and the frames of a shot may be made on several."""
+    x, y, z = points
+    return np.stack([row[0] * x + row[1] * y + row[2] * z for row in matrix])
 
 
 def _column(values: NDArray, like: NDArray) -> NDArray:

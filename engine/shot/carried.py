@@ -4,7 +4,7 @@ What is carried is not the picture, which would get softer with each frame, but 
 that its stroke was painted in (Bousseau et al., "Video Watercolorization using Bidirectional Texture Advection", 2007,
 carry coordinates, too). Where a surface comes into view, strokes are painted anew.
 
-It needs Vector, and the object index or Depth (motion.motion); no Position, no shot.json. Its frames depend on all that
+It needs Vector, and Depth or the object index (motion.motion); no Position, no shot.json. Its frames depend on all that
 came before them.
 """
 
@@ -16,15 +16,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..canvas import ROWS, by_rows
-from ..motion import bilinear, motion
+from ..motion import SKY, Motion, bilinear, motion
 from ..passes import Passes, first_ids
 from ..picture import Floats
-from .held import answer_to_light, between, lit_change, sharpened, soften
+from .camera import Camera, fitted
+from .held import answer_to_light, between, clearness, lit_change, sharpened, soften
 from .surfaces import Places
 
 MOST_ORIGINS = 6
 """Frames of which strokes are carried; beyond, all are taken from the last result, which softens them once"""
-SPAN = 6.0
+CLEARER = 0.9
+"""What came into view at a silhouette was painted with strokes of both sides: it is painted once more when it is this
+much clearer of it"""
+NEIGHBOURS = 5
+"""Of eight"""
+SPAN = 3.0
 """Pixels of the origin to one of the frame, or the other way round, from which on strokes are painted anew"""
 
 
@@ -46,6 +52,8 @@ class _State:
     """(H, W): the origin"""
     rows: Floats
     columns: Floats
+    clear: Floats
+    """(H, W): how clear of silhouettes (held.clearness) the stroke was painted"""
 
 
 class Carried:
@@ -61,16 +69,22 @@ class Carried:
         """The next frame, planes (3, H, W) 0..1, and the share of it that is painted anew. picture, fresh: see Held."""
         if self._state is None or self._state.owner.shape != fresh.shape[1:]:
             self._answer = answer_to_light(picture, fresh, self.stroke)
-            self._state = _begun(passes, _Origin(sharpened(fresh), picture))
+            self._state = _begun(passes, _Origin(sharpened(fresh), picture), self._clear(passes))
             return fresh, 1.0
         state, anew = _followed(self._state, passes)
-        state = _with_origin(state, anew, _Origin(sharpened(fresh), picture))
+        clear = self._clear(passes)
+        anew = _patches(anew | (clear > state.clear + CLEARER))
+        state = _with_origin(state, anew, clear, _Origin(sharpened(fresh), picture))
         result = self._laid(state, picture)
-        soften(result, first_ids(passes), self.stroke)
+        if "Depth" in passes:
+            soften(result, first_ids(passes), passes["Depth"][..., 0].astype(np.float32), self.stroke)
         if len(state.origins) > MOST_ORIGINS:
-            state = _begun(passes, _Origin(sharpened(result), picture))
+            state = _begun(passes, _Origin(sharpened(result), picture), state.clear)
         self._state = state
         return result, float(anew.mean())
+
+    def _clear(self, passes: Passes) -> Floats:
+        return clearness(first_ids(passes), self.stroke)
 
     def _laid(self, state: _State, picture: Floats) -> Floats:
         result, before = np.empty_like(picture), np.empty_like(picture)
@@ -84,20 +98,20 @@ class Carried:
                 before[:, y, x] = bilinear(origin.picture, rows, columns)
 
         by_rows(picture.shape[1], lay)
-        if self.lit:
-            everywhere = np.ones(state.owner.shape, bool)
-            result += lit_change(picture - before, everywhere, self._answer, self.stroke)
+        for index in range(len(state.origins)) if self.lit else ():
+            mine = state.owner == index  # light has changed by as much as each stroke is old
+            result[:, mine] += lit_change(picture - before, mine, self._answer, self.stroke)[:, mine]
         return np.clip(result, 0, 1, out=result)
 
 
-def _begun(passes: Passes, origin: _Origin) -> _State:
+def _begun(passes: Passes, origin: _Origin, clear: Floats) -> _State:
     rows, columns = np.indices(origin.picture.shape[1:], np.float32)
-    return _State(passes, (origin,), np.zeros(rows.shape, np.int64), rows, columns)
+    return _State(passes, (origin,), np.zeros(rows.shape, np.int64), rows, columns, clear)
 
 
 def _followed(state: _State, passes: Passes) -> tuple[_State, NDArray[np.bool_]]:
     """Where the strokes of the next frame were painted, and where (H, W) nothing of it was in view."""
-    way = motion(state.passes, passes)
+    way = with_sky(motion(state.passes, passes), state.passes, passes)
     top, left = (np.rint(place).astype(np.intp) for place in (way.rows, way.columns))
     owner = state.owner[top, left]
     smooth = _smooth(state, way.rows, way.columns, owner)
@@ -113,7 +127,34 @@ def _followed(state: _State, passes: Passes) -> tuple[_State, NDArray[np.bool_]]
     most, least = found.scales(owner)
     with np.errstate(invalid="ignore"):  # NaN where a pixel stands alone: it stays
         anew = ~found.found | (most > SPAN) | (least < 1 / SPAN)
-    return replace(state, passes=passes, owner=owner, rows=found.rows, columns=found.columns), anew
+    clear = state.clear[top, left]
+    return replace(state, passes=passes, owner=owner, rows=found.rows, columns=found.columns, clear=clear), anew
+
+
+def with_sky(way: Motion, before: Passes, now: Passes) -> Motion:
+    """Also of what is infinitely far away, for which Vector is 0 whatever the camera does: by the cameras, where
+    Position tells them; else it stands where it stood."""
+    far, was_far = (passes["Depth"][..., 0] >= SKY if "Depth" in passes else None for passes in (now, before))
+    if far is None or was_far is None or not far.any():
+        return way
+    rows, columns = (place.astype(np.float64) for place in np.nonzero(far))
+    cameras = _camera(now), _camera(before)
+    if cameras[0] and cameras[1]:
+        rows, columns = cameras[1].project_far(cameras[0].directions(rows, columns))
+    with np.errstate(invalid="ignore"):  # NaN is behind the camera
+        seen = (rows >= 0) & (rows <= far.shape[0] - 1) & (columns >= 0) & (columns <= far.shape[1] - 1)
+    rows, columns = np.where(seen, rows, 0), np.where(seen, columns, 0)
+    seen &= was_far[np.rint(rows).astype(np.intp), np.rint(columns).astype(np.intp)]
+    result = Motion(way.rows.copy(), way.columns.copy(), way.visible.copy())
+    result.rows[far], result.columns[far], result.visible[far] = rows, columns, seen
+    return result
+
+
+def _camera(passes: Passes) -> Camera | None:
+    if "Position" not in passes:
+        return None
+    position = np.nan_to_num(passes["Position"][..., :3].transpose(2, 0, 1).astype(np.float32))
+    return fitted(position, passes["Depth"][..., 0] < SKY)
 
 
 def _smooth(state: _State, rows: Floats, columns: Floats, owner: NDArray) -> NDArray[np.bool_]:
@@ -129,7 +170,14 @@ def _smooth(state: _State, rows: Floats, columns: Floats, owner: NDArray) -> NDA
     return smooth
 
 
-def _with_origin(state: _State, anew: NDArray[np.bool_], origin: _Origin) -> _State:
+def _patches(anew: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Also pixels that have most of their neighbours painted anew: a stroke is wider than a pixel."""
+    wide = np.pad(anew, 1).astype(np.uint8)
+    rows = wide[:-2] + wide[1:-1] + wide[2:]
+    return np.asarray(anew | (rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:] >= NEIGHBOURS))
+
+
+def _with_origin(state: _State, anew: NDArray[np.bool_], clear: Floats, origin: _Origin) -> _State:
     """The frame's own strokes where `anew`; origins of which nothing is left are let go."""
     owner = np.where(anew, len(state.origins), state.owner)
     kept, owner = np.unique(owner, return_inverse=True)
@@ -141,4 +189,5 @@ def _with_origin(state: _State, anew: NDArray[np.bool_], origin: _Origin) -> _St
         owner=owner.reshape(anew.shape),
         rows=np.where(anew, rows, state.rows),
         columns=np.where(anew, columns, state.columns),
+        clear=np.where(anew, clear, state.clear),
     )

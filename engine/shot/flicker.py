@@ -39,8 +39,8 @@ class Measured:
 
 
 def flicker(request: FlickerRequest) -> Iterator[Event]:
-    """Measure a run of results. With a folder, writes a layer for each frame: how far each pixel is from the one before
-    it, less what the frames themselves are (R: result, G: source; 0 where the frame before shows something else).
+    """Measure a run of results. With a folder, writes a layer for each frame: how far each pixel is from where its
+    surface was in the frame before (R: result, G: source, B: what the result is more; 0 where that was not in view).
 
     Yields Progress, FrameDone where a layer is written, FrameFailed, and Done with the numbers."""
     frames = sequence(request.frames)
@@ -95,7 +95,8 @@ def _write(request: FlickerRequest, number: int, maps: list[Floats]) -> str:
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     path = results(sequence(request.frames), "flicker", folder, ".exr").path(number)
-    write_exr(path, [ExrLayer(LAYER, {"result": maps[0], "source": maps[1]})])
+    result, source = maps
+    write_exr(path, [ExrLayer(LAYER, {"R": result, "G": source, "B": np.maximum(result - source, 0)})])
     return str(path)
 
 
@@ -104,9 +105,10 @@ def _report(found: list[Measured]) -> Json:
         return {"say": ["No two frames follow each other: nothing was measured."]}
     result, source = (float(np.mean([getattr(one, name) for one in found])) for name in ("result", "source"))
     worst = max(found, key=lambda one: one.result - one.source)
+    times = f": {result / source:.2f} times" if source > 1e-4 else ""
     said = [
-        f"Flicker {result:.4f}, of the frames themselves {source:.4f}: {result / max(source, 1e-9):.2f} times.",
+        f"Flicker {result:.4f}, of the frames themselves {source:.4f}{times}.",
         f"Worst at frame {worst.number}: {worst.result:.4f}, {worst.source:.4f} itself.",
     ]
-    each = {one.number: [round(one.result, 5), round(one.source, 5), round(one.visible, 4)] for one in found}
+    each = {str(one.number): [round(one.result, 5), round(one.source, 5), round(one.visible, 4)] for one in found}
     return {"result": round(result, 5), "source": round(source, 5), "frames": each, "say": said}

@@ -22,12 +22,17 @@ from ..canvas import ROWS, by_rows
 from ..forms import blurred
 from ..motion import bilinear
 from ..picture import Floats
+from .camera import turned
 from .record import Frame, Shot
 from .surfaces import Places, Surfaces, places
 
-CLEAR = (1.0, 5.0)
+CLEAR = (0.0, 5.0)
 """Pixels, times the stroke size, from a silhouette: up to the first an anchor's strokes are of two surfaces, beyond the
 second of one alone"""
+BETTER = (0.7, 1.2)
+"""An anchor gives way to another that shows a place with two to three times its pixels (powers of e): what was painted
+on a sliver would come to stand smeared over a face. Which of two shows a place better is so in all frames, so nothing
+changes hands while things move"""
 GIVES_WAY = (4.0, 8.0)
 """Pixels of the anchor to one of the frame, or the other way round, over which strokes give way to fresh ones: by
 then they are too large or too small"""
@@ -41,7 +46,10 @@ RIDGE = 1e-3
 """Keeps the answer to colours that an anchor hardly shows at bay"""
 SOFT = 0.6
 """Deviation in pixels, times the stroke size, by which silhouettes are softened: about as soft as styles paint them"""
+_SIDES = (slice(None, -1), slice(1, None))
 _POLE = np.float32(3**0.5 - 2)
+_MEMORY = 16
+"""Lines after which nothing that a float holds is left of a pixel: the pole's 16th power is 7e-10"""
 _BYTES = 1 << 30
 """Of anchors kept in memory"""
 
@@ -60,13 +68,8 @@ class Anchor:
 
     @cached_property
     def clear(self) -> Floats:
-        """(1, H, W): 1 where strokes are of one surface alone, 0 on silhouettes"""
-        near, far = (round(edge * self.stroke) for edge in CLEAR)
-        rim, clear = silhouettes(self.surfaces.objects), np.ones(self.surfaces.size, np.float32)
-        for ring in range(far):
-            clear[rim & (clear == 1)] = max(0, ring - near) / (far - near)
-            rim = _wider(rim)
-        return clear[None]
+        """(1, H, W): see clearness."""
+        return clearness(self.surfaces.objects, self.stroke)[None]
 
     @cached_property
     def strokes(self) -> Floats:
@@ -111,24 +114,28 @@ class Held:
         takes, left = self._takes(frame, seen)
         result = fresh * left
         for take in takes:
-            self._lay(take, picture, result)
+            if take.weight.any():
+                self._lay(take, picture, result)
         np.clip(result, 0, 1, out=result)
-        soften(result, seen.objects, self.stroke)
+        soften(result, seen.objects, seen.depth, self.stroke)
         return result, float(left.mean())
 
     def _takes(self, frame: Frame, seen: Surfaces) -> tuple[list[_Take], Floats]:
         """What each anchor gives, and what is left for fresh strokes (H, W). An anchor comes first where its strokes
-        are of one surface alone; what is left on silhouettes is held by whichever shows it."""
+        are of one surface alone and none shows that much better; what is left is held by whichever shows it."""
         anchors = [self._anchor(number) for number in frame.anchors]
         found = [places(seen, one.surfaces, frame.poses, one.frame.poses, self.shot.deforming) for one in anchors]
-        stays = [_stays(one, seen.objects) * one.found for one in found]
+        shown = [spans(one, seen.objects) for one in found]
+        stays = [stay * one.found for one, (_, stay) in zip(found, shown, strict=True)]
+        areas = [np.where(one.found, area, np.float32(-99)) for one, (area, _) in zip(found, shown, strict=True)]
+        best = np.max(areas, axis=0) if areas else None
         weights = [np.zeros(seen.size, np.float32) for _ in anchors]
         left = np.ones(seen.size, np.float32)
         for clear in (True, False):
-            for anchor, one, stay, weight in zip(anchors, found, stays, weights, strict=True):
+            for anchor, one, stay, area, weight in zip(anchors, found, stays, areas, weights, strict=True):
                 more = left * stay
                 if clear:
-                    more *= bilinear(anchor.clear, one.rows, one.columns)[0]
+                    more *= bilinear(anchor.clear, one.rows, one.columns)[0] * (1 - _step(best - area, *BETTER))
                 weight += more
                 left = left - more
         return [_Take(*parts) for parts in zip(anchors, found, weights, strict=True)], left
@@ -158,8 +165,16 @@ class Held:
 
     def _changed(self, take: _Take, picture: Floats) -> Floats:
         """(3, H, W): how the painting changes as the light has changed since the anchor."""
-        before = bilinear(take.anchor.picture, take.places.rows, take.places.columns)
-        return lit_change(picture - before, take.places.found, take.anchor.answer, self.stroke)
+        change = np.zeros_like(picture)
+
+        def compare(row: int) -> None:
+            y, x = np.nonzero(take.weight[row : row + ROWS] > 0)
+            y += row
+            before = bilinear(take.anchor.picture, take.places.rows[y, x], take.places.columns[y, x])
+            change[:, y, x] = picture[:, y, x] - before
+
+        by_rows(picture.shape[1], compare)
+        return lit_change(change, take.weight > 0, take.anchor.answer, self.stroke)
 
 
 # ---------------------------------------------------------------- light
@@ -170,8 +185,11 @@ def answer_to_light(picture: Floats, painted: Floats, stroke: float) -> Floats:
     what it painted, both (3, H, W) and both without strokes."""
     seen, answered = (_tones(planes, TONES * stroke).reshape(3, -1) for planes in (picture, painted))
     ones = np.vstack([seen, np.ones((1, seen.shape[1]), np.float32)]).astype(np.float64)
+    # summed plane by plane, in the same order on every processor (see camera.turned)
+    both = [[float((mine * other).sum()) for other in (*ones, *answered)] for mine in ones]
+    known, wanted = np.split(np.array(both), [4], axis=1)
     ridge = RIDGE * seen.shape[1] * np.diag([1.0, 1.0, 1.0, 0.0])
-    return np.asarray(np.linalg.solve(ones @ ones.T + ridge, ones @ answered.T).T[:, :3], np.float32)
+    return np.asarray(np.linalg.solve(known + ridge, wanted).T[:, :3], np.float32)
 
 
 def lit_change(change: Floats, found: NDArray[np.bool_], answer: Floats, stroke: float) -> Floats:
@@ -182,7 +200,7 @@ def lit_change(change: Floats, found: NDArray[np.bool_], answer: Floats, stroke:
         blurred(blurred(_reduced(planes), deviation, 1), deviation, 2)
         for planes in (np.where(found, change, 0), found[None].astype(np.float32))
     )
-    light = np.tensordot(answer, smooth / np.maximum(share, np.float32(0.05)), 1)
+    light = turned(answer, smooth / np.maximum(share, np.float32(0.05)))
     return _enlarged(light.astype(np.float32), found.shape)
 
 
@@ -192,19 +210,30 @@ def lit_change(change: Floats, found: NDArray[np.bool_], answer: Floats, stroke:
 def sharpened(planes: Floats) -> Floats:
     """(H, W, C) of planes (C, H, W): the coefficients of the cubic B-spline that goes through the pixels, which keeps
     strokes that other kernels of its size would soften (Unser, Aldroubi & Eden, "B-spline signal processing", 1993; a
-    recursive filter of pole sqrt(3) - 2 there and back along each axis, borders going on)."""
+    recursive filter of pole sqrt(3) - 2 there and back along each axis).
+
+    Beyond the border lies the mirror image, the outermost pixel twice: the coefficient there is that of the outermost
+    pixel, as `between` takes it."""
     result = planes.transpose(1, 2, 0).astype(np.float32)
     for axis in (0, 1):
         lines = np.moveaxis(result, axis, 0)
-        beyond = lines[-1] / (1 - _POLE)
-        lines[0] /= 1 - _POLE
+        lines[0] = _from_beyond(lines)
         for line in range(1, len(lines)):
             lines[line] += _POLE * lines[line - 1]
-        lines[-1] = beyond / (1 - _POLE) + (lines[-1] - beyond) / (1 - _POLE * _POLE)
+        lines[-1] /= 1 - _POLE
         for line in range(len(lines) - 2, -1, -1):
             lines[line] += _POLE * lines[line + 1]
         lines *= -6 * _POLE
     return result
+
+
+def _from_beyond(lines: Floats) -> Floats:
+    """What the filter has gathered at the first line when it comes from far beyond the border"""
+    mirrored = np.pad(np.arange(len(lines)), (0, _MEMORY), "symmetric")
+    gathered = np.zeros_like(lines[0])
+    for line in mirrored[:_MEMORY][::-1]:
+        gathered = (gathered + lines[line]) * _POLE
+    return np.asarray(lines[0] + gathered)
 
 
 def between(coefficients: Floats, rows: Floats, columns: Floats) -> Floats:
@@ -228,14 +257,25 @@ def _bumps(t: Floats) -> tuple[Floats, ...]:
     return rest * rest * rest / 6, inner, 2 / 3 - rest * rest * (2 - rest) / 2, outer
 
 
-def silhouettes(objects: NDArray) -> NDArray[np.bool_]:
-    """(H, W): pixels beside another object."""
+def clearness(objects: NDArray, stroke: float) -> Floats:
+    """(H, W): 1 where the strokes of a frame are of one surface alone, 0 on silhouettes."""
+    near, far = (round(edge * stroke) for edge in CLEAR)
+    rim, clear = silhouettes(objects), np.ones(objects.shape, np.float32)
+    for ring in range(far):
+        clear[rim & (clear == 1)] = max(0, ring - near) / (far - near)
+        rim = _wider(rim)
+    return clear
+
+
+def silhouettes(objects: NDArray, depth: Floats | None = None) -> NDArray[np.bool_]:
+    """(H, W): pixels beside another object; with a depth only those of the nearer one."""
     rim = np.zeros(objects.shape, bool)
-    down, across = objects[1:] != objects[:-1], objects[:, 1:] != objects[:, :-1]
-    rim[1:] |= down
-    rim[:-1] |= down
-    rim[:, 1:] |= across
-    rim[:, :-1] |= across
+    for axis in (0, 1):
+        first, second = (tuple(side if a == axis else slice(None) for a in (0, 1)) for side in _SIDES)
+        edge = objects[first] != objects[second]
+        nearer = None if depth is None else depth[first] <= depth[second]
+        rim[first] |= edge if nearer is None else edge & nearer
+        rim[second] |= edge if nearer is None else edge & ~nearer
     return rim
 
 
@@ -244,15 +284,17 @@ def _wider(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return wide[1:-1, 1:-1] | wide[:-2, 1:-1] | wide[2:, 1:-1] | wide[1:-1, :-2] | wide[1:-1, 2:]
 
 
-def _stays(found: Places, objects: NDArray) -> Floats:
-    """(H, W): 1 where strokes keep about their size, 0 where they do not."""
+def spans(found: Places, objects: NDArray) -> tuple[Floats, Floats]:
+    """(H, W) each: with how many pixels the anchor shows what one of the frame shows, as a power of e; and 1 where
+    strokes keep about their size, 0 where they do not."""
     some = np.s_[COARSE // 2 :: COARSE, COARSE // 2 :: COARSE]
     small = Places(found.rows[some], found.columns[some], found.found[some])
     most, least = (np.log(np.maximum(span, 1e-3) / COARSE) for span in small.scales(objects[some]))
     known = np.isfinite(most)
-    large, fine = (np.exp(_filled(np.where(known, one, 0), known)) for one in (most, -least))
-    stays = (1 - _step(large, *GIVES_WAY)) * (1 - _step(fine, *GIVES_WAY))
-    return _enlarged(stays[None], found.found.shape)[0]
+    most, least = (_filled(np.where(known, one, 0), known) for one in (most, least))
+    stays = (1 - _step(np.exp(most), *GIVES_WAY)) * (1 - _step(np.exp(-least), *GIVES_WAY))
+    parts = _enlarged(np.stack([most + least, stays]), found.found.shape)
+    return parts[0], parts[1]
 
 
 def _filled(values: Floats, known: NDArray[np.bool_]) -> Floats:
@@ -268,9 +310,10 @@ def _step(values: Floats, low: float, high: float) -> Floats:
     return np.asarray(x * x * (3 - 2 * x))
 
 
-def soften(result: Floats, objects: NDArray, stroke: float) -> None:
-    """Silhouettes without steps, in place: things that hold their strokes are cut out by the pixel."""
-    rim = _wider(silhouettes(objects))
+def soften(result: Floats, objects: NDArray, depth: Floats, stroke: float) -> None:
+    """Silhouettes without steps, in place: things that hold their strokes are cut out by the pixel. Only the pixels of
+    the nearer thing change: what lies behind stays as it is while things pass before it."""
+    rim = silhouettes(objects, depth)
     soft = blurred(blurred(result, SOFT * stroke, 1), SOFT * stroke, 2)
     result[:, rim] = soft[:, rim]
 

@@ -93,11 +93,19 @@ def read(path: StrPath) -> Shot:
         if found["schema"] != VERSION:
             raise EngineError(f"{name} was written by another version of Pentimento.", _FIX)
         width, height = found["size"]
-        frames = [_frame(entry) for entry in found["shot"]]
+        frames = {one.number: one for one in map(_frame, found["shot"])}
         deforming = frozenset(int(thing) for thing in found["deforming"])
-        return Shot(str(found["frames"]), (int(height), int(width)), deforming, {one.number: one for one in frames})
-    except (KeyError, TypeError, ValueError) as error:
+        return _checked(Shot(str(found["frames"]), (int(height), int(width)), deforming, frames))
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise EngineError(f"{name} does not describe a shot ({error}).", _FIX) from error
+
+
+def _checked(shot: Shot) -> Shot:
+    if min(shot.size) < 1:
+        raise ValueError("it has no size")
+    if not shot.by_number or not set(shot.anchors) <= set(shot.by_number):
+        raise ValueError("frames are missing")
+    return shot
 
 
 def _frame(entry: Any) -> Frame:

@@ -34,8 +34,10 @@ REACH = 96
 """Frames to each side that an anchor is tried for"""
 WORTH = 0.003
 """Of all that is shown within its reach, what an anchor must be the first to hold"""
-CLAIM = 0.002
+CLAIM = 0.001
 """Share of a frame for which an anchor is called"""
+NEXT = 3
+"""Frames to each side for which it is called, too"""
 SPAN = (1 / 2.5, 2.5)
 """Pixels of an anchor to a pixel of the frame between which it holds strokes: see held.GIVES_WAY"""
 
@@ -149,7 +151,8 @@ def _anchored(
         near = range(max(0, index - REACH), min(len(frames), index + REACH + 1))
         covers[index] = {one: np.packbits(held_by(shot, looked, frames, one, index)) for one in near}
     chosen = _cover(covers)
-    return [_claimed(frame, index, chosen, covers, frames, looked) for index, frame in enumerate(frames)]
+    claims = [_claims(index, chosen, covers, looked[index].small.objects.size) for index in range(len(frames))]
+    return [_called(frames, index, chosen, claims) for index in range(len(frames))]
 
 
 def held_by(shot: Shot, looked: list[Looked], frames: list[Frame], now: int, then: int) -> NDArray[np.bool_]:
@@ -183,24 +186,29 @@ def _gain(cover: dict[int, NDArray[np.uint8]], held: dict[int, NDArray[np.uint8]
     return more / (8 * sum(mine.size for mine in cover.values()))
 
 
-def _claimed(
-    frame: Frame,
-    index: int,
-    chosen: list[int],
-    covers: dict[int, dict[int, NDArray[np.uint8]]],
-    frames: list[Frame],
-    looked: list[Looked],
-) -> Frame:
-    """With the anchors that are the first to hold some of it."""
-    size = looked[index].small.objects.size
-    left, anchors = np.full(-(-size // 8), 255, np.uint8), []
+def _claims(
+    index: int, chosen: list[int], covers: dict[int, dict[int, NDArray[np.uint8]]], size: int
+) -> dict[int, float]:
+    """The share of a frame that each anchor is the first to hold."""
+    left = np.full(-(-size // 8), 255, np.uint8)
     left[-1] = 256 - (1 << (-size % 8))  # what packing added to the last byte is no pixel
+    claims: dict[int, float] = {}
     for anchor in chosen:
         cover = covers[anchor].get(index)
-        if cover is not None and _count(cover & left) > CLAIM * size:
-            anchors.append(frames[anchor].number)
+        if cover is not None:
+            claims[anchor] = _count(cover & left) / size
             left &= ~cover
-    return replace(frame, anchors=tuple(anchors), fresh=_count(left) / size)
+    return claims
+
+
+def _called(frames: list[Frame], index: int, chosen: list[int], claims: list[dict[int, float]]) -> Frame:
+    """A frame with the anchors that it, or a frame next to it, has a use for: one that is called in a frame and not in
+    the next would leave its strokes to others there."""
+    near = claims[max(0, index - NEXT) : index + NEXT + 1]
+    called = {anchor for ones in near for anchor, share in ones.items() if share > CLAIM}
+    anchors = [anchor for anchor in chosen if anchor in called and anchor in claims[index]]
+    numbers = tuple(frames[anchor].number for anchor in anchors)
+    return replace(frames[index], anchors=numbers, fresh=1 - sum(claims[index].values()))
 
 
 def _count(bits: NDArray[np.uint8]) -> int:
@@ -231,5 +239,5 @@ def _warnings(shot: Shot, looked: list[Looked]) -> Iterator[str]:
         yield "There is no pass Vector: strokes on objects that move are painted anew in each frame."
     if shot.deforming and any(one.small.uv is None for one in looked):
         yield "There is no pass UV: strokes on objects that deform are painted anew in each frame."
-    if all((one.small.objects == FAR + 2).all() for one in looked):
+    if all(np.isin(one.small.objects, (FAR, FAR + 2)).all() for one in looked):
         yield "There is neither Cryptomatte nor an object index: all objects move as one."

@@ -40,13 +40,18 @@ class Steady(Protocol):
     def recipe(self) -> Json: ...
 
 
-def opened(request: AnimateRequest, open_frame: Callable[[int], Painting]) -> Steady | None:
-    """What the request asks for; None where every frame is painted alone. open_frame: any frame of the shot."""
+def opened(
+    request: AnimateRequest, open_frame: Callable[[int], Painting], size: tuple[int, int], floats: bool
+) -> Steady | None:
+    """What the request asks for; None where every frame is painted alone. open_frame: any frame of the shot; size,
+    floats: height and width of all, and whether they are renders, not bytes."""
     if not request.shot and not request.sequential:
         return None
     _check(request)
+    if not floats:
+        raise _no_render(Path(request.frames).name)
     if request.shot:
-        return _ByShot(request, open_frame)
+        return _ByShot(request, open_frame, size)
     return _InOrder(request.settings)
 
 
@@ -68,9 +73,15 @@ class _ByShot:
 
     in_order = False
 
-    def __init__(self, request: AnimateRequest, open_frame: Callable[[int], Painting]) -> None:
+    def __init__(self, request: AnimateRequest, open_frame: Callable[[int], Painting], size: tuple[int, int]) -> None:
         path = Path(request.shot)
         self.shot = record.read(path)
+        if self.shot.size != size:
+            sizes = " x ".join(map(str, size[::-1])), " x ".join(map(str, self.shot.size[::-1]))
+            raise EngineError(
+                f"The frames have the size {sizes[0]}, those of {shown(path.name)} {sizes[1]}.",
+                "Look at the shot again: pentimento shot.",
+            )
         with reading(path):
             self.hash = hashlib.sha256(path.read_bytes()).hexdigest()
         self.open_frame = open_frame
@@ -80,8 +91,6 @@ class _ByShot:
     def over(self, number: int, painting: Painting) -> Canvas:
         frame, passes = self.shot.frame(number), passes_to_follow(painting)
         seen = surfaces(passes, frame.camera)
-        if seen.size != self.shot.size:
-            raise EngineError(f"Frame {number} has another size than the shot.", "Look at the shot again.")
         picture, fresh = _planes(painting)
         return ArrayCanvas(self.held.painted(number, seen, picture, fresh)[0])
 
@@ -101,11 +110,21 @@ class _InOrder:
     in_order = True
 
     def __init__(self, settings: StylizeSettings) -> None:
+        self.settings = settings
         self.carried = Carried(settings.stroke, is_lit(settings))
+        self.last: int | None = None
 
     def over(self, number: int, painting: Painting) -> Canvas:
+        """Begins anew where the frame before is not there, or has failed."""
+        passes = passes_to_follow(painting)
+        passes.need("Vector")
         picture, fresh = _planes(painting)
-        return ArrayCanvas(self.carried.painted(passes_to_follow(painting), picture, fresh)[0])
+        if self.last != number - 1:
+            self.carried = Carried(self.settings.stroke, is_lit(self.settings))
+        self.last = None  # until this one is done
+        painted = self.carried.painted(passes, picture, fresh)[0]
+        self.last = number
+        return ArrayCanvas(painted)
 
     def recipe(self) -> Json:
         return {"sequential": True}
@@ -120,11 +139,15 @@ def passes_to_follow(painting: Painting) -> Passes:
     """Of a frame whose surfaces are to be found again."""
     found = painting.opened
     if found.file is None:
-        raise EngineError(
-            f"{shown(found.source.name)} is no render with passes, by which strokes could stick.",
-            "Render the shot to OpenEXR MultiLayer with Position, Depth, Vector, UV and Cryptomatte.",
-        )
+        raise _no_render(found.source.name)
     return passes_of(found.file, found.source.path)
+
+
+def _no_render(name: str) -> EngineError:
+    return EngineError(
+        f"{shown(name)} is no render with passes, by which strokes could stick.",
+        "Render the shot to OpenEXR MultiLayer with Position, Depth, Vector, UV and Cryptomatte.",
+    )
 
 
 def _planes(painting: Painting) -> tuple[Floats, Floats]:

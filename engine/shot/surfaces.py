@@ -18,7 +18,7 @@ from ..errors import EngineError
 from ..motion import SKY
 from ..passes import Passes, first_ids
 from ..picture import Floats
-from .camera import Camera, fitted
+from .camera import Camera, fitted, turned
 
 NOWHERE, FAR = 0, 1
 """Ids of pixels that show no object: of nothing at all, and of the sky"""
@@ -27,6 +27,9 @@ SAME = 2.5
 that is seen aslant"""
 SAME_UV = 0.5
 """The same for UV"""
+EDGE = 0.25
+"""Pixels beyond the middles of the outermost pixels up to which a place counts as theirs: a frame shows its own border,
+however its positions are rounded"""
 STEPS = 3
 """Of Newton's method: UV are next to linear within a few pixels"""
 LONGEST_STEP = 4.0
@@ -146,6 +149,7 @@ def places(now: Surfaces, then: Surfaces, posed: Poses, were_posed: Poses, defor
         directions = now.camera.directions(*(places.astype(np.float64) for places in np.nonzero(far)))
         rows[far], columns[far] = then.camera.project_far(directions)
     found = _checked(now, then, points, rows, columns) & known
+    rows, columns = _within(then.size, rows, columns)
     result = Places(np.where(found, rows, 0).astype(np.float32), np.where(found, columns, 0).astype(np.float32), found)
     for thing in deforming:
         _by_uv(now, then, thing, rows, columns, result)
@@ -154,12 +158,12 @@ def places(now: Surfaces, then: Surfaces, posed: Poses, were_posed: Poses, defor
 
 def apply(move: NDArray, points: NDArray) -> NDArray:
     """move: (3, 4); points: (3, N)"""
-    return np.asarray(move[:, :3] @ points + move[:, 3:])
+    return np.asarray(turned(move, points) + move[:, 3:])
 
 
 def inverse(move: NDArray) -> NDArray:
-    turned = move[:, :3].T
-    return np.hstack([turned, -turned @ move[:, 3:]])
+    back = move[:, :3].T
+    return np.hstack([back, -turned(back, move[:, 3:])])
 
 
 def after(later: NDArray, first: NDArray) -> NDArray:
@@ -168,14 +172,20 @@ def after(later: NDArray, first: NDArray) -> NDArray:
 
 
 def _inside(size: tuple[int, int], rows: NDArray, columns: NDArray) -> NDArray[np.bool_]:
+    down, across = size[0] - 1 + EDGE, size[1] - 1 + EDGE
     with np.errstate(invalid="ignore"):  # NaN is behind the camera, and not inside
-        return (rows >= 0) & (rows <= size[0] - 1) & (columns >= 0) & (columns <= size[1] - 1)
+        return (rows >= -EDGE) & (rows <= down) & (columns >= -EDGE) & (columns <= across)
+
+
+def _within(size: tuple[int, int], rows: NDArray, columns: NDArray) -> tuple[NDArray, NDArray]:
+    """Moved from the edge to the middles of the outermost pixels, between which can be read."""
+    return np.clip(rows, 0, size[0] - 1), np.clip(columns, 0, size[1] - 1)
 
 
 def _checked(now: Surfaces, then: Surfaces, points: NDArray, rows: NDArray, columns: NDArray) -> NDArray[np.bool_]:
     """Is the place that `then` shows there the one that was looked for?"""
     inside = _inside(then.size, rows, columns)
-    row, column = (np.rint(np.where(inside, place, 0)).astype(np.intp) for place in (rows, columns))
+    row, column = _nearest(then.size, np.where(inside, rows, 0), np.where(inside, columns, 0))
     same = inside & (then.objects[row, column] == now.objects)
     away = np.sqrt(np.square(then.position[:, row, column] - points).sum(axis=0))
     return np.asarray(same & ((away < SAME * then.pixel_size[row, column]) | (now.objects == FAR)))
@@ -202,6 +212,7 @@ def _by_uv(now: Surfaces, then: Surfaces, thing: int, rows: NDArray, columns: ND
             nearest = np.where(closer, distance, nearest)
             best = [np.where(closer, new, old) for new, old in zip((row, column), best, strict=True)]
     found = np.isfinite(nearest)
+    best = [*_within(then.size, *best)]
     result.rows[mine], result.columns[mine] = (np.where(found, place, 0) for place in best)
     result.found[mine] = found
 

@@ -53,10 +53,19 @@ def test_where_one_tile_decides_no_order_stands_out() -> None:
 
 
 def test_maps_that_random_weights_share_are_found_out(true: np.ndarray) -> None:
-    other = np.random.default_rng(2).standard_normal(TILES)
-    assert certificate.randomised(true, [other]).passed
-    for shared in (true, -(true**3), true + 0.5 * other):
-        assert not certificate.randomised(true, [other, shared]).passed
+    others = list(np.random.default_rng(2).standard_normal((8, TILES)))
+    assert certificate.randomised(true, others).passed
+    # What never asked the model, and that of which the weights decide but the sign or a half
+    shared = [true] * 8, [true, -(true**3)] * 4, [true + other for other in others]
+    for maps in shared:
+        assert not certificate.randomised(true, maps).passed
+
+
+def test_one_network_that_happens_to_be_like_the_style_is_luck(true: np.ndarray) -> None:
+    others = list(np.random.default_rng(2).standard_normal((7, TILES)))
+    check = certificate.randomised(true, [*others, true])
+    alone = certificate.randomised(true, others)
+    assert check.passed and check.value == pytest.approx((7 * alone.value + 1) / 8)
 
 
 def test_equal_values_share_their_rank() -> None:

@@ -12,9 +12,12 @@ import pytest
 import tiny_styles
 from PIL import Image
 
-from engine.certification import BOXES, Row, certify
+from benchmarks.certify import DOCUMENT, table, with_table
+from benchmarks.machine import RESULTS
+from engine.certification import BOXES, Row, beside_random_styles, certify
 from engine.errors import EngineError
-from engine.protocol import CertifyRequest, Check, Done, Progress, SourceFailed
+from engine.mixing import open_styles
+from engine.protocol import CertifyRequest, Check, Done, Progress, SourceFailed, StyleShare, StylizeSettings
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +57,15 @@ def test_every_bar_of_every_overlay_is_counted(style: Path, pictures: Path) -> N
     assert "does not bring its style picture" in report["refused"]["Provenance"]
     assert "Passes" not in report["refused"]  # of the pictures, not of the style
     assert any("R2, 10 % removed" in line for line in report["say"])
+
+
+def test_b5_alone_is_what_the_whole_table_says_of_it(style: Path, pictures: Path) -> None:
+    whole = list(certify(request(style, pictures, "Removal")))[-1]
+    assert isinstance(whole, Done)
+    styles = open_styles(StylizeSettings((StyleShare(str(style)),), device="cpu"), lambda _: None)
+    (alone,) = beside_random_styles(styles, sorted(pictures.iterdir()), ["Removal"])
+    assert alone.to_json() in whole.report["rows"]
+    assert (alone.bar, len(alone.checks)) == ("B5", 1)
 
 
 def test_a_broken_picture_is_told_and_left_out(tmp_path: Path, style: Path, pictures: Path) -> None:
@@ -96,3 +108,19 @@ def test_the_command_prints_the_table(style: Path, pictures: Path) -> None:
     assert "parts add up to the whole" in said and "6/6" in said
     lines = subprocess.run([*asked, "--json"], capture_output=True, text=True, check=True, timeout=120).stdout
     assert json.loads(lines.splitlines()[-1])["report"]["rows"][0]["passed"] == 6
+
+
+def test_the_table_of_the_document_is_the_measured_one() -> None:
+    """Nobody types numbers."""
+    document = DOCUMENT.read_text(encoding="utf-8")
+    files = [json.loads(file.read_text(encoding="utf-8")) for file in RESULTS.glob("certify_*.json")]
+    assert document in [with_table(document, file["styles"]) for file in files]
+
+
+def test_a_table_says_what_was_missed_and_leaves_what_was_not_asked_empty() -> None:
+    small, large = row("B5", (0.1, 0.004, 0.5), 0.3, True), row("B3", (1.0, 0.8), 1e-5, False)
+    of_both, of_one = {"rows": [small.to_json(), large.to_json()]}, {"rows": [small.to_json()]}
+    assert table({"Both": of_both, "One": of_one}).splitlines()[2:] == [
+        "| Detail | B5 | r | 0.30 | 0.10 (0.50) **2/3** | 0.10 (0.50) **2/3** |",
+        "| Detail | B3 | r | 1.0e-5 | 0.90 (0.80) |  |",
+    ]

@@ -99,9 +99,37 @@ def test_a_wall_of_one_colour_points_nowhere() -> None:
     overlay = finished(
         provenance.provenance(flat, np.full((3, 64, 64), 0.5, np.float32), np.ones((64, 64), bool), False)
     )
+    assert flat.chance == 0
     assert overlay.bars == ()
     assert "no place" in overlay.sentence
     assert not overlay.certificate.faithful
+
+
+def test_patches_from_elsewhere_are_hardly_ever_surer_than_chance(places: Reference) -> None:
+    def surer(picture: Floats) -> float:
+        queries = provenance.patches(picture, 3).reshape(-1, 3 * PATCH * PATCH)
+        return float((provenance.joined(list(places.find(queries))).confidence > places.chance).mean())
+
+    rng = np.random.default_rng(7)
+    own = places.pictures[0] + rng.normal(0, 0.2 * places.deviation, places.pictures[0].shape).astype(np.float32)
+    assert surer(own) > 0.8
+    assert surer(blotches(8)) < 0.05
+    assert 0 < places.chance < 0.5
+
+
+def test_only_what_is_surer_than_chance_has_mass(places: Reference) -> None:
+    """A result of two halves: a part of the style picture, and nothing of it"""
+    result = np.concatenate([shown(places.pictures[0])[:, :, :128], shown(blotches(8))[:, :, :128]], axis=2)
+    overlay = next(
+        step
+        for step in provenance.provenance(places, result, np.ones(result.shape[1:], bool), False)
+        if isinstance(step, Overlay)
+    )
+    picture = places.pictures[0]
+    left = [float(provenance.mass(overlay, picture, chance=by)[:, :64].sum()) for by in (0.0, places.chance)]
+    assert left[0] < 0.97 < 0.99 < left[1]
+    assert provenance.mass(overlay, picture, chance=places.chance).sum() == pytest.approx(1, abs=1e-4)
+    assert not provenance.mass(overlay, picture, chance=1.0).any()
 
 
 def test_of_several_pictures_the_right_one_is_named() -> None:

@@ -88,6 +88,30 @@ def test_numbers_of_a_window_are_those_of_the_picture() -> None:
     np.testing.assert_allclose(part, whole[:, 8:17, 16:28], atol=1e-4)
 
 
+def test_a_cell_sees_no_further_than_its_neighbours() -> None:
+    """At no scale: what breaks a place changes no value beyond."""
+    whole, broken = strokes(5), strokes(5)
+    broken[:, 128:136, 120:128] = np.random.default_rng(0).random((3, CELL, CELL))
+    still, moved = (numbers(ArrayCanvas(planes), 0, 0, 256, 256) for planes in (whole, broken))
+    changed = (still != moved).any(axis=0)
+    assert changed[15:18, 14:17].all()
+    changed[15:18, 14:17] = False
+    assert not changed.any()
+
+
+@pytest.mark.parametrize("beside", [0, 3, 7])
+def test_what_lies_nearer_to_the_middle_of_a_cell_counts_more(beside: int) -> None:
+    """A white line, so many pixels from a cell's border."""
+    line = np.zeros((3, 256, 256), np.float32)
+    line[:, :, 128 + beside] = 1
+    found = numbers(ArrayCanvas(line), 0, 0, 256, 256)[0, 16]
+    middles = CELL * np.arange(32) + CELL / 2
+    away = np.abs(np.arange(256) + 0.5 - middles[:, None])
+    weights = np.maximum(1 - away / style_fit.REACH, 0)
+    expected = style_fit.COLOUR * style_fit.OPPONENT[0].sum() * weights[:, 128 + beside] / weights.sum(axis=1)
+    np.testing.assert_allclose(found[1:-1], expected[1:-1], atol=1e-6)
+
+
 def test_the_region_is_what_the_numbers_speak_of(fit: Fit) -> None:
     """The map shows all of the result."""
     broken = strokes(1)

@@ -1,0 +1,262 @@
+"""Do strokes stick? Warp error and stroke energy of a shot, painted alone, held and carried, beside a perfect stick.
+
+    python -m benchmarks.coherence --shared FOLDER [--life FOLDER] [--style NAME ...] [--picture FILE]
+    python -m benchmarks.coherence --table
+
+The perfect stick is the painting of the first frame as a texture on the things themselves: looked up in every frame
+where that shows the same surfaces (surfaces.places), and compared only where it does. Energy: the mean square of what
+is finer than 3 pixels, beside that of the frames painted alone. --life: frames of scenes/make_shot.py. Two passes are
+painted: DiffCol, whose colours no light moves, and Combined, whose light does. --table measures nothing: it writes the
+table of docs/animation.md anew from the result file of this machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine import style_pack
+from engine.canvas import ArrayCanvas
+from engine.contact_sheet import Cell, Look, contact_sheet, save_jpeg
+from engine.forms import blurred
+from engine.motion import Motion, motion, warp_error
+from engine.passes import Passes, read_passes
+from engine.picture import Floats, to_display
+from engine.protocol import Done, ShotRequest
+from engine.runtime import Paint, Session, painted
+from engine.shot import record
+from engine.shot.carried import Carried
+from engine.shot.held import Anchor, Held, between, sharpened, spans
+from engine.shot.scan import scan
+from engine.shot.surfaces import Places, Surfaces, places, surfaces
+
+from . import machine
+
+SHOTS = {"orbit": "sequences/orbit/orbit_####.exr", "walk": "sequences/walk/walk_####.exr"}
+STYLES = ("Starry Night", "Wheat Field", "Pastel")
+PAINTED = ("DiffCol", "Combined")
+RESULTS = "coherence"
+DOCUMENT = Path(__file__).parent.parent / "docs" / "animation.md"
+BEGIN, END = "<!-- coherence table -->", "<!-- end -->"
+FINE = 3.0
+"""Pixels: strokes are finer than that, forms are not"""
+SMEARED = -0.7
+"""Power of e: with less than half as many pixels, strokes of the first frame are drawn out and soft"""
+RESTS = 0.02
+"""Warp error of a frame itself up to which light rests: about grain and resampling"""
+STRIP = 4
+"""Frames of a strip to look at"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    way = parser.add_mutually_exclusive_group(required=True)
+    way.add_argument("--shared", type=Path)
+    way.add_argument("--table", action="store_true")
+    parser.add_argument("--life", type=Path)
+    parser.add_argument("--style", nargs="*", default=STYLES)
+    parser.add_argument("--picture", type=Path, help="a strip of frames of the last shot and the first style")
+    arguments = parser.parse_args()
+    if arguments.table:
+        rows = json.loads(machine.result_file(RESULTS).read_text(encoding="utf-8"))["rows"]
+        DOCUMENT.write_text(with_table(DOCUMENT.read_text(encoding="utf-8"), rows), encoding="utf-8")
+        return
+    found = {name: str(arguments.shared / pattern) for name, pattern in SHOTS.items()}
+    if arguments.life:
+        found["life"] = str(arguments.life / "life_####.exr")
+    rows = []
+    for name, pattern in found.items():
+        shot = Frames(pattern)
+        for layer in PAINTED:
+            for style in arguments.style:
+                trial = Trial(shot, layer, style)
+                rows.append({"shot": name, "painted": layer, "style": style, **trial.numbers()})
+                print(rows[-1], flush=True)
+                if arguments.picture and (layer, style) == ("Combined", arguments.style[0]):
+                    trial.strip(arguments.picture)
+    print(machine.write(RESULTS, {"fine_pixels": FINE, "rows": rows}))
+
+
+class Frames:
+    """A shot in memory."""
+
+    def __init__(self, pattern: str) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            out = str(Path(folder) / "shot.json")
+            (done,) = [event for event in scan(ShotRequest("shot", pattern, out)) if isinstance(event, Done)]
+            self.record = record.read(out)
+        print("\n".join(done.report["say"]))
+        path = Path(pattern)
+        names = [path.with_name(path.name.replace("####", f"{number:04d}")) for number in self.record.by_number]
+        self.passes = [read_passes(name) for name in names]
+        self.numbers = list(self.record.by_number)
+        self.surfaces: list[Surfaces] = [
+            surfaces(passes, self.record.by_number[number].camera)
+            for passes, number in zip(self.passes, self.numbers, strict=True)
+        ]
+        self.ways: list[Motion] = [motion(before, now) for before, now in pairwise(self.passes)]
+
+    def pictures(self, layer: str) -> list[Floats]:
+        return [_display(passes, layer) for passes in self.passes]
+
+
+@dataclass(eq=False)
+class Trial:
+    """One pass of a shot in one style."""
+
+    shot: Frames
+    layer: str
+    style: str
+
+    @cached_property
+    def pictures(self) -> list[Floats]:
+        return self.shot.pictures(self.layer)
+
+    @cached_property
+    def alone(self) -> list[Floats]:
+        folder = Path(__file__).parent.parent / "engine" / "styles" / style_pack.slug(self.style)
+        session = Session(style_pack.load(folder), "cpu")
+        return [
+            np.clip(painted(session, ArrayCanvas(one), Paint()).read(0, 0, *one.shape[1:]), 0, 1)
+            for one in self.pictures
+        ]
+
+    @cached_property
+    def held(self) -> list[Floats]:
+        held = Held(self.shot.record, self._anchor, lit=self.layer == "Combined")
+        frames = zip(self.shot.numbers, self.shot.surfaces, self.pictures, self.alone, strict=True)
+        return [held.painted(*frame)[0] for frame in frames]
+
+    @cached_property
+    def carried(self) -> list[Floats]:
+        carried = Carried(lit=self.layer == "Combined")
+        frames = zip(self.shot.passes, self.pictures, self.alone, strict=True)
+        return [carried.painted(*frame)[0] for frame in frames]
+
+    @cached_property
+    def found(self) -> list[Places]:
+        """Where the first frame shows what each frame shows"""
+        shot = self.shot
+        first = shot.record.by_number[shot.numbers[0]].poses
+        return [
+            places(seen, shot.surfaces[0], shot.record.by_number[number].poses, first, shot.record.deforming)
+            for number, seen in zip(shot.numbers, shot.surfaces, strict=True)
+        ]
+
+    @cached_property
+    def stuck(self) -> list[Floats]:
+        """The perfect stick; NaN where the first frame does not show what a frame shows"""
+        strokes, frames = sharpened(self.alone[0]), []
+        for found, seen in zip(self.found, self.shot.surfaces, strict=True):
+            values = np.clip(between(strokes, found.rows.ravel(), found.columns.ravel()), 0, 1)
+            frames.append(np.where(found.found, values.T.reshape(3, *seen.size), np.float32(np.nan)))
+        return frames
+
+    def numbers(self) -> dict[str, Any]:
+        rests = [_warp(pair, way) < RESTS for pair, way in _pairs(self.pictures, self.shot.ways)]
+        seen = [np.isfinite(_warp(pair, way)) for pair, way in _pairs(self.stuck, self.shot.ways)]
+        stuck = _mean(self.stuck, self.shot.ways, seen)
+        result: dict[str, Any] = {"perfect stick": round(stuck, 5), "compared": round(_share(seen), 3)}
+        result["of that, light rests"] = round(_share(rests), 3)
+        for name in ("pictures", "alone", "held", "carried"):
+            frames = getattr(self, name)
+            result[name] = round(_mean(frames, self.shot.ways, seen), 5)
+            result[f"{name} everywhere"] = round(_mean(frames, self.shot.ways, None), 5)
+        still = [mask & calm for mask, calm in zip(seen, rests, strict=True)]
+        crisp = [mask & plain for mask, plain in zip(seen, self._crisp(), strict=True)]
+        result["of that, not smeared"] = round(_share(crisp), 3)
+        for name in ("alone", "held", "carried"):
+            calm = _mean(getattr(self, name), self.shot.ways, still) / _mean(self.stuck, self.shot.ways, still)
+            result[f"{name}, the same where light rests"] = round(calm, 3)
+            plain = _mean(getattr(self, name), self.shot.ways, crisp) / _mean(self.stuck, self.shot.ways, crisp)
+            result[f"{name}, the same where the stick is not smeared"] = round(plain, 3)
+            result[f"{name}, times the perfect stick"] = round(result[name] / stuck, 3)
+            result[f"{name}, energy"] = round(_energy(getattr(self, name)) / _energy(self.alone), 3)
+        return result
+
+    def _crisp(self) -> Iterator[np.ndarray]:
+        """Of the visible pixels of each pair, those that the first frame shows with half as many pixels at least."""
+        for found, seen, way in zip(self.found[1:], self.shot.surfaces[1:], self.shot.ways, strict=True):
+            area, _ = spans(found, seen.objects)
+            yield area[way.visible] > SMEARED
+
+    def strip(self, out: Path) -> None:
+        some = np.linspace(0, len(self.alone) - 1, STRIP).round().astype(int)
+        names = {"pictures": "As rendered", "alone": "Painted alone", "held": "Held", "carried": "Carried"}
+        rows = [
+            [Cell(_bytes(getattr(self, kind)[index]), f"{name}, frame {self.shot.numbers[index]}") for index in some]
+            for kind, name in names.items()
+        ]
+        height, width = self.alone[0].shape[1:]
+        save_jpeg(contact_sheet(rows, look=Look(width=480, height=480 * height // width, text=15)), out)
+
+    def _anchor(self, frame: record.Frame) -> Anchor:
+        index = self.shot.numbers.index(frame.number)
+        return Anchor(frame, self.shot.surfaces[index], self.pictures[index], self.alone[index])
+
+
+def with_table(text: str, rows: Sequence[dict[str, Any]]) -> str:
+    """The document with its table written anew."""
+    before, rest = text.split(BEGIN)
+    return before + BEGIN + "\n\n" + "\n".join(table(rows)) + "\n\n" + END + rest.split(END, 1)[1]
+
+
+def table(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Warp errors in thousandths of the perfect stick and the frames; then times the perfect stick: over all that is
+    compared, where light rests, where the stick is not smeared; and the energy of strokes in per cent."""
+    yield "| shot | painted | style | perfect stick | the frames | alone | held | strokes | carried | strokes |"
+    yield "|---|---|---|---|---|---|---|---|---|---|"
+    for row in rows:
+        cells = [row["shot"], row["painted"], row["style"]]
+        cells += [f"{1000 * row[name]:.1f}" for name in ("perfect stick", "pictures")]
+        cells.append(f"{row['alone, times the perfect stick']:.1f}")
+        for name in ("held", "carried"):
+            kinds = ("times the perfect stick", "the same where light rests", "the same where the stick is not smeared")
+            cells.append(" / ".join(f"{row[f'{name}, {kind}']:.2f}" for kind in kinds))
+            cells.append(f"{100 * row[f'{name}, energy']:.0f} %")
+        yield "| " + " | ".join(cells) + " |"
+
+
+def _display(passes: Passes, layer: str) -> Floats:
+    colours = passes[layer][..., :3].astype(np.float32)
+    return np.clip(to_display(colours, "linear", "none"), 0, 1).transpose(2, 0, 1).copy()
+
+
+def _pairs(frames: Sequence[Floats], ways: Sequence[Motion]) -> Iterator[tuple[tuple[Floats, Floats], Motion]]:
+    yield from zip(pairwise(frames), ways, strict=True)
+
+
+def _warp(pair: tuple[Floats, Floats], way: Motion) -> Floats:
+    return warp_error(*pair, way)
+
+
+def _mean(frames: Sequence[Floats], ways: Sequence[Motion], seen: Sequence[np.ndarray] | None) -> float:
+    errors = [_warp(pair, way) for pair, way in _pairs(frames, ways)]
+    if seen is not None:
+        errors = [error[mask] for error, mask in zip(errors, seen, strict=True)]
+    return float(np.concatenate(errors).mean())
+
+
+def _share(seen: Sequence[np.ndarray]) -> float:
+    return float(np.concatenate(seen).mean())
+
+
+def _energy(frames: Sequence[Floats]) -> float:
+    return float(np.mean([np.square(one - blurred(blurred(one, FINE, 1), FINE, 2)).mean() for one in frames]))
+
+
+def _bytes(planes: Floats) -> Any:
+    return np.rint(planes.transpose(1, 2, 0) * 255).astype(np.uint8)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,243 @@
+"""Strokes carried on from frame to frame: what stays, what moves, what is painted anew, and a job that goes on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import shots
+import tiny_styles
+import worlds
+
+from engine.animate import animate
+from engine.errors import EngineError
+from engine.exr import ExrLayer, write_exr
+from engine.passes import Passes, read_passes
+from engine.protocol import AnimateRequest, FrameDone
+from engine.shot.carried import MOST_ORIGINS, Carried
+
+HEIGHT, WIDTH = 48, 64
+
+
+def noise(seed: int, size: tuple[int, int] = (HEIGHT, WIDTH)) -> np.ndarray:
+    """(3, H, W) white: no stroke of it is anywhere again"""
+    return np.random.default_rng(seed).random((3, *size), np.float32) * np.float32(0.6) + np.float32(0.2)
+
+
+def even(size: tuple[int, int] = (HEIGHT, WIDTH)) -> np.ndarray:
+    return np.full((3, *size), 0.5, np.float32)
+
+
+def shifted(path: Path, down: float, right: float) -> Passes:
+    """A frame in which everything moves as a whole, from the one before and to the one after"""
+    vector = np.broadcast_to(np.float32([-right, down, -right, down]), (HEIGHT, WIDTH, 4))
+    layers = [
+        ExrLayer.of("ViewLayer.Combined", np.ones((HEIGHT, WIDTH, 4), np.float32)),
+        ExrLayer.of("ViewLayer.Vector", np.ascontiguousarray(vector), tuple("XYZW")),
+        ExrLayer.of("ViewLayer.Depth", np.full((HEIGHT, WIDTH, 1), 5, np.float32), ("Z",)),
+        ExrLayer.of("ViewLayer.IndexOB", np.ones((HEIGHT, WIDTH, 1), np.float32)),
+    ]
+    write_exr(path, layers)
+    return read_passes(path)
+
+
+@pytest.mark.parametrize("lit", [True, False])
+def test_where_nothing_moves_every_bit_stays(tmp_path: Path, lit: bool) -> None:
+    still, carried = shifted(tmp_path / "a.exr", 0, 0), Carried(lit=lit)
+    first, share = carried.painted(still, even(), noise(0))
+    assert share == 1 and first.tobytes() == noise(0).tobytes()
+    second, share = carried.painted(still, even(), noise(1))
+    assert share == 0
+    np.testing.assert_allclose(second, first, atol=1e-6)
+    for number in range(2, 6):
+        assert carried.painted(still, even(), noise(number))[0].tobytes() == second.tobytes()
+
+
+def test_whole_pixels_move_exactly(tmp_path: Path) -> None:
+    """Two rows down, three columns right; what comes into view is painted anew."""
+    moving, carried = shifted(tmp_path / "a.exr", 2, 3), Carried()
+    carried.painted(moving, even(), noise(0))
+    for step in (1, 2, 3):
+        painted, share = carried.painted(moving, even(), noise(step))
+        down, right = 2 * step, 3 * step
+        carried_on, expected = painted[:, down:, right:], noise(0)[:, :-down, :-right]
+        same = np.isclose(carried_on, expected, atol=1e-6).all(axis=0)
+        same[:step, :step] = True  # in the corner most neighbours are painted anew, and so is the pixel
+        assert same.all()
+        np.testing.assert_allclose(painted[:, :2], noise(step)[:, :2], atol=1e-6)
+        np.testing.assert_allclose(painted[:, :, :3], noise(step)[:, :, :3], atol=1e-6)
+        assert share == pytest.approx(1 - (HEIGHT - 2) * (WIDTH - 3) / (HEIGHT * WIDTH), abs=1.1 / (HEIGHT * WIDTH))
+
+
+def test_parts_of_pixels_add_up_and_nothing_gets_softer(tmp_path: Path) -> None:
+    """Sixteen steps of a quarter are four columns: the strokes are those of the first frame, not a blur of blurs."""
+    moving, carried = shifted(tmp_path / "a.exr", 0, 0.25), Carried()
+    first = carried.painted(moving, even(), noise(0))[0]
+    for _ in range(16):
+        painted, _ = carried.painted(moving, even(), first)
+    assert np.abs(painted[:, :, 12:-4] - noise(0)[:, :, 8:-8]).max() < 0.02
+
+
+def test_origins_are_bounded(tmp_path: Path) -> None:
+    moving, carried = shifted(tmp_path / "a.exr", 0, 1), Carried()
+    most, held = 0, []
+    for step in range(40):
+        painted, _ = carried.painted(moving, even(), noise(step))
+        assert carried._state is not None and np.isfinite(painted).all()
+        most = max(most, len(carried._state.origins))
+        held.append(sum(origin.strokes.nbytes + origin.picture.nbytes for origin in carried._state.origins))
+    assert 1 < most <= MOST_ORIGINS and max(held[10:]) == max(held[:10])
+
+
+def test_light_that_changes_is_followed(tmp_path: Path) -> None:
+    rows, columns = np.indices((HEIGHT, WIDTH), np.float32) / 12
+    toned = np.stack([np.sin(rows), np.sin(columns + 1), np.cos(rows + columns)]).astype(np.float32) * 0.2 + 0.4
+    still = shifted(tmp_path / "a.exr", 0, 0)
+    for lit in (True, False):
+        carried = Carried(lit=lit)
+        carried.painted(still, toned, toned)
+        before = carried.painted(still, toned, noise(0))[0]
+        after = carried.painted(still, toned + np.float32(0.05), noise(1))[0]
+        change = float((after - before).mean())
+        assert change == pytest.approx(0.05, abs=0.008) if lit else change == 0
+
+
+def test_what_an_object_uncovers_is_painted_anew(tmp_path: Path) -> None:
+    size = (144, 192)
+    world = worlds.room(None, size, slider=worlds.sliding(0.2))
+    passes = [world.passes(tmp_path, frame) for frame in (0, 1)]
+    carried = Carried()
+    carried.painted(passes[0], even(size), noise(0, size))
+    painted, share = carried.painted(passes[1], even(size), noise(1, size))
+    was, now = (world.seen(frame).form == len(world.forms) - 1 for frame in (0, 1))
+    uncovered, floor = was & ~now, world.seen(0).form == 0
+    own = np.abs(painted - noise(1, size)).max(axis=0) < 1e-5
+    assert own[inner(uncovered)].mean() > 0.95 and inner(uncovered).sum() > 20
+    kept = np.abs(painted - noise(0, size)).max(axis=0) < 1e-5
+    assert kept[inner(floor & (world.seen(1).form == 0))].mean() > 0.99, "the floor stays as it was"
+    assert 0 < share < 0.5
+
+
+def inner(mask: np.ndarray, edge: int = 3) -> np.ndarray:
+    """Without a seam, which is softened"""
+    for _ in range(edge):
+        wide = np.pad(mask, 1)
+        mask = wide[1:-1, 1:-1] & wide[:-2, 1:-1] & wide[2:, 1:-1] & wide[1:-1, :-2] & wide[1:-1, 2:]
+    return mask
+
+
+def test_another_size_begins_anew(tmp_path: Path) -> None:
+    carried = Carried()
+    carried.painted(shifted(tmp_path / "a.exr", 0, 0), even(), noise(0))
+    small = worlds.room(size=(40, 48)).passes(tmp_path, 0)
+    painted, share = carried.painted(small, even((40, 48)), noise(1, (40, 48)))
+    assert share == 1 and painted.tobytes() == noise(1, (40, 48)).tobytes()
+
+
+# ---------------------------------------------------------------- through animate
+
+
+@pytest.fixture(scope="module")
+def style(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(tiny_styles.brush(tmp_path_factory.mktemp("style") / "brush"))
+
+
+@pytest.fixture(scope="module")
+def pattern(tmp_path_factory: pytest.TempPathFactory) -> str:
+    world = worlds.room(worlds.orbiting(), slider=worlds.sliding())
+    return world.shot(tmp_path_factory.mktemp("shot"), range(1, 9), type_=np.float16)
+
+
+@pytest.fixture(scope="module")
+def whole(pattern: str, style: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The shot in one run"""
+    out = tmp_path_factory.mktemp("whole") / "out"
+    assert shots.done(shots.run(asked(pattern, style, out))) == list(range(1, 9))
+    return shots.contents(out)
+
+
+def asked(pattern: str, style: str, out: Path, numbers: Any = (), **choices: Any) -> AnimateRequest:
+    return replace(shots.request(pattern, style, out, numbers, **choices), sequential=True)
+
+
+def name(number: int) -> str:
+    return f"shot_brush_{number:04d}.exr"
+
+
+@pytest.mark.parametrize("after", [1, 3, 7])
+def test_a_job_that_goes_on_makes_the_same_bytes(
+    pattern: str, style: str, whole: dict[str, bytes], tmp_path: Path, after: int
+) -> None:
+    job = animate(asked(pattern, style, tmp_path / "out"))
+    for event in job:
+        if isinstance(event, FrameDone) and event.frame == after:
+            break
+    job.close()  # type: ignore[attr-defined]
+    there = sorted(shots.contents(tmp_path / "out"))
+    assert len(there) < 8
+    stamps = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*.exr")}
+    events = shots.run(asked(pattern, style, tmp_path / "out", resume=True))
+    assert shots.done(events, made=False) == [int(one[-8:-4]) for one in there]
+    assert sorted(shots.done(events) + shots.done(events, made=False)) == list(range(1, 9))
+    assert shots.contents(tmp_path / "out") == whole
+    assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items()), "what is there is not written again"
+    assert events[-1].report["done"] == 8 - len(there)  # type: ignore[union-attr]
+
+
+def test_frames_missing_in_the_middle_are_the_same_bytes(
+    pattern: str, style: str, whole: dict[str, bytes], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    shots.run(asked(pattern, style, out))
+    (out / name(3)).unlink()
+    (out / name(6)).write_bytes(whole[name(6)][:-400])
+    events = shots.run(asked(pattern, style, out, resume=True))
+    assert shots.done(events) == [3, 6] and shots.contents(out) == whole
+    assert shots.done(shots.run(asked(pattern, style, out, resume=True))) == []
+
+
+def test_after_a_gap_strokes_begin_anew(pattern: str, style: str, whole: dict[str, bytes], tmp_path: Path) -> None:
+    """A frame that is not asked for, and one that fails, are the same gap."""
+    shots.run(asked(pattern, style, tmp_path / "chosen", (1, 2, 5, 6)))
+    chosen = shots.contents(tmp_path / "chosen")
+    assert [chosen[name(number)] == whole[name(number)] for number in (1, 2, 5, 6)] == [True, True, False, False]
+    shots.run(asked(pattern, style, tmp_path / "alone", (5, 6)))
+    assert shots.contents(tmp_path / "alone") == {name(number): chosen[name(number)] for number in (5, 6)}
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for path in Path(pattern).parent.glob("*.exr"):
+        (folder / path.name).write_bytes(path.read_bytes())
+    (folder / "shot_0004.exr").write_bytes(b"")
+    broken = str(folder / Path(pattern).name)
+    events = shots.run(asked(broken, style, tmp_path / "broken", range(1, 7)))
+    assert list(shots.failed(events)) == [4] and shots.done(events) == [1, 2, 3, 5, 6]
+    made = shots.contents(tmp_path / "broken")
+    assert all(made[name(number)] == whole[name(number)] for number in (1, 2, 3))
+    assert all(made[name(number)] == chosen[name(number)] for number in (5, 6))
+    (tmp_path / "broken" / name(6)).unlink()
+    events = shots.run(asked(broken, style, tmp_path / "broken", range(1, 7), resume=True))
+    assert list(shots.failed(events)) == [4] and shots.contents(tmp_path / "broken") == made
+
+
+def test_strokes_whose_frame_is_gone_cannot_be_carried_on(pattern: str, style: str, tmp_path: Path) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    for path in Path(pattern).parent.glob("*.exr"):
+        (folder / path.name).write_bytes(path.read_bytes())
+    gone = str(folder / Path(pattern).name)
+    shots.run(asked(gone, style, out, range(1, 5)))
+    (out / name(4)).unlink()
+    (folder / "shot_0002.exr").unlink()
+    with pytest.raises(EngineError, match="carried on from frame 2") as caught:
+        list(animate(asked(gone, style, out, range(1, 5), resume=True)))
+    assert "Render it" in caught.value.fix and not (out / name(4)).exists()
+
+
+def test_frames_without_vector_fail(style: str, tmp_path: Path) -> None:
+    """The first as well, which would need none"""
+    pattern = worlds.room().shot(tmp_path, range(1, 4), passes=("Depth", "Position"))
+    told = shots.failed(shots.run(asked(pattern, style, tmp_path / "out")))
+    assert set(told) == {1, 2, 3} and all("Vector" in one.message and one.fix for one in told.values())

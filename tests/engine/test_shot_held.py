@@ -1,0 +1,457 @@
+"""Strokes held by anchors: splines that go through pixels, light, frames, and bytes that do not depend on the order."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import conftest
+import numpy as np
+import pytest
+import shots
+import tiny_styles
+import worlds
+
+from engine import cli
+from engine.animate import animate
+from engine.errors import EngineError
+from engine.exr import read_exr
+from engine.protocol import AnimateRequest, ShotRequest
+from engine.shot import record
+from engine.shot.held import (
+    Anchor,
+    Held,
+    answer_to_light,
+    between,
+    lit_change,
+    sharpened,
+    silhouettes,
+    soften,
+)
+from engine.shot.record import Frame, Shot
+from engine.shot.scan import scan
+from engine.shot.surfaces import Surfaces
+
+SIZE = (72, 96)
+
+
+def noise(seed: int, size: tuple[int, int] = SIZE) -> np.ndarray:
+    """(3, H, W) white: no stroke of it is anywhere again"""
+    return np.random.default_rng(seed).random((3, *size), np.float32)
+
+
+def even(value: float, size: tuple[int, int] = SIZE) -> np.ndarray:
+    return np.full((3, *size), value, np.float32)
+
+
+# ---------------------------------------------------------------- the spline
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (5, 40), (33, 20), (1, 50)])
+def test_the_spline_goes_through_the_pixels(size: tuple[int, int]) -> None:
+    """Those of the border as well, and of pictures smaller than its memory"""
+    planes = noise(0, size)
+    rows, columns = (places.ravel() for places in np.indices(size, np.float32))
+    found = between(sharpened(planes), rows, columns).T.reshape(planes.shape)
+    np.testing.assert_allclose(found, planes, atol=1e-5)
+
+
+def test_between_the_pixels_a_ramp_stays_a_ramp() -> None:
+    rows, columns = np.indices((40, 50), np.float32)
+    planes = np.stack([rows, columns, 3 - rows * 0.5 + columns * 0.25])
+    random = np.random.default_rng(1)
+    down, across = random.uniform(12, 27, 200).astype(np.float32), random.uniform(12, 37, 200).astype(np.float32)
+    found = between(sharpened(planes), down, across)
+    np.testing.assert_allclose(found, np.stack([down, across, 3 - down * 0.5 + across * 0.25], 1), atol=2e-5)
+
+
+def test_an_even_picture_stays_even_up_to_its_corners() -> None:
+    strokes = sharpened(even(0.3, (20, 20)))
+    edge = np.float32([0, 0, 0.4, 19, 18.6, 10])
+    np.testing.assert_allclose(between(strokes, edge, edge[::-1].copy()), 0.3, atol=1e-6)
+
+
+def test_fine_strokes_are_kept_better_than_by_straight_lines() -> None:
+    """A wave of four pixels, moved by half of one: straight lines keep 71 % of it."""
+    columns = np.arange(64, dtype=np.float32)
+    planes = np.broadcast_to(np.sin(columns * np.pi / 2), (3, 16, 64)).astype(np.float32)
+    at = columns[16:48] + np.float32(0.5)
+    found = between(sharpened(planes), np.full_like(at, 8), at)[:, 0]
+    kept = np.abs(np.fft.rfft(found)).max() / 16
+    assert 0.93 < kept < 1.01, kept
+
+
+# ---------------------------------------------------------------- light
+
+
+@pytest.fixture(scope="module")
+def toned() -> np.ndarray:
+    """A picture in many tones, none of them finer than light may change"""
+    rows, columns = np.indices(SIZE, np.float32) / 12
+    return np.stack([np.sin(rows), np.sin(columns + 1), np.cos(rows + columns)]).astype(np.float32) * 0.2 + 0.4
+
+
+def test_the_answer_to_light_is_the_styles_own(toned: np.ndarray) -> None:
+    mixing = np.float32([[0.5, 0.2, 0], [0, 0.8, -0.1], [0.1, 0, 1.2]])
+    painted = np.tensordot(mixing, toned, 1).astype(np.float32) + 0.05
+    answer = answer_to_light(toned, painted, 1.0)
+    assert np.abs(answer - mixing).max() < 0.08, "the ridge takes a little"
+    strokes = (noise(3) - 0.5) * 0.2
+    assert np.abs(answer_to_light(toned, painted + strokes, 1.0) - answer).max() < 0.1, "strokes are no answer"
+
+
+def test_what_an_anchor_never_shows_is_not_answered() -> None:
+    """One even colour: nothing is known of any other"""
+    with np.errstate(all="raise", under="ignore"):
+        answer = answer_to_light(even(0.4), noise(0), 1.0)
+    assert np.isfinite(answer).all() and np.abs(answer).max() < 0.1
+
+
+def test_light_that_changes_changes_the_painting_as_the_answer_says() -> None:
+    answer = np.float32([[0.5, 0, 0], [0, 2, 0], [0.25, 0, 1]])
+    found = np.ones(SIZE, bool)
+    changed = lit_change(even(0.1), found, answer, 1.0)
+    for plane, expected in zip(changed, (0.05, 0.2, 0.125), strict=True):
+        np.testing.assert_allclose(plane, expected, rtol=1e-5)
+    assert not lit_change(even(0.1), ~found, answer, 1.0).any(), "where nothing is known nothing changes"
+    half = found.copy()
+    half[:, 48:] = False
+    np.testing.assert_allclose(lit_change(even(0.1), half, answer, 1.0)[0, :, :48], 0.05, rtol=1e-4)
+    grain = lit_change(noise(0) - 0.5, found, np.eye(3, dtype=np.float32), 1.0)
+    assert grain.std() < 0.03 < (noise(0) - 0.5).std() / 8, "grain is not light"
+
+
+# ---------------------------------------------------------------- frames
+
+
+class Painter:
+    """Paints each frame with white noise of its own: what sticks can only be held."""
+
+    def __init__(self, world: worlds.World, folder: Path, numbers: range, lit: bool = False) -> None:
+        list(scan(ShotRequest("j", world.shot(folder, numbers), str(folder / "shot.json"))))
+        self.shot, self.world, self.lit = record.read(folder / "shot.json"), world, lit
+        self.seen: dict[int, Surfaces] = {}
+
+    def surfaces(self, number: int) -> Surfaces:
+        """The frame by the camera of shot.json"""
+        if number not in self.seen:
+            whole = self.world.surfaces(number)
+            camera = self.shot.frame(number).camera
+            self.seen[number] = Surfaces(whole.position, whole.objects, whole.depth, camera, whole.uv)
+        return self.seen[number]
+
+    def held(self) -> Held:
+        def anchor(frame: Frame) -> Anchor:
+            return Anchor(frame, self.surfaces(frame.number), even(0.5, self.world.size), self.fresh(frame.number))
+
+        return Held(self.shot, anchor, lit=self.lit)
+
+    def fresh(self, number: int) -> np.ndarray:
+        return noise(number, self.world.size) * 0.6 + 0.2
+
+    def painted(self, held: Held, number: int) -> tuple[np.ndarray, float]:
+        return held.painted(number, self.surfaces(number), even(0.5, self.world.size), self.fresh(number))
+
+    def inner(self, number: int) -> np.ndarray:
+        """(H, W): pixels that are not softened as those of silhouettes are"""
+        rim = silhouettes(self.surfaces(number).objects)
+        for _ in range(2):
+            wide = np.pad(rim, 1)
+            rim = wide[1:-1, 1:-1] | wide[:-2, 1:-1] | wide[2:, 1:-1] | wide[1:-1, :-2] | wide[1:-1, 2:]
+        return ~rim
+
+
+@pytest.fixture(scope="module")
+def orbit(tmp_path_factory: pytest.TempPathFactory) -> Painter:
+    world = worlds.room(worlds.orbiting((144, 192), 0.02), (144, 192), slider=worlds.sliding(0.1, 0.05))
+    return Painter(world, tmp_path_factory.mktemp("orbit"), range(8))
+
+
+@pytest.fixture(scope="module")
+def still(tmp_path_factory: pytest.TempPathFactory) -> Painter:
+    return Painter(worlds.room(), tmp_path_factory.mktemp("still"), range(4))
+
+
+def test_an_anchor_shows_its_own_painting(orbit: Painter) -> None:
+    held = orbit.held()
+    for number in orbit.shot.anchors:
+        if orbit.shot.frame(number).anchors[0] != number:
+            continue
+        painted, fresh = orbit.painted(held, number)
+        inner = orbit.inner(number)
+        assert np.abs(painted - orbit.fresh(number))[:, inner].max() < 1e-3
+        assert fresh < 0.02
+        return
+    pytest.fail("no anchor comes first in its own frame")
+
+
+def test_a_frame_shows_the_strokes_of_its_anchors_at_their_places(orbit: Painter) -> None:
+    """Known by the world: what is painted is the anchor's spline at the true places."""
+    number = 2
+    anchor = orbit.shot.frame(number).anchors[0]
+    assert anchor != number
+    painted, fresh = orbit.painted(orbit.held(), number)
+    rows, columns = orbit.world.where(number, anchor)
+    height, width = orbit.world.size
+    inside = (rows > 0) & (rows < height - 1) & (columns > 0) & (columns < width - 1)
+    inside &= orbit.inner(number)
+    y, x = np.nonzero(inside)
+    expected = between(sharpened(orbit.fresh(anchor)), rows[y, x].astype(np.float32), columns[y, x].astype(np.float32))
+    near = np.abs(painted[:, y, x] - expected.T).max(axis=0) < 0.02
+    assert near.mean() > 0.85, f"{near.mean():.3f} of {len(near)} pixels"
+    assert fresh < 0.1
+    own = np.abs(painted - orbit.fresh(number)).max(axis=0)[y, x] < 0.02
+    assert own.mean() < 0.1
+
+
+def test_where_nothing_moves_every_bit_stays(still: Painter) -> None:
+    held = still.held()
+    assert still.shot.anchors == (0,)
+    first, share = still.painted(held, 0)
+    assert share == 0
+    for number in (1, 2, 3):
+        assert still.painted(held, number)[0].tobytes() == first.tobytes()
+
+
+def test_frames_do_not_depend_on_what_was_made_before(orbit: Painter) -> None:
+    whole = {number: orbit.painted(held, number)[0].tobytes() for held in [orbit.held()] for number in range(8)}
+    for order in ((5, 2, 7), (3,), (6, 4, 1, 0)):
+        held = orbit.held()
+        for number in order:
+            assert orbit.painted(held, number)[0].tobytes() == whole[number]
+
+
+def test_anchors_that_are_let_go_come_back(orbit: Painter, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = orbit.painted(orbit.held(), 4)[0].tobytes()
+    monkeypatch.setattr("engine.shot.held._BYTES", 1)
+    held = orbit.held()
+    for _ in range(2):
+        assert orbit.painted(held, 4)[0].tobytes() == expected
+        assert len(held._kept) == 1
+
+
+def test_without_anchors_all_is_fresh(orbit: Painter) -> None:
+    shot = Shot("s_####.exr", orbit.world.size, frozenset(), {3: Frame(3, orbit.shot.frame(3).camera, {})})
+    held = Held(shot, lambda _: pytest.fail("no anchor is needed"))
+    painted, share = orbit.painted(held, 3)
+    assert share == 1
+    inner = orbit.inner(3)
+    np.testing.assert_array_equal(painted[:, inner], orbit.fresh(3)[:, inner])
+
+
+@pytest.mark.parametrize("lit", [True, False])
+def test_only_light_that_falls_changes_colours(still: Painter, toned: np.ndarray, lit: bool) -> None:
+    """The picture is .05 brighter than at the anchor, and nothing has moved."""
+    mixing = np.float32([[0.6, 0, 0], [0, 0.9, 0], [0, 0, 1.1]])
+    painted = (np.tensordot(mixing, toned, 1) + (noise(5) - 0.5) * 0.1).astype(np.float32)
+    held = Held(still.shot, lambda frame: Anchor(frame, still.surfaces(0), toned, painted), lit=lit)
+    first, _ = held.painted(0, still.surfaces(0), toned, noise(1))
+    later, _ = held.painted(1, still.surfaces(1), toned + np.float32(0.05), noise(2))
+    inner = still.inner(0)
+    if not lit:
+        assert later.tobytes() == first.tobytes()
+        return
+    answer = answer_to_light(toned, painted, 1.0)
+    for channel, change in enumerate((later - first)[:, inner]):
+        np.testing.assert_allclose(change, answer[channel].sum() * 0.05, atol=1e-4)
+    assert answer.sum() * 0.05 > 0.1
+
+
+def test_strokes_far_too_large_or_small_give_way(tmp_path: Path) -> None:
+    """A camera that comes twelve times closer to a wall, and one that comes twice as close"""
+
+    def camera(frame: float) -> Any:
+        return worlds.looking((0, -0.01, 24 / (1, 2, 12)[int(frame)]), (0, 0, 0), SIZE)
+
+    wall = worlds.Form("Wall", "plane", worlds.still(worlds.affine((0, 0, 0), (60, 60, 1))))
+    world = worlds.World((wall,), camera, SIZE)
+    frames = {number: Frame(number, camera(number), {}, (0,)) for number in range(3)}
+    shot = Shot("s_####.exr", SIZE, frozenset(), frames)
+    held = Held(shot, lambda frame: Anchor(frame, world.surfaces(0), even(0.5), noise(0)), lit=False)
+    shares = [held.painted(number, world.surfaces(number), even(0.5), noise(1))[1] for number in range(3)]
+    assert shares[0] == 0 and shares[1] < 0.01 and shares[2] > 0.99
+
+
+def test_nothing_but_silhouettes_is_softened(still: Painter) -> None:
+    """And of those only the nearer side."""
+    objects, depth = still.surfaces(0).objects, still.surfaces(0).depth
+    result = noise(0)
+    soften(result, objects, depth, 1.0)
+    changed = (result != noise(0)).any(axis=0)
+    np.testing.assert_array_equal(changed, silhouettes(objects, depth))
+    assert 0 < changed.sum() < silhouettes(objects).sum() and (changed <= ~still.inner(0)).all()
+    alone = noise(0)
+    soften(alone, np.ones(SIZE, np.int64), depth, 1.0)
+    np.testing.assert_array_equal(alone, noise(0))
+
+
+@pytest.mark.parametrize("stroke", [0.25, 0.5, 1.0, 2.0, 4.0])
+def test_any_stroke_size(still: Painter, stroke: float) -> None:
+    def anchor(frame: Frame) -> Anchor:
+        return Anchor(frame, still.surfaces(0), even(0.5), noise(0), stroke)
+
+    with np.errstate(divide="raise", over="raise"):
+        painted, share = Held(still.shot, anchor, stroke).painted(1, still.surfaces(1), even(0.5), noise(1))
+    assert np.isfinite(painted).all() and share == 0
+
+
+def test_as_many_threads_as_there_are_make_the_same_bytes(tmp_path: Path) -> None:
+    """The nodes of a farm differ: in their cores, and in what their processors offer a library of linear algebra."""
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "import numpy as np, hashlib, pathlib, tempfile\n"
+        "import worlds\n"
+        "from engine.protocol import ShotRequest\n"
+        "from engine.shot import record\n"
+        "from engine.shot.carried import Carried\n"
+        "from engine.shot.held import Anchor, Held, answer_to_light\n"
+        "from engine.shot.surfaces import places, surfaces\n"
+        "folder = pathlib.Path(sys.argv[2])\n"
+        "shot = record.read(folder / 'shot.json')\n"
+        "def noise(n): return np.random.default_rng(n).random((3, 360, 640), np.float32)\n"
+        "def seen(n): return surfaces(worlds.read_passes(folder / f'shot_{n:04d}.exr'), shot.frame(n).camera)\n"
+        "def said(*arrays): print(hashlib.sha256(b''.join(a.tobytes() for a in arrays)).hexdigest())\n"
+        "found = places(seen(1), seen(0), shot.frame(1).poses, shot.frame(0).poses, shot.deforming)\n"
+        "said(found.rows, found.columns, found.found)\n"
+        "said(answer_to_light(noise(0), noise(1), 1.0))\n"
+        "held = Held(shot, lambda f: Anchor(f, seen(f.number), noise(f.number), noise(9 + f.number)))\n"
+        "said(held.painted(1, seen(1), noise(4), noise(5))[0])\n"
+        "carried = Carried()\n"
+        "for n in (0, 1):\n"
+        "    last = carried.painted(worlds.read_passes(folder / f'shot_{n:04d}.exr'), noise(n), noise(3 + n))[0]\n"
+        "said(last)\n"
+    )
+    size = (360, 640)
+    world = worlds.room(worlds.orbiting(size), size, s=worlds.sliding(0.1, 0.05), b=worlds.breathing())
+    list(scan(ShotRequest("j", world.shot(tmp_path, range(2)), str(tmp_path / "shot.json"))))
+    names = ("places", "answer to light", "held", "carried")
+    found = {}
+    for threads, processor in (("1", "Haswell"), ("2", "Haswell"), ("2", "Nehalem")):
+        found[threads, processor] = _run(code, tmp_path, threads, processor)
+    first = next(iter(found.values()))
+    assert len(set(first)) == len(names)
+    different = {key: [n for n, a, b in zip(names, first, one, strict=True) if a != b] for key, one in found.items()}
+    assert not any(different.values()), different
+
+
+def _run(code: str, folder: Path, threads: str, processor: str) -> list[str]:
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "PENTIMENTO_CORES")
+    more = {**dict.fromkeys(names, threads), "OPENBLAS_CORETYPE": processor, "PYTHONPATH": str(conftest.REPO)}
+    command = [sys.executable, "-c", code, str(Path(__file__).parent), str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env={**os.environ, **more})
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout.split()
+
+
+# ---------------------------------------------------------------- through animate
+
+
+@pytest.fixture(scope="module")
+def style(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(tiny_styles.brush(tmp_path_factory.mktemp("style") / "brush"))
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """Pattern of six frames, and their shot.json"""
+    folder = tmp_path_factory.mktemp("job")
+    world = worlds.room(worlds.orbiting(), slider=worlds.sliding())
+    pattern = world.shot(folder, range(1, 7), type_=np.float16)
+    list(scan(ShotRequest("j", pattern, str(folder / "shot.json"))))
+    return pattern, str(folder / "shot.json")
+
+
+def asked(pattern: str, style: str, out: Path, numbers: Any = (), **choices: Any) -> AnimateRequest:
+    own = {key: choices.pop(key) for key in ("shot", "sequential") if key in choices}
+    return replace(shots.request(pattern, style, out, numbers, **choices), **own)
+
+
+def test_one_run_is_any_chunks_and_any_workers(job: tuple[str, str], style: str, tmp_path: Path) -> None:
+    pattern, shot = job
+    assert shots.done(shots.run(asked(pattern, style, tmp_path / "whole", shot=shot))) == [1, 2, 3, 4, 5, 6]
+    whole = shots.contents(tmp_path / "whole")
+    alone = tmp_path / "alone"
+    shots.run(asked(pattern, style, alone))
+    assert all(data != whole[name] for name, data in shots.contents(alone).items())
+    for numbers in ((5, 4), (1,), (6, 2, 3)):
+        shots.run(asked(pattern, style, tmp_path / "chunks", numbers, shot=shot))
+    assert shots.contents(tmp_path / "chunks") == whole
+    shots.run(asked(pattern, style, tmp_path / "workers", shot=shot, workers=3))
+    assert shots.contents(tmp_path / "workers") == whole
+    (tmp_path / "chunks" / "shot_brush_0004.exr").unlink()
+    events = shots.run(asked(pattern, style, tmp_path / "chunks", shot=shot, resume=True))
+    assert shots.done(events) == [4] and shots.contents(tmp_path / "chunks") == whole
+
+
+def test_strokes_that_stick_are_another_look(job: tuple[str, str], style: str, tmp_path: Path) -> None:
+    """Frames painted alone and frames that are held never mix in a folder."""
+    pattern, shot = job
+    shots.run(asked(pattern, style, tmp_path / "out", (1, 2)))
+    with pytest.raises(EngineError, match="shot"):
+        list(animate(asked(pattern, style, tmp_path / "out", shot=shot, resume=True)))
+
+
+def test_a_scale_overlay_is_made(job: tuple[str, str], style: str, tmp_path: Path) -> None:
+    pattern, shot = job
+    shots.run(asked(pattern, style, tmp_path / "out", (2,), shot=shot, overlays=("Scale",)))
+    assert "ViewLayer.Attribution Scale" in read_exr(tmp_path / "out" / "shot_brush_0002.exr").layers
+
+
+def refusals(job: tuple[str, str], style: str, tmp_path: Path) -> Iterator[tuple[AnimateRequest, str]]:
+    pattern, shot = job
+    yield asked(pattern, style, tmp_path / "out", shot=shot, sequential=True), "both"
+    yield asked(pattern, style, tmp_path / "out", shot=shot, overlays=("Removal",)), "Removal"
+    yield asked(pattern, style, tmp_path / "out", sequential=True, overlays=("Scale", "Removal")), "Removal"
+    yield asked(pattern, style, tmp_path / "out", sequential=True, workers=2), "workers"
+    yield asked(pattern, style, tmp_path / "out", shot=str(tmp_path / "none.json")), "none.json"
+    pictures = shots.shot(tmp_path / "bytes", range(1, 3), ".png")
+    yield asked(pictures, style, tmp_path / "out", shot=shot), "no render with passes"
+    yield asked(pictures, style, tmp_path / "out", sequential=True), "no render with passes"
+    large = worlds.room(size=(80, 96)).shot(tmp_path / "large", range(1, 3))
+    yield asked(large, style, tmp_path / "out", shot=shot), "size"
+
+
+def test_what_concerns_all_frames_is_one_error_first(job: tuple[str, str], style: str, tmp_path: Path) -> None:
+    for request, expected in refusals(job, style, tmp_path):
+        with pytest.raises(EngineError, match=expected) as caught:
+            list(animate(request))
+        assert caught.value.fix, expected
+        assert not (tmp_path / "out").exists(), expected
+
+
+def test_frames_that_cannot_be_held_fail_alone(job: tuple[str, str], style: str, tmp_path: Path) -> None:
+    """One that the shot does not know, and one without Position"""
+    pattern, shot = job
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for path in Path(pattern).parent.glob("*.exr"):
+        (folder / path.name).write_bytes(path.read_bytes())
+    world = worlds.room(worlds.orbiting(), slider=worlds.sliding())
+    world.write(folder / "shot_0007.exr", 7)
+    world.write(folder / "shot_0003.exr", 3, passes=("Depth", "Vector"))
+    events = shots.run(asked(str(folder / "shot_####.exr"), style, tmp_path / "out", (2, 3, 5, 7), shot=shot))
+    anchored = record.read(shot).anchors
+    told = shots.failed(events)
+    assert set(told) >= {3, 7} and "frame 7" in told[7].message and "Position" in told[3].message
+    assert all(event.fix for event in told.values())
+    if 3 not in anchored:
+        assert set(told) == {3, 7}
+
+
+def test_the_command_line(job: tuple[str, str], style: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pattern, shot = job
+    common = ["animate", pattern, "--style", style, "--device", "cpu", "--frames", "1-2", "--out"]
+    assert cli.main([*common, str(tmp_path / "held"), "--shot", shot]) == 0
+    assert cli.main([*common, str(tmp_path / "carried"), "--sequential"]) == 0
+    assert capsys.readouterr().out.count("2 frames made") == 2
+    made = [shots.contents(tmp_path / name) for name in ("held", "carried")]
+    for name in itertools.chain.from_iterable(made):
+        assert name.startswith("shot_brush_")
+    assert cli.main([*common, str(tmp_path / "none"), "--shot", shot, "--sequential"]) == 1
+    assert "Leave out" in capsys.readouterr().err
