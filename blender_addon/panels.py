@@ -346,7 +346,7 @@ class AnimationPanel:
             column.prop(chosen, "in_range")
         _draw_strokes(layout, context)
         column = layout.column()
-        column.prop(chosen, "folder", text=f"Folder{'' if chosen.folder else ' (automatic)'}")
+        column.prop(chosen, "folder")
         column.prop(chosen, "resume")
         _draw_movie(layout, context)
         big = layout.column()

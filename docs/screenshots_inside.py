@@ -299,10 +299,10 @@ def show_animation(addon: Any, area: Any) -> Generator[Step, None, None]:
     scene, chosen, panels = bpy.context.scene, bpy.context.scene.pentimento_animation, addon.panels
     before = scene.render.filepath, scene.render.image_settings.file_format, scene.frame_current
     scene.frame_start, scene.frame_end = 1, 6
-    chosen.folder, chosen.movie = SETTINGS["animation"], bpy.app.ffmpeg.supported
-    scene.pentimento.overlays = {"Scale"}
+    chosen.movie, scene.pentimento.overlays = bpy.app.ffmpeg.supported, {"Scale"}
     yield from open_render_panels(panels, area, {panels.RenderPanel, panels.RenderAnimationPanel})
     shoot("panel_animation.png", area)
+    chosen.folder = SETTINGS["animation"]
     yield from animate(addon, area, "ANEW")
     folder = Path(SETTINGS["animation"])
     assert len(list(folder.glob("Scene_*.exr"))) == 6, list(folder.iterdir())
@@ -352,9 +352,6 @@ def animate(addon: Any, area: Any, strokes: str, cancel_at: int = 0) -> Generato
         assert time.monotonic() - start < 2 and "cancelled" in addon.jobs.last_report().message
         yield lambda: not bpy.app.is_job_running("RENDER")
         return
-    if strokes == "ANEW":
-        yield lambda: addon.jobs.current() is None or addon.jobs.current().stage.startswith("Rendering frame 3 ")
-        shoot("panel_animation_progress.png", area)
     yield lambda: addon.jobs.current() is None
     print(f"SHOWN {addon.jobs.last_report()}")
     assert addon.jobs.last_report().level == "INFO", addon.jobs.last_report()
