@@ -409,13 +409,12 @@ def _size(render: bpy.types.RenderSettings) -> tuple[int, int] | None:
 
 
 def _is_rendered(path: Path, size: tuple[int, int] | None, wanted: set[str]) -> bool:
-    """A file has this name only once it is whole, so its header tells enough."""
-    if not path.is_file():
+    if not shots.is_whole(path):
         return False
     try:
         found = shots.header(path)
     except EngineError:
-        return False  # damaged since
+        return False
     return size in (found.size, None) and wanted <= found.passes
 
 
@@ -451,7 +450,7 @@ def _render_frame(chosen: Plan, run: Run, number: int, blocking: bool) -> Genera
 
 
 def _tried(chosen: Plan, path: Path, blocking: bool) -> Generator[None, None, str]:
-    """Renders, at most twice. Returns what Blender says where it cannot.
+    """Renders, at most twice. Returns why it cannot be done, or nothing where there is the file, or it was stopped.
 
     The settings are switched for each frame: an undo between two frames puts the artist's in their place."""
     problem, steady = "", switches.without_motion_blur if chosen.strokes != "ANEW" else contextlib.nullcontext
@@ -460,7 +459,9 @@ def _tried(chosen: Plan, path: Path, blocking: bool) -> Generator[None, None, st
         try:
             with output(chosen.scene, path), passes(chosen.scene, chosen.passes), steady(chosen.scene):
                 yield from scene_io.rendering(chosen.scene, blocking)
-            return ""
+            if shots.is_whole(path) or not path.exists():
+                return ""
+            problem = "its file is not whole: the disk may be full"
         except RuntimeError as error:
             problem = " ".join(str(error).removeprefix("Error: ").split())
     return problem

@@ -20,6 +20,8 @@ MOST = 1048574
 PNG, JPEG, EXR = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"\x76\x2f\x31\x01"
 SEVERAL_PARTS = 0x1000
 """Of an EXR's flags"""
+BLOCK_ROWS = (1, 1, 1, 16, 32, 16, 32, 32, 32, 256)
+"""Rows that an EXR packs together, by its compression: none, RLE, ZIPS, ZIP, PIZ, PXR24, B44, B44A, DWAA, DWAB"""
 
 
 @dataclass(frozen=True)
@@ -180,6 +182,37 @@ def _exr_header(stream: BinaryIO, several: bool) -> Header:
         if not several:
             break
     return Header(sizes[0], frozenset(passes))
+
+
+def is_whole(file: Path) -> bool:
+    """Are all rows of an EXR there? On a full disk Blender says that it has saved one, and has not. No pixel is
+    decoded: a table after the headers, written last, says where each block of rows lies."""
+    try:
+        with file.open("rb") as stream:
+            return _has_all_rows(stream, file.stat().st_size)
+    except (OSError, struct.error, ValueError, LookupError):
+        return False
+
+
+def _has_all_rows(stream: BinaryIO, size: int) -> bool:
+    start, flags = struct.unpack("<4sI", stream.read(8))
+    several, count = bool(flags & SEVERAL_PARTS), 0
+    while start == EXR and (attributes := dict(_exr_attributes(stream))):
+        count += _blocks(attributes)
+        if not several:
+            break
+    places = _unpacked(f"<{count}Q", stream)
+    stream.seek(max(places) + (8 if several else 4))  # beyond the number of the part, and that of the first row
+    (length,) = _unpacked("<i", stream)
+    return 0 not in places and stream.tell() + length <= size
+
+
+def _blocks(attributes: dict[str, bytes]) -> int:
+    """How many blocks of rows a part has. Where it does not say so its compression does."""
+    if "chunkCount" in attributes:
+        return int(struct.unpack("<i", attributes["chunkCount"])[0])
+    _, top, _, bottom = struct.unpack("<4i", attributes["dataWindow"])
+    return -(-(bottom - top + 1) // BLOCK_ROWS[attributes["compression"][0]])
 
 
 def _exr_attributes(stream: BinaryIO) -> Iterator[tuple[str, bytes]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -322,7 +324,7 @@ def test_resume_makes_nothing_anew_and_heals_what_is_damaged(addon: Any, shot: A
     assert "0 frames painted, 3 there already." in addon.jobs.last_report().fix
     cut, lost = results(folder)[1], frame(folder, 5)
     cut.write_bytes(whole[cut][:-200])
-    lost.write_bytes(whole[lost][:300])  # the header alone is cut off
+    lost.write_bytes(whole[lost][:-100])
     stylize()
     assert "1 frame rendered, 2 there already." in addon.jobs.last_report().fix
     assert "1 frame painted (" in addon.jobs.last_report().fix
@@ -401,6 +403,21 @@ def test_cancel_while_rendering(addon: Any, shot: Any, folder: Path) -> None:
     pump(addon.jobs, lambda: addon.jobs.current() is None, 10)
     assert time.monotonic() - start < 2
     assert settings_of(shot) == before and not results(folder)
+
+
+def test_a_killed_worker_loses_nothing_that_is_finished(addon: Any, shot: Any, tmp_path: Path, folder: Path) -> None:
+    shot.frame_end = 102
+    render_frames(shot, tmp_path)
+    plan = addon.animating.plan(shot, str(tmp_path / "walk_####.exr"))
+    addon.jobs.start(addon.operators.animation_job(plan, blocking=True))
+    pump(addon.jobs, lambda: len(results(folder)) > 2, 60)
+    os.kill(addon.jobs.PAINTING.slot.worker.pid, signal.SIGTERM)
+    pump(addon.jobs, lambda: addon.jobs.current() is None, 10)
+    assert addon.jobs.last_report().level == "ERROR" and "engine stopped" in addon.jobs.last_report().message
+    made = len(results(folder))
+    assert 2 < made < 100
+    stylize(frames=str(tmp_path / "walk_####.exr"))
+    assert f"{made} there already" in addon.jobs.last_report().fix and len(results(folder)) == 100
 
 
 @pytest.mark.parametrize("strokes", ["STICK", "ANEW"])
@@ -570,3 +587,22 @@ def test_while_it_runs_the_button_is_grey(addon: Any, shot: Any) -> None:
     assert not bpy.ops.pentimento.stylize_animation.poll()
     addon.jobs.cancel()
     pump(addon.jobs, lambda: addon.jobs.current() is None, 10)
+
+
+def test_the_header_tells_whether_a_render_is_whole(addon: Any, shot: Any, folder: Path, tmp_path: Path) -> None:
+    shot.frame_end = 3
+    stylize()
+    whole, cut = frame(folder, 3).read_bytes(), tmp_path / "cut.exr"
+    assert addon.shots.is_whole(frame(folder, 3)) and addon.shots.is_whole(results(folder)[0])
+    for length in (*range(0, len(whole), 97), len(whole) - 1):
+        cut.write_bytes(whole[:length])
+        assert not addon.shots.is_whole(cut), length
+    cut.write_bytes(b"no picture at all" * 100)
+    assert not addon.shots.is_whole(cut)
+
+
+def test_of_many_failed_frames_the_first_are_told(addon: Any) -> None:
+    failed = {number: f"Frame {number}: no" for number in range(30, 0, -1)}
+    told = addon.jobs._failures(failed)
+    assert told[:10] == [f"Frame {number}: no" for number in range(1, 11)]
+    assert told[10:] == [f"Also frames {', '.join(map(str, range(11, 31)))}."]
