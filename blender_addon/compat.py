@@ -13,6 +13,8 @@ import bpy
 
 BEFORE_4_0 = bpy.app.version < (4, 0, 0)
 BEFORE_5_0 = bpy.app.version < (5, 0, 0)
+RELATIVE_PATH = {"PATH_SUPPORTS_BLEND_RELATIVE"} if bpy.app.version >= (4, 5, 0) else set()
+"""Options of a property with a path that may begin with //, beside the default ones: since 4.5 it has to say so"""
 
 
 def user_folder(package: str, name: str) -> Path:
@@ -93,6 +95,27 @@ def compositor_there(scene: bpy.types.Scene) -> bpy.types.NodeTree | None:
     return scene.compositing_node_group
 
 
+def new_compositor(scene: bpy.types.Scene) -> tuple[bpy.types.NodeTree, bpy.types.NodeSocket]:
+    """An empty compositor tree for a scene of ours, and the socket that what it shows goes into. Since 5.0 the tree is
+    a datablock of its own, which outlives the scene."""
+    if BEFORE_5_0:
+        scene.use_nodes = True
+        scene.node_tree.nodes.clear()
+        return scene.node_tree, scene.node_tree.nodes.new("CompositorNodeComposite").inputs["Image"]
+    tree = bpy.data.node_groups.new(scene.name, "CompositorNodeTree")
+    new_group_socket(tree, "Image", "NodeSocketColor", output=True)
+    scene.compositing_node_group = tree
+    return tree, tree.nodes.new("NodeGroupOutput").inputs["Image"]
+
+
+def remove_scene(scene: bpy.types.Scene) -> None:
+    """A scene of ours, with the compositor that `new_compositor` made."""
+    tree = None if BEFORE_5_0 else scene.compositing_node_group
+    bpy.data.scenes.remove(scene)
+    if tree is not None:
+        bpy.data.node_groups.remove(tree)
+
+
 def _plain_compositor() -> bpy.types.NodeTree:
     tree = bpy.data.node_groups.new("Compositing Nodes", "CompositorNodeTree")
     new_group_socket(tree, "Image", "NodeSocketColor", output=True)
@@ -110,6 +133,23 @@ def write_multilayer(settings: bpy.types.ImageFormatSettings) -> None:
     if hasattr(settings, "media_type"):
         settings.media_type = "MULTI_LAYER_IMAGE"
     settings.file_format = "OPEN_EXR_MULTILAYER"
+
+
+def can_write_movies() -> bool:
+    """Some distributions build Blender without FFmpeg."""
+    return bool(bpy.app.ffmpeg.supported)
+
+
+def write_movie(settings: bpy.types.ImageFormatSettings, ffmpeg: bpy.types.FFmpegSettings) -> None:
+    """Chooses an MP4 that plays everywhere."""
+    if hasattr(settings, "media_type"):
+        settings.media_type = "VIDEO"
+    settings.file_format = "FFMPEG"
+    settings.color_mode = "RGB"
+    if hasattr(settings, "color_management"):
+        settings.color_management = "FOLLOW_SCENE"
+    ffmpeg.format, ffmpeg.codec, ffmpeg.audio_codec = "MPEG4", "H264", "NONE"
+    ffmpeg.constant_rate_factor, ffmpeg.ffmpeg_preset = "HIGH", "GOOD"
 
 
 def write_view(settings: bpy.types.ImageFormatSettings) -> None:

@@ -1,7 +1,7 @@
 """Jobs: started, pumped, cancelled, reported. One at a time in each of two lanes, so that a training stops no painting.
 
-A job is a chain of small steps. `_step` makes one: first the job's own generator (what comes before the request, such
-as a render; what a result needs, such as new images), then the worker. Two callers step: a timer, which stops after a
+A job is a chain of small steps. `_step` makes one: the job's own generator (what comes before a request, such as a
+render; what a result needs, such as new images), or the worker. Two callers step: a timer, which stops after a
 few milliseconds so that Blender stays at hand, and `run`, which blocks until the end (scripts, background, tests).
 The timer exists only while a job runs.
 """
@@ -15,7 +15,7 @@ import time
 import traceback
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import bpy
 
@@ -31,9 +31,12 @@ LIMITS = Limits()
 SHOWN_IN = {"IMAGE_EDITOR": "UI", "VIEW_3D": "UI", "PROPERTIES": "WINDOW", "PREFERENCES": "WINDOW"}
 """The editors that show a job, and in which of their regions: drawing a whole viewport for a progress bar is dear."""
 
-Requests = Generator[protocol.Request | None, None, None]
-"""What a job asks of the worker: None while it waits for Blender (a render), then the one request.
-It is closed when the job has ended, so what it holds open (a folder for pixels) lives exactly as long."""
+Requests = Generator[protocol.Request | protocol.Progress | protocol.FrameFailed | None, protocol.Done | None, Any]
+"""What a job asks of the worker: None while it waits for Blender (a render), or what is to be said of that; then a
+request. Each request gives the Done it was answered with; with most jobs there is one. Returns what the artist should
+know, or nothing. It is closed when the job has ended, so what it holds open (a folder for pixels) lives as long."""
+Beside = Generator[protocol.Progress | protocol.FrameFailed | None, None, None]
+"""What Blender does while the worker works, such as rendering the next frame; it says how far it is"""
 Work = Generator[None, None, str]
 """What a result needs, cut into pieces: Blender has its turn at every yield. Returns what the artist should know."""
 
@@ -47,6 +50,12 @@ class Report:
     fix: str = ""
     details: str = ""
     """For a bug report; empty when the artist can mend it alone."""
+    partly: bool = False
+    """Some frames failed, the others are in place"""
+
+    @property
+    def has_result(self) -> bool:
+        return self.level == "INFO" or self.partly
 
     @property
     def text(self) -> str:
@@ -85,7 +94,10 @@ class Job:
     """What Cancel does to it, as the report says it."""
     outlives_file: bool = False
     """What it makes has its place on disk: it goes on when another file is opened."""
+    beside: Beside | None = None
     request: protocol.Request | None = None
+    answer: protocol.Done | None = None
+    """To the request before; what comes next has yet to be asked"""
     asked: float = 0.0
     """When the worker was asked, on the clock of time.monotonic"""
     work: Work | None = None
@@ -95,6 +107,8 @@ class Job:
     delivered: bool = False
     notes: list[str] = field(default_factory=list)
     """What the artist should read when the job is over."""
+    failed: dict[int, str] = field(default_factory=dict)
+    """By frame: why there is no result of it"""
 
 
 def current(lane: Lane = PAINTING) -> Job | None:
@@ -138,6 +152,12 @@ def cancel(lane: Lane = PAINTING) -> None:
         job.stage = "Cancelling"
         if job.request is not None:
             lane.slot.cancel(job.request.job)
+
+
+def refused(error: EngineError, lane: Lane = PAINTING) -> None:
+    """What could not even begin, where no operator is there to say so."""
+    if lane.job is None:
+        lane.report = Report("ERROR", error.message, error.fix)
 
 
 def stop() -> None:
@@ -217,10 +237,24 @@ def _advance(job: Job, wait: float) -> bool:
     if job.request is None:
         _ask(job, wait)
         return False
-    event = job.lane.slot.receive(wait)
+    event = job.lane.slot.receive(0.0 if job.beside else wait)
     if event is not None and getattr(event, "job", job.request.job) == job.request.job:
         _hear(job, event)
+    elif event is None:
+        _go_on_beside(job)
     return event is not None
+
+
+def _go_on_beside(job: Job) -> None:
+    """One step of what Blender does meanwhile; none after Cancel, so that no further frame is begun."""
+    if job.beside is None or job.cancelling:
+        return
+    try:
+        said = next(job.beside)
+    except StopIteration:
+        job.beside = None
+    else:
+        _say(job, said)
 
 
 def _go_on(job: Job, wait: float) -> None:
@@ -234,29 +268,54 @@ def _go_on(job: Job, wait: float) -> None:
 
 
 def _ask(job: Job, wait: float) -> None:
+    """What is asked next, if anything. A wish to stop that came with the last answer keeps what is there."""
+    answer, job.answer = job.answer, None
+    if not (job.cancelling and answer is None):
+        try:
+            asked = job.requests.send(answer)
+        except StopIteration as end:
+            job.notes += [end.value] if end.value else []
+            _end(job.lane, _ending(job, answer))
+            return
     if job.cancelling:
         _end(job.lane, Report("WARNING", f"{job.title} {job.stopped}."))
-        return
-    job.request = next(job.requests)
-    if job.request is None:
+    elif asked is None or isinstance(asked, (protocol.Progress, protocol.FrameFailed)):
+        _say(job, asked)
+        _go_on_beside(job)
         time.sleep(wait)
     else:
-        job.asked = time.monotonic()
+        job.request, job.asked = asked, time.monotonic()
         job.lane.slot.submit(job.request, job.interpreter, job.limits or LIMITS)
+
+
+def _say(job: Job, said: protocol.Progress | protocol.FrameFailed | None) -> None:
+    """What a job's own generators tell."""
+    if isinstance(said, protocol.FrameFailed):
+        # What a later step says of a frame that failed already is a consequence.
+        job.failed.setdefault(said.frame, f"Frame {said.frame}: {said.message} {said.fix}")
+    elif said is not None:
+        job.fraction = said.fraction
+        job.stage = job.stage if job.cancelling else said.stage
 
 
 def _hear(job: Job, event: protocol.Event) -> None:
     if isinstance(event, protocol.Progress):
-        job.fraction = event.fraction
-        job.stage = job.stage if job.cancelling else event.stage
+        if job.beside is None:  # which says how far the whole is; the worker has only what was ready when it was asked
+            _say(job, event)
+    elif isinstance(event, protocol.FrameFailed):
+        _say(job, event)
     elif isinstance(event, protocol.TrainStep):
         job.on_event(event)
         _hear_step(job, event)
     elif isinstance(event, protocol.SourceFailed):
         job.notes.append(f"{event.message} {event.fix}")
+    elif isinstance(event, protocol.Done):
+        job.request, job.answer = None, event
     elif isinstance(event, protocol.LAST_WORDS):
         _end(job.lane, _ending(job, event))
     else:
+        if isinstance(event, protocol.FrameDone):
+            job.failed.pop(event.frame, None)
         job.work = job.on_event(event)
         job.delivered = job.delivered or not isinstance(event, protocol.Ready)
 
@@ -272,14 +331,30 @@ def duration(seconds: float) -> str:
     return f"{max(seconds, 1):.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
-def _ending(job: Job, event: protocol.Event) -> Report:
+MOST_TOLD = 10
+"""Frames that failed, one by one"""
+
+
+def _ending(job: Job, event: protocol.Event | None) -> Report:
     if isinstance(event, protocol.Cancelled) or (job.cancelling and not job.delivered):
         return Report("WARNING", f"{job.title} {job.stopped}.")
     if isinstance(event, protocol.Failed):
         return Report("ERROR", event.message, event.fix, event.report)
-    if job.notes and not job.delivered:
-        return Report("ERROR", f"{job.title} failed.", "\n".join(job.notes))
-    return Report("INFO", f"{job.title}: done.", "\n".join(job.notes))
+    told = "\n".join([*job.notes, *_failures(job.failed)])
+    if told and not job.delivered:
+        return Report("ERROR", f"{job.title} failed.", told)
+    if job.failed:
+        count = f"{len(job.failed)} frame{'s' * (len(job.failed) != 1)}"
+        return Report("WARNING", f"{job.title}: done but for {count}.", told, partly=True)
+    return Report("INFO", f"{job.title}: done.", told)
+
+
+def _failures(failed: dict[int, str]) -> list[str]:
+    """The first of them, by number; of the others only which they are."""
+    numbers = sorted(failed)
+    told, more = numbers[:MOST_TOLD], numbers[MOST_TOLD:]
+    others = [f"Also frames {', '.join(map(str, more[:50]))}{', ...' * (len(more) > 50)}."] if more else []
+    return [failed[number] for number in told] + others
 
 
 def _defect() -> Report:
@@ -299,7 +374,7 @@ def _end(lane: Lane, report: Report) -> None:
     if not any(lane.job for lane in LANES) and _file_closes in bpy.app.handlers.load_pre:
         bpy.app.handlers.load_pre.remove(_file_closes)
     if job is not None:
-        for generator in (job.work, job.requests):
+        for generator in (job.work, job.beside, job.requests):
             if generator is not None:
                 generator.close()
         if job.on_end:

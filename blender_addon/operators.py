@@ -6,7 +6,6 @@
 
 import functools
 import json
-import tempfile
 from collections.abc import Callable, Generator
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 
 import bpy
 
-from . import explaining, jobs, preferences, props, scene_io, switches, training
+from . import animating, explaining, jobs, preferences, props, scene_io, switches, training
 from .engine_client import EngineError, protocol
 
 Answer = set[str]
@@ -45,7 +44,7 @@ class JobOperator:
             jobs.redraw()
         if ended:
             report({ended.level}, ended.message)
-        return {"FINISHED"} if ended is None or ended.level == "INFO" else {"CANCELLED"}
+        return {"FINISHED"} if ended is None or ended.has_result else {"CANCELLED"}
 
 
 class StylizeImage(JobOperator, bpy.types.Operator):
@@ -82,6 +81,47 @@ class StylizeRender(JobOperator, bpy.types.Operator):
 
     def job(self, context: bpy.types.Context, blocking: bool) -> jobs.Job:
         return render_job(context, self.filepath, blocking)
+
+
+class StylizeAnimation(JobOperator, bpy.types.Operator):
+    """Paint the frames of an animation in the chosen style: existing ones, or rendered now. The result is a sequence,
+    shown by the compositor"""
+
+    bl_idname = "pentimento.stylize_animation"
+    bl_label = "Stylize Animation"
+    bl_options = {"REGISTER", "UNDO"}
+
+    frames: bpy.props.StringProperty(
+        name="Frames",
+        description="Existing frames, walk_####.exr or one of them, in place of what the panel says",
+        subtype="FILE_PATH",
+        options={"SKIP_SAVE"},
+    )
+
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        if (job := jobs.current()) is not None:
+            cls.poll_message_set(f"{job.title} is still running")
+        return job is None
+
+    def job(self, context: bpy.types.Context, blocking: bool) -> jobs.Job:
+        return animation_job(animating.plan(context.scene, self.frames), blocking)
+
+
+class SwitchOnPasses(bpy.types.Operator):
+    """Switch on the passes by which strokes stick, and Motion Blur off, for Blender's own Render Animation"""
+
+    bl_idname = "pentimento.switch_on_passes"
+    bl_label = "Switch On Passes"
+    bl_options = {"REGISTER", "UNDO"}
+
+    def execute(self, context: bpy.types.Context) -> Answer:
+        try:
+            animating.switch_on(context.scene)
+        except EngineError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        return {"FINISHED"}
 
 
 class Explain(JobOperator, bpy.types.Operator):
@@ -222,7 +262,7 @@ def texture_job(context: bpy.types.Context, blocking: bool) -> jobs.Job:
 
 
 def _texture_requests(request: protocol.TextureRequest) -> jobs.Requests:
-    with _scratch() as folder:
+    with scene_io.scratch() as folder:
         yield replace(request, folder=folder)
 
 
@@ -269,6 +309,20 @@ def render_job(context: bpy.types.Context, filepath: str, blocking: bool) -> job
     return _job("Stylize Render", requests, apply, blocking)
 
 
+def animation_job(plan: animating.Plan, blocking: bool) -> jobs.Job:
+    """Paints an animation, and renders it before or meanwhile where that is wanted."""
+    run = animating.Run()
+    job = _job(
+        "Stylize Animation",
+        animating.requests(plan, run, blocking),
+        functools.partial(animating.take, run=run),
+        blocking,
+    )
+    job.beside = animating.render(plan, run, blocking) if plan.as_they_finish else None
+    job.stopped = "was cancelled. Finished frames stay; with Resume it goes on"
+    return job
+
+
 def _view_scene(context: bpy.types.Context) -> str:
     """The scene whose view transform the painting is to match; none when it is to paint the scene's own light."""
     return context.scene.name if props.settings(context).colours == "DISPLAY" else ""
@@ -281,13 +335,13 @@ def _job(title: str, requests: jobs.Requests, apply: Callable[[Any], jobs.Work |
 
 def _remember(title: str, report: jobs.Report) -> None:
     """An undo step of its own for what came in while the artist went on working."""
-    if report.level == "INFO":
+    if report.has_result:
         with bpy.context.temp_override(window=bpy.context.window_manager.windows[0]):
             bpy.ops.ed.undo_push(message=title)
 
 
 def _image_requests(image: str, view_of: str, how: protocol.StylizeSettings, masks: list[str]) -> jobs.Requests:
-    with _scratch() as folder:
+    with scene_io.scratch() as folder:
         how = yield from _with_masks(how, masks, folder)
         source = scene_io.gather(scene_io.find_image(image), folder)
         view = _view(view_of, folder) if source.encoding == "linear" else None
@@ -316,7 +370,7 @@ def _explain_requests(
 ) -> jobs.Requests:
     explaining.begin(subject.image, about)
     try:
-        with _scratch() as folder:
+        with scene_io.scratch() as folder:
             if subject.file:
                 source = protocol.PictureSource(Path(subject.file).stem, path=subject.file)
             else:
@@ -349,19 +403,62 @@ def _render_requests(
         raise EngineError(f"There is no file {given}.", "Choose an EXR that Blender has rendered.")
     render = given or path
     source = protocol.PictureSource(render.stem, path=str(render))
-    with _scratch() as folder:
+    with scene_io.scratch() as folder:
         yield props.stylize_request(source, how, str(path.parent), "files", _view(view_of, folder))
 
 
-def _scratch() -> tempfile.TemporaryDirectory[str]:
-    """A folder for pixels that goes when the job ends."""
+# ---------------------------------------------------------------- after Blender's own Render Animation
+
+_written: list[int] = []
+"""Frames that Blender's own render has written"""
+
+
+@bpy.app.handlers.persistent
+def _render_begins(*_: object) -> None:
+    _written.clear()
+
+
+@bpy.app.handlers.persistent
+def _frame_written(scene: bpy.types.Scene, *_: object) -> None:
+    """Renders of ours are none of Blender's own: a job is at work then."""
+    if jobs.current() is None and scene.pentimento_animation.after_render:
+        _written.append(scene.frame_current)
+
+
+@bpy.app.handlers.persistent
+def _render_ended(scene: bpy.types.Scene, *_: object) -> None:
+    """In background the render waits for us; in a window this may be its thread, where nothing of Blender is safe."""
+    numbers = tuple(_written)
+    _written.clear()
+    if len(numbers) < 2:
+        return  # no animation
+    if bpy.app.background:
+        _after_render(scene.name, numbers)
+    else:
+        bpy.app.timers.register(functools.partial(_after_render, scene.name, numbers), first_interval=0.1)
+
+
+def _after_render(scene_name: str, numbers: tuple[int, ...]) -> None:
+    """Paints what was written. There is no operator to report an error: it goes to the panel and the console."""
+    if scene_name not in bpy.data.scenes:
+        return
+    blocking = bpy.app.background
     try:
-        return tempfile.TemporaryDirectory(prefix="pentimento_", dir=bpy.app.tempdir, ignore_cleanup_errors=True)
-    except OSError as error:
-        raise EngineError(
-            f"The folder for temporary files cannot be used ({error.strerror}).",
-            "Choose another one in Preferences > File Paths > Temporary Files.",
-        ) from error
+        job = animation_job(animating.plan_written(bpy.data.scenes[scene_name], numbers), blocking)
+        (jobs.run if blocking else jobs.start)(job)
+    except EngineError as error:
+        jobs.refused(error)
+    if blocking and (report := jobs.last_report()):
+        print(f"Pentimento: {report.text}")
+    jobs.redraw()
+
+
+HANDLERS = {
+    "render_init": _render_begins,
+    "render_write": _frame_written,
+    "render_complete": _render_ended,
+    "render_cancel": _render_begins,
+}
 
 
 class ImportStyle(JobOperator, bpy.types.Operator):
@@ -758,6 +855,8 @@ class RefreshStyles(bpy.types.Operator):
 CLASSES = (
     StylizeImage,
     StylizeRender,
+    StylizeAnimation,
+    SwitchOnPasses,
     Explain,
     PointAtPicture,
     LookAt,
@@ -789,8 +888,12 @@ CLASSES = (
 def register() -> None:
     for cls in CLASSES:
         bpy.utils.register_class(cls)
+    for name, handler in HANDLERS.items():
+        getattr(bpy.app.handlers, name).append(handler)
 
 
 def unregister() -> None:
+    for name, handler in HANDLERS.items():
+        getattr(bpy.app.handlers, name).remove(handler)
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

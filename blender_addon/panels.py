@@ -12,7 +12,7 @@ from typing import Any
 
 import bpy
 
-from . import compat, explaining, jobs, props, scene_io, switches, training
+from . import animating, compat, explaining, jobs, props, scene_io, switches, training
 from .engine_client import EngineError, looks, protocol
 
 
@@ -30,7 +30,7 @@ class PentimentoPanel:
         _draw_style(layout, context)
         _draw_controls(layout, context, self.paints_renders)
         if jobs.current():
-            _draw_progress(layout)
+            _draw_progress(layout, context)
         else:
             self.draw_button(layout, context)
             _draw_report(layout, context)
@@ -145,12 +145,16 @@ def _paints_light(context: bpy.types.Context) -> bool:
     return scene_io.is_linear(scene_io.original_of(image))
 
 
-def _draw_progress(layout: bpy.types.UILayout) -> None:
+def _draw_progress(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    """What is in brackets (how many, how fast, how long) stands below: a bar has room for a few words."""
     job = jobs.current()
     assert job is not None
     column = layout.column()
     column.label(text=job.title)
-    compat.progress(column, job.fraction, job.stage)
+    stage, _, more = job.stage.partition(" (")
+    compat.progress(column, job.fraction, stage)
+    if more:
+        _draw_text(column.column(align=True), context, more.rstrip(")"), "BLANK1")
     row = column.row()
     row.enabled = not job.cancelling
     row.operator("pentimento.cancel", icon="CANCEL")
@@ -319,6 +323,107 @@ class RenderMixingPanel(MixingPanel, bpy.types.Panel):
     paints_renders = True
 
 
+# ---------------------------------------------------------------- animations
+
+
+class AnimationPanel:
+    """The frames of a shot: which, what strokes do from one to the next, where results go."""
+
+    bl_label = "Animation"
+    bl_category = "Pentimento"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout: bpy.types.UILayout = self.layout  # type: ignore[attr-defined]
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        layout.enabled = jobs.current() is None
+        chosen = props.animation_settings(context)
+        column = layout.column()
+        column.row(align=True).prop(chosen, "source", expand=True)
+        if chosen.source == "FILES":
+            column.prop(chosen, "frames")
+            column.prop(chosen, "in_range")
+        _draw_strokes(layout, context)
+        column = layout.column()
+        column.prop(chosen, "folder")
+        column.prop(chosen, "resume")
+        _draw_movie(layout, context)
+        big = layout.column()
+        big.scale_y = 1.5
+        big.operator("pentimento.stylize_animation", icon="RENDER_ANIMATION")
+        _draw_said(layout, context)
+        _draw_after_render(layout, context)
+
+
+def _draw_strokes(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    """Grey, with the reason, where the chosen frames do not let strokes stick."""
+    chosen = props.animation_settings(context)
+    reason = animating.why_anew(context.scene)
+    row = layout.row()
+    row.enabled = not reason
+    row.prop(chosen, "strokes")
+    if reason:
+        _draw_text(layout.column(align=True), context, reason, "INFO")
+
+
+def _draw_movie(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    row = layout.row()
+    row.enabled = compat.can_write_movies()
+    row.prop(props.animation_settings(context), "movie")
+    if not compat.can_write_movies():
+        _draw_text(layout.column(align=True), context, "This Blender cannot write movies.", "INFO")
+
+
+def _draw_said(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    """Which frames, and what is switched for them."""
+    scene, chosen = context.scene, props.animation_settings(context)
+    if chosen.source == "FILES":
+        return
+    said = f"Frames {scene.frame_start} to {scene.frame_end}. {_animation_switches(context)}"
+    _draw_text(layout.column(align=True), context, said, "INFO")
+
+
+def _animation_switches(context: bpy.types.Context) -> str:
+    if not props.styles() or props.missing_style(props.settings(context)):
+        return ""
+    try:
+        return animating.switches_needed(context.scene)
+    except EngineError as error:
+        return error.message
+
+
+def _draw_after_render(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    chosen = props.animation_settings(context)
+    column = layout.column()
+    column.use_property_split = False
+    column.prop(chosen, "after_render")
+    if chosen.after_render and _animation_switches(context):
+        column.operator("pentimento.switch_on_passes", icon="RENDERLAYERS")
+
+
+class ImageAnimationPanel(AnimationPanel, bpy.types.Panel):
+    bl_idname = "PENTIMENTO_PT_image_animation"
+    bl_parent_id = "PENTIMENTO_PT_image"
+    bl_space_type = "IMAGE_EDITOR"
+    bl_region_type = "UI"
+
+
+class ViewportAnimationPanel(AnimationPanel, bpy.types.Panel):
+    bl_idname = "PENTIMENTO_PT_view_animation"
+    bl_parent_id = "PENTIMENTO_PT_view"
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+
+
+class RenderAnimationPanel(AnimationPanel, bpy.types.Panel):
+    bl_idname = "PENTIMENTO_PT_render_animation"
+    bl_parent_id = "PENTIMENTO_PT_render"
+    bl_space_type = "PROPERTIES"
+    bl_region_type = "WINDOW"
+    bl_context = "render"
+
+
 # ---------------------------------------------------------------- explaining
 
 
@@ -341,7 +446,7 @@ class ImageExplainPanel(bpy.types.Panel):
         subject, problem = _subject(context, image)
         _draw_question(layout, context, subject)
         if jobs.current():
-            _draw_progress(layout)
+            _draw_progress(layout, context)
         else:
             _draw_ask(layout, context, image, problem)
             if (report := jobs.last_report()) and report.level != "INFO":
@@ -829,6 +934,9 @@ CLASSES = (
     ImageMixingPanel,
     ViewportMixingPanel,
     RenderMixingPanel,
+    ImageAnimationPanel,
+    ViewportAnimationPanel,
+    RenderAnimationPanel,
     ImageExplainPanel,
     ImageTexturePanel,
     ViewportTexturePanel,

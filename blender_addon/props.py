@@ -13,7 +13,7 @@ from typing import Any
 import bpy
 import bpy.utils.previews
 
-from . import compat
+from . import compat, shots
 from .engine_client import STYLES, EngineError, protocol
 
 PACKAGE = __package__ or "pentimento"
@@ -116,6 +116,22 @@ CONTENTS = (
     ("FRAMES", "This Scene's Frames", "What the scene has rendered: the files of its output path, up to 64 of them"),
     ("FOLDER", "Folder", "All pictures in a folder and the folders in it"),
     ("IMAGES", "Open Images", "Every texture that is open in this file, without the style pictures and our results"),
+)
+
+
+FRAME_SOURCES = (
+    ("RENDER", "Render", "Render the scene's frame range with the passes that are needed, then paint it"),
+    ("FILES", "Existing", "Paint frames that have been rendered already"),
+)
+
+STROKES = (
+    ("STICK", "Stick", "Strokes stick to what they are painted on. The whole shot is looked at first"),
+    ("CARRY", "Carry On", "Strokes are carried on from each frame to the next, in order; for frames without Position"),
+    (
+        "ANEW",
+        "Each Frame Anew",
+        "Every frame is painted alone: strokes change from frame to frame, as in hand-drawn films",
+    ),
 )
 
 
@@ -650,6 +666,59 @@ class ExplainSettings(bpy.types.PropertyGroup):
     )
 
 
+def _make_pattern(chosen: Any, _context: Any) -> None:
+    """A frame that was picked stands for its sequence: `walk_0008.exr` becomes `walk_####.exr`."""
+    if chosen.frames and "#" not in Path(chosen.frames).name:
+        try:
+            name = shots.pattern_of(Path(bpy.path.abspath(chosen.frames))).name
+        except EngineError:
+            return  # it stays as it is, and Stylize Animation says what is wrong with it
+        chosen.frames = chosen.frames[: len(chosen.frames) - len(bpy.path.basename(chosen.frames))] + name
+
+
+class AnimationSettings(bpy.types.PropertyGroup):
+    """How an animation is painted. One set per scene, saved with it."""
+
+    source: bpy.props.EnumProperty(
+        name="Frames", description="Which frames to paint", items=FRAME_SOURCES, default="RENDER"
+    )
+    frames: bpy.props.StringProperty(
+        name="Files",
+        description="Choose any frame of a sequence, EXR with its passes or PNG: its number becomes ####",
+        subtype="FILE_PATH",
+        options=compat.RELATIVE_PATH,
+        update=_make_pattern,
+    )
+    in_range: bpy.props.BoolProperty(
+        name="Scene Range Only",
+        description="Paint the frames of the scene's frame range, and tell which of them are missing. "
+        "Off: all files that there are",
+    )
+    strokes: bpy.props.EnumProperty(
+        name="Strokes", description="What strokes do from frame to frame", items=STROKES, default="STICK"
+    )
+    folder: bpy.props.StringProperty(
+        name="Folder",
+        description="Where renders and results go. Empty: //pentimento/ beside the .blend, a folder for each scene",
+        subtype="DIR_PATH",
+        options=compat.RELATIVE_PATH,
+    )
+    resume: bpy.props.BoolProperty(
+        name="Resume",
+        description="Keep the frames that are finished and whole, rendered ones too, and make only the others. "
+        "Off: nothing may be there yet, for nothing is overwritten",
+        default=True,
+    )
+    movie: bpy.props.BoolProperty(
+        name="MP4", description="Make a movie of the painted frames, too, as the scene's view transform shows them"
+    )
+    after_render: bpy.props.BoolProperty(
+        name="After Render Animation",
+        description="When Blender's own Render Animation has ended, in a window or on a farm, paint the frames that it "
+        "wrote: EXR or PNG, with the passes that are switched on",
+    )
+
+
 class TextureSettings(bpy.types.PropertyGroup):
     """The texture to make. One set per scene, saved with it."""
 
@@ -754,6 +823,10 @@ def texture_settings(context: bpy.types.Context) -> TextureSettings:
 
 def explain_settings(context: bpy.types.Context) -> ExplainSettings:
     return context.scene.pentimento_explain
+
+
+def animation_settings(context: bpy.types.Context) -> AnimationSettings:
+    return context.scene.pentimento_animation
 
 
 def training_settings(context: bpy.types.Context) -> TrainingSettings:
@@ -953,6 +1026,7 @@ CLASSES = (
     Place,
     PentimentoSettings,
     ExplainSettings,
+    AnimationSettings,
     TextureSettings,
     StylePicture,
     Keyframe,
@@ -965,6 +1039,7 @@ def register() -> None:
         bpy.utils.register_class(cls)
     bpy.types.Scene.pentimento = bpy.props.PointerProperty(type=PentimentoSettings)
     bpy.types.Scene.pentimento_explain = bpy.props.PointerProperty(type=ExplainSettings)
+    bpy.types.Scene.pentimento_animation = bpy.props.PointerProperty(type=AnimationSettings)
     bpy.types.Scene.pentimento_texture = bpy.props.PointerProperty(type=TextureSettings)
     bpy.types.Scene.pentimento_training = bpy.props.PointerProperty(type=TrainingSettings)
 
@@ -972,6 +1047,7 @@ def register() -> None:
 def unregister() -> None:
     del bpy.types.Scene.pentimento_training
     del bpy.types.Scene.pentimento_texture
+    del bpy.types.Scene.pentimento_animation
     del bpy.types.Scene.pentimento_explain
     del bpy.types.Scene.pentimento
     for cls in reversed(CLASSES):

@@ -12,7 +12,8 @@ from __future__ import annotations
 import itertools
 import json
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator
+import tempfile
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,6 +38,9 @@ OVERLAYS = "pentimento_overlays"
 OVERLAY = "pentimento_overlay"
 """Custom property of an overlay's image: its name. Beside it, each a property of its own: what `describe_overlay` puts
 there."""
+
+SEQUENCE = "pentimento_sequence"
+"""Custom property of images that stand for stylized frames."""
 
 Work = Generator[None, None, str]
 """Changes of Blender's data in pieces; Blender has its turn at every yield. Returns what the artist should know."""
@@ -232,6 +236,17 @@ def _write_block(rows: NDArray[np.float32], is_float: bool, path: Path) -> proto
             # Stored bytes come as n/255: adding a half makes the truncation exact.
             file.write(np.ascontiguousarray(band if is_float else (band * 255 + 0.5).astype(np.uint8)).data)
     return protocol.PixelBlock(str(path), (height, width, channels), "float32" if is_float else "uint8")
+
+
+def scratch() -> tempfile.TemporaryDirectory[str]:
+    """A folder for pixels that goes when the job ends."""
+    try:
+        return tempfile.TemporaryDirectory(prefix="pentimento_", dir=bpy.app.tempdir, ignore_cleanup_errors=True)
+    except OSError as error:
+        raise EngineError(
+            f"The folder for temporary files cannot be used ({error.strerror}).",
+            "Choose another one in Preferences > File Paths > Temporary Files.",
+        ) from error
 
 
 @contextmanager
@@ -731,14 +746,26 @@ def _feed_image(tree: Any, group: bpy.types.Node, overlay: Overlay) -> None:
 def render_path(scene: bpy.types.Scene) -> Path:
     """A new file for the render of this frame: in `//pentimento/` beside the .blend, else in a folder of ours."""
     blend = Path(bpy.data.filepath)
-    folder = blend.parent / "pentimento" if bpy.data.filepath else compat.user_folder(props.PACKAGE, "renders")
+    folder = writable(results_folder())
+    stem = f"{blend.stem or 'untitled'}_{scene.frame_current:04d}"
+    numbers = (f"{stem}.exr" if number == 0 else f"{stem}.{number:03d}.exr" for number in range(10**6))
+    return next(folder / name for name in numbers if not (folder / name).exists())
+
+
+def results_folder() -> Path:
+    """Where results go that are files: `//pentimento/` beside the .blend, else a folder of ours."""
+    if bpy.data.filepath:
+        return Path(bpy.data.filepath).parent / "pentimento"
+    return compat.user_folder(props.PACKAGE, "renders")
+
+
+def writable(folder: Path) -> Path:
+    """The folder, made where there is none. Raises EngineError where nothing can be written into it."""
     with artist_words(f"The folder {shown(folder)} cannot be written"):
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK):
             raise PermissionError(13, "access is not allowed")
-    stem = f"{blend.stem or 'untitled'}_{scene.frame_current:04d}"
-    numbers = (f"{stem}.exr" if number == 0 else f"{stem}.{number:03d}.exr" for number in range(10**6))
-    return next(folder / name for name in numbers if not (folder / name).exists())
+    return folder
 
 
 def shown(path: Path) -> str:
@@ -787,17 +814,30 @@ def _is_text(path: str) -> bool:
 def render(scene_name: str, path: Path, passes: Iterable[str], blocking: bool) -> Work:
     """Renders the current frame into `path`, with these passes switched on. Not blocking: Blender renders in its usual
     window; this waits for it."""
-    scene = bpy.data.scenes[scene_name]
-    if scene.camera is None:
-        raise EngineError("The scene has no camera.", "Add a camera, then press Stylize Render again.")
+    check_camera(bpy.data.scenes[scene_name])
     with multilayer_output(scene_name, path), switches.switched_on(scene_name, passes):
-        mode = "EXEC_DEFAULT" if blocking else "INVOKE_DEFAULT"
-        bpy.ops.render.render(mode, write_still=True, scene=scene_name)
-        while bpy.app.is_job_running("RENDER"):
-            yield
+        yield from rendering(scene_name, blocking)
     if not path.is_file():
         raise EngineError("The render was stopped.", "Press Stylize Render and let it finish.")
     return ""
+
+
+def check_camera(scene: bpy.types.Scene) -> None:
+    if scene.camera is None:
+        raise EngineError("The scene has no camera.", "Add a camera, then start again.")
+
+
+def rendering(scene_name: str, blocking: bool, animation: bool = False) -> Iterator[None]:
+    """Renders the current frame of the scene, or its animation, to where its output goes."""
+    what = {"animation": animation, "write_still": not animation, "scene": scene_name}
+    if blocking:
+        bpy.ops.render.render("EXEC_DEFAULT", **what)
+        return
+    # A timer has no window, and Blender opens the one with the render from another one.
+    with bpy.context.temp_override(window=bpy.context.window_manager.windows[0]):
+        bpy.ops.render.render("INVOKE_DEFAULT", **what)
+    while bpy.app.is_job_running("RENDER"):
+        yield
 
 
 SHOWN_EVERYWHERE = "The compositor shows this painting in every frame; set Mix to 0 in its group to see the render."
@@ -821,8 +861,46 @@ def _add_render(event: protocol.Stylized, scene: str, style: str, note: str) -> 
     return "\n".join(part for part in (f"Saved {shown(Path(event.path))}.", note, says(event), wired) if part)
 
 
-def wire_compositor(scene: bpy.types.Scene, image: bpy.types.Image, overlay: protocol.Layer | None) -> str:
-    """Behind the render layers, before everything the artist's compositor does. Returns what went wrong."""
+def add_sequence(files: Mapping[int, str], scene: str, style: str) -> str:
+    """Finished frames, by number, as one image: frame 8 of the scene shows frame 8. Wired into its compositor. Returns
+    what the artist should know."""
+    first, last = min(files), max(files)
+    image = sequence_of(files[first])
+    image.name = named(Path(files[first]).stem.rstrip("0123456789").rstrip("_") or style, "")
+    is_float = Path(files[first]).suffix.lower() == ".exr"
+    names = ("Stylized", "Stylized.Combined") if is_float else ("Image",)
+    return wire_compositor(bpy.data.scenes[scene], image, None, names, (first, last - first + 1))
+
+
+def sequence_of(path: str) -> bpy.types.Image:
+    """The image of ours that stands for the sequence of this file; an image that the artist has opened stays."""
+    ours = (image for image in bpy.data.images if image.get(SEQUENCE))
+    image = next((image for image in ours if Path(bpy.path.abspath(image.filepath)) == Path(path)), None)
+    if image is None:
+        image = bpy.data.images.load(path)
+        image.source, image.use_fake_user, image[SEQUENCE] = "SEQUENCE", True, True
+    else:
+        image.reload()
+    return image
+
+
+def composites_painting(scene: bpy.types.Scene) -> bool:
+    """Is a painting of ours in what Blender writes of this scene?"""
+    tree = compat.compositor_there(scene) if scene.render.use_compositing else None
+    groups = _groups(tree) if tree is not None else []
+    return any(group.inputs["Stylized"].links and group.inputs["Mix"].default_value for group in groups)
+
+
+def wire_compositor(
+    scene: bpy.types.Scene,
+    image: bpy.types.Image,
+    overlay: protocol.Layer | None,
+    names: tuple[str, ...] = ("Stylized", "Stylized.Combined"),
+    frames: tuple[int, int] | None = None,
+) -> str:
+    """Behind the render layers, before everything the artist's compositor does. Returns what went wrong.
+
+    names: of the layer that is the result. frames: the first one of a sequence, and how many there are."""
     tree = compat.compositor(scene)
     renders = (
         node for node in tree.nodes if node.type == "R_LAYERS" and node.scene == scene and node.outputs["Image"].links
@@ -831,11 +909,28 @@ def wire_compositor(scene: bpy.types.Scene, image: bpy.types.Image, overlay: pro
     if render is None:
         return "The compositor uses no render layers, so the result was loaded but not wired."
     group = insert_group(tree, render.outputs["Image"])
-    problem = _feed_layer(tree, group, "Stylized", image, ("Stylized", "Stylized.Combined"))
+    problem = _feed_layer(tree, group, "Stylized", image, names)
+    if frames and not problem:
+        set_frames(feed(tree, group, "Stylized", "CompositorNodeImage"), *frames)
     if overlay:
         problem += _feed_layer(tree, group, "Overlay", image, (overlay.name,))
         _set_range(group, overlay.display, looks.kind_of(overlay.channels, overlay.display))
     return problem
+
+
+def set_frames(node: Any, first: int, count: int) -> None:
+    """An image node shows in each frame of the scene the file of that number."""
+    node.frame_start, node.frame_duration, node.frame_offset = first, count, first - 1
+    node.use_auto_refresh, node.use_cyclic = True, False
+
+
+def new_layer_node(
+    tree: Any, image: bpy.types.Image, names: tuple[str, ...]
+) -> tuple[Any, bpy.types.NodeSocket | None]:
+    """An image node, and its output for a layer of the file."""
+    node = tree.nodes.new("CompositorNodeImage")
+    node.image = image
+    return node, _layer_output(node, names)
 
 
 def _feed_layer(tree: Any, group: bpy.types.Node, socket: str, image: bpy.types.Image, names: tuple[str, ...]) -> str:

@@ -20,6 +20,8 @@ MOST = 1048574
 PNG, JPEG, EXR = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"\x76\x2f\x31\x01"
 SEVERAL_PARTS = 0x1000
 """Of an EXR's flags"""
+BLOCK_ROWS = (1, 1, 1, 16, 32, 16, 32, 32, 32, 256)
+"""Rows that an EXR packs together, by its compression: none, RLE, ZIPS, ZIP, PIZ, PXR24, B44, B44A, DWAA, DWAB"""
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,59 @@ def pictures_in(folder: Path) -> list[Path]:
     """Every picture in `folder` that the engine can read, by name."""
     found = (path for path in folder.iterdir() if path.suffix.lower() in READ_BY_THE_ENGINE)
     return sorted(path for path in found if not path.name.startswith("."))
+
+
+# ---------------------------------------------------------------- sequences
+
+
+def pattern_of(file: Path, number: int | None = None) -> Path:
+    """`walk_0008_v2.exr` -> `walk_####_v2.exr`: one # for each digit of a frame's number, as the engine wants it. Of
+    several numbers in the name it is the one in which most files beside it differ.
+
+    number: the frame's, where that is known. Raises EngineError where the name has no number."""
+    digits = [found for found in re.finditer(r"\d+", file.stem) if int(found[0]) <= MOST]
+    digits = [found for found in digits if number is None or int(found[0]) == number]
+    if not digits:
+        raise EngineError(
+            f"{file.name!r} has no number of a frame in its name.",
+            "Choose one frame of a sequence, such as walk_0001.exr.",
+        )
+    beside = {found.span(): _lengths(file, found) for found in digits}
+    start, end = max(beside, key=lambda span: (len(beside[span]), span))
+    marks = "#" * min(beside[start, end])
+    return file.with_name(f"{file.stem[:start]}{marks}{file.stem[end:]}{file.suffix}")
+
+
+def _lengths(file: Path, digits: re.Match[str]) -> list[int]:
+    """How many digits the number has in each file that differs in no more than these; of the file itself at least."""
+    before, after = file.stem[: digits.start()], file.stem[digits.end() :] + file.suffix
+    name = re.compile(rf"{re.escape(before)}(\d+){re.escape(after)}")
+    try:
+        names = [path.name for path in file.parent.iterdir()]
+    except OSError:
+        names = []
+    found = [len(match[1]) for match in map(name.fullmatch, names) if match]
+    return found or [len(digits[0])]
+
+
+def frame_of(pattern: Path, number: int) -> Path:
+    """`walk_####.exr`, 8 -> `walk_0008.exr`"""
+    return pattern.with_name(re.sub("#+", lambda marks: f"{number:0{len(marks[0])}d}", pattern.name))
+
+
+def frames_of(pattern: Path) -> list[int]:
+    """The numbers of the files that there are, rising."""
+    before, marks, after = re.split("(#+)", pattern.name, maxsplit=1)
+    name = re.compile(rf"{re.escape(before)}(\d{{{len(marks)},}}){re.escape(after)}")
+    try:
+        found = [
+            int(match[1]) for match in map(name.fullmatch, (path.name for path in pattern.parent.iterdir())) if match
+        ]
+    except OSError as error:
+        raise EngineError(
+            f"The folder {pattern.parent} cannot be read ({error.strerror}).", "Check the path."
+        ) from error
+    return sorted(number for number in found if number <= MOST)
 
 
 # ---------------------------------------------------------------- headers
@@ -127,6 +182,37 @@ def _exr_header(stream: BinaryIO, several: bool) -> Header:
         if not several:
             break
     return Header(sizes[0], frozenset(passes))
+
+
+def is_whole(file: Path) -> bool:
+    """Are all rows of an EXR there? On a full disk Blender says that it has saved one, and has not. No pixel is
+    decoded: a table after the headers, written last, says where each block of rows lies."""
+    try:
+        with file.open("rb") as stream:
+            return _has_all_rows(stream, file.stat().st_size)
+    except (OSError, struct.error, ValueError, LookupError):
+        return False
+
+
+def _has_all_rows(stream: BinaryIO, size: int) -> bool:
+    start, flags = struct.unpack("<4sI", stream.read(8))
+    several, count = bool(flags & SEVERAL_PARTS), 0
+    while start == EXR and (attributes := dict(_exr_attributes(stream))):
+        count += _blocks(attributes)
+        if not several:
+            break
+    places = _unpacked(f"<{count}Q", stream)
+    stream.seek(max(places) + (8 if several else 4))  # beyond the number of the part, and that of the first row
+    (length,) = _unpacked("<i", stream)
+    return 0 not in places and stream.tell() + length <= size
+
+
+def _blocks(attributes: dict[str, bytes]) -> int:
+    """How many blocks of rows a part has. Where it does not say so its compression does."""
+    if "chunkCount" in attributes:
+        return int(struct.unpack("<i", attributes["chunkCount"])[0])
+    _, top, _, bottom = struct.unpack("<4i", attributes["dataWindow"])
+    return -(-(bottom - top + 1) // BLOCK_ROWS[attributes["compression"][0]])
 
 
 def _exr_attributes(stream: BinaryIO) -> Iterator[tuple[str, bytes]]:

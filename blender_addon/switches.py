@@ -26,6 +26,13 @@ LIGHT_PASSES = {
 _LIGHTS = {switch for switches in LIGHT_PASSES.values() for switch in switches}
 _GUIDES = {"albedo": "diffuse_color", "normal": "normal", "depth": "z", "position": "position", "uv": "uv"}
 """By what a style is guided: the switch of the pass it is made from"""
+STEADY = {
+    "STICK": ("position", "z", "vector", "uv", "cryptomatte_object"),
+    "CARRY": ("z", "vector", "cryptomatte_object"),
+    "ANEW": (),
+}
+"""By what strokes do from frame to frame (props.STROKES): the switches of the passes by which the engine follows
+surfaces. UV are for what deforms; moves are read off Vector and Position"""
 _LABELS = {"emit": "Emission", "environment": "Environment", "z": "Z", "uv": "UV"}
 """Switches that Blender calls otherwise than scripts do"""
 
@@ -69,6 +76,25 @@ def said(switches: Iterable[str]) -> str:
         family, _, part = switch.partition("_")
         groups.setdefault(_LABELS.get(switch, family.title()), []).extend([part.title()] if part else [])
     return "; ".join(f"{family}: {', '.join(parts)}" if parts else family for family, parts in groups.items())
+
+
+def switch_on(scene: bpy.types.Scene, switches: Iterable[str]) -> None:
+    """The scene renders these passes from now on."""
+    for switch in switches:
+        for layer in _rendered(scene):
+            _set(scene.name, layer.name, switch, True)
+
+
+@contextmanager
+def without_motion_blur(scene_name: str) -> Iterator[None]:
+    """Cycles renders no Vector with it; then it is as it was."""
+    kept = bpy.data.scenes[scene_name].render.use_motion_blur
+    try:
+        bpy.data.scenes[scene_name].render.use_motion_blur = False
+        yield
+    finally:
+        if scene := bpy.data.scenes.get(scene_name):
+            scene.render.use_motion_blur = kept
 
 
 @contextmanager

@@ -103,6 +103,7 @@ def main() -> int:
             "frames": str(SAMPLES / "still_life_"),
             "python": sys.executable,
             "trained": str(folder / "trained"),
+            "animation": str(folder / "animation"),
             "styles": chosen.styles,
             "style": chosen.style,
             "output": str(chosen.output.resolve()),

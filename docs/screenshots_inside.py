@@ -91,6 +91,7 @@ def steps() -> Generator[Step, None, None]:
     print(f"SHOWN {addon.jobs.last_report()}")
     assert addon.jobs.last_report().level == "INFO", addon.jobs.last_report()
     assert any(node.label == "Pentimento Layers" for node in bpy.context.scene.node_tree.nodes)
+    yield from show_animation(addon, properties)
     yield from show_preferences()
 
     bpy.ops.preferences.addon_disable(module="pentimento")
@@ -236,6 +237,7 @@ def arrange(panels: Any, open_ones: set[Any]) -> None:
         panels.ImageEditorPanel,
         panels.ImageControlsPanel,
         panels.ImageMixingPanel,
+        panels.ImageAnimationPanel,
         panels.ImageExplainPanel,
         panels.ImageTrainingPanel,
         panels.ImageSignaturePanel,
@@ -281,7 +283,8 @@ def show_controls(addon: Any, area: Any) -> Generator[Step, None, None]:
 
 def open_render_panels(panels: Any, area: Any, open_ones: set[Any]) -> Generator[Step, None, None]:
     """Opens them, closes our others and scrolls down: they come last."""
-    drawn_anew([panels.RenderPanel, panels.RenderControlsPanel, panels.RenderMixingPanel], open_ones)
+    every = [panels.RenderPanel, panels.RenderControlsPanel, panels.RenderMixingPanel, panels.RenderAnimationPanel]
+    drawn_anew(every, open_ones)
     yield 1.0
     region = next(region for region in area.regions if region.type == "WINDOW")
     for _ in range(30):  # it goes a line at a time, whatever one asks for
@@ -289,6 +292,69 @@ def open_render_panels(panels: Any, area: Any, open_ones: set[Any]) -> Generator
             bpy.ops.view2d.scroll_down(deltax=0, deltay=200)
         yield 0.05
     yield 1.0
+
+
+def show_animation(addon: Any, area: Any) -> Generator[Step, None, None]:
+    """Rendered in Blender's own window and painted meanwhile, with a movie; then cancelled, and gone on with."""
+    scene, chosen, panels = bpy.context.scene, bpy.context.scene.pentimento_animation, addon.panels
+    before = scene.render.filepath, scene.render.image_settings.file_format, scene.frame_current
+    scene.frame_start, scene.frame_end = 1, 6
+    chosen.movie, scene.pentimento.overlays = bpy.app.ffmpeg.supported, {"Scale"}
+    yield from open_render_panels(panels, area, {panels.RenderPanel, panels.RenderAnimationPanel})
+    shoot("panel_animation.png", area)
+    chosen.folder = SETTINGS["animation"]
+    yield from animate(addon, area, "ANEW")
+    folder = Path(SETTINGS["animation"])
+    assert len(list(folder.glob("Scene_*.exr"))) == 6, list(folder.iterdir())
+    assert len(list(folder.glob("*.mp4"))) == bpy.app.ffmpeg.supported
+    assert [scene.name for scene in bpy.data.scenes] == ["Scene"], "the movie's scene is gone"
+    chosen.folder, scene.frame_end = str(folder / "stick"), 200
+    yield from animate(addon, area, "STICK", cancel_at=3)
+    scene.frame_end = 4
+    yield from animate(addon, area, "STICK")
+    assert "there already" in addon.jobs.last_report().fix
+    assert before == (scene.render.filepath, scene.render.image_settings.file_format, scene.frame_current)
+    yield from after_render(addon, folder)
+
+
+def after_render(addon: Any, folder: Path) -> Generator[Step, None, None]:
+    """Blender's own Render Animation, whose frames are painted when it has ended."""
+    scene, chosen = bpy.context.scene, bpy.context.scene.pentimento_animation
+    chosen.after_render, chosen.folder = True, str(folder / "after")
+    bpy.ops.pentimento.switch_on_passes()
+    scene.render.use_compositing = False  # it shows the painting
+    scene.render.image_settings.file_format, scene.render.filepath = "OPEN_EXR_MULTILAYER", str(folder / "own_")
+    with bpy.context.temp_override(window=bpy.context.window_manager.windows[0]):
+        bpy.ops.render.render("INVOKE_DEFAULT", animation=True)
+    yield lambda: addon.jobs.current() is not None
+    yield lambda: addon.jobs.current() is None
+    print(f"SHOWN {addon.jobs.last_report()}")
+    assert addon.jobs.last_report().level == "INFO", addon.jobs.last_report()
+    assert len(list((folder / "after").glob("own_*.exr"))) == 4
+    chosen.after_render = False
+
+
+def animate(addon: Any, area: Any, strokes: str, cancel_at: int = 0) -> Generator[Step, None, None]:
+    """Presses the button, and waits for the end. cancel_at: the frame after which Cancel is pressed."""
+    chosen = bpy.context.scene.pentimento_animation
+    chosen.strokes = strokes
+    with bpy.context.temp_override(window=bpy.context.window_manager.windows[0], area=area):
+        start = time.perf_counter()
+        bpy.ops.pentimento.stylize_animation("INVOKE_DEFAULT")
+        print(f"SHOWN the button returned after {(time.perf_counter() - start) * 1000:.0f} ms")
+    if cancel_at:
+        cut = Path(chosen.folder, "frames", f"Scene_{cancel_at:04d}.exr")
+        yield cut.exists
+        start = time.monotonic()
+        addon.jobs.cancel()
+        yield lambda: addon.jobs.current() is None
+        print(f"SHOWN cancelled after {time.monotonic() - start:.2f} s: {addon.jobs.last_report()}")
+        assert time.monotonic() - start < 2 and "cancelled" in addon.jobs.last_report().message
+        yield lambda: not bpy.app.is_job_running("RENDER")
+        return
+    yield lambda: addon.jobs.current() is None
+    print(f"SHOWN {addon.jobs.last_report()}")
+    assert addon.jobs.last_report().level == "INFO", addon.jobs.last_report()
 
 
 def show_preferences() -> Generator[Step, None, None]:

@@ -32,13 +32,20 @@ STANDARD_LIBRARY_ONLY = {"protocol", "errors", "boot", "worker"}
 
 ADDON_EDGES = {
     "__init__": {"explaining", "jobs", "operators", "panels", "preferences", "props"},
-    "operators": {"explaining", "jobs", "preferences", "props", "scene_io", "switches", "training", "engine_client"},
-    "panels": {"compat", "explaining", "jobs", "props", "scene_io", "switches", "training", "engine_client"},
+    "operators": {
+        *{"animating", "explaining", "jobs", "preferences", "props", "scene_io", "switches", "training"},
+        "engine_client",
+    },
+    "panels": {
+        *{"animating", "compat", "explaining", "jobs", "props", "scene_io", "switches", "training"},
+        "engine_client",
+    },
     "preferences": {"jobs", "props", "engine_client"},
-    "props": {"compat", "engine_client"},
+    "props": {"compat", "shots", "engine_client"},
     "scene_io": {"compat", "encode", "props", "switches", "engine_client"},
     "switches": {"props", "engine_client"},
     "explaining": {"compat", "encode", "props", "scene_io", "shots", "engine_client"},
+    "animating": {"compat", "props", "scene_io", "shots", "switches", "engine_client"},
     "training": {"curves", "props", "scene_io", "shots", "engine_client"},
     "curves": set(),
     "shots": {"engine_client"},

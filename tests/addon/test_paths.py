@@ -99,12 +99,12 @@ def test_a_full_disk_for_temporary_files(
 ) -> None:
     stone = new_image(size=(512, 512))
     before = pixels_of(stone).copy()
-    temporary = addon.operators.tempfile.TemporaryDirectory
+    temporary = addon.scene_io.tempfile.TemporaryDirectory
 
     def on_small_disk(**options: Any) -> Any:
         return temporary(**{**options, "dir": str(small_disk)})
 
-    monkeypatch.setattr(addon.operators.tempfile, "TemporaryDirectory", on_small_disk)
+    monkeypatch.setattr(addon.scene_io.tempfile, "TemporaryDirectory", on_small_disk)
     with pytest.raises(RuntimeError, match=r"could not be written.*No space left"):
         bpy.ops.pentimento.stylize_image(image="Stone")
     assert list(small_disk.iterdir()) == []
@@ -126,6 +126,22 @@ def test_a_full_disk_for_results(addon: Any, styles: Any, small_disk: Path, tmp_
         bpy.ops.pentimento.stylize_render(filepath=str(given))
     assert addon.jobs.last_report().fix
     assert list((small_disk / "pentimento").iterdir()) == []
+
+
+def test_a_full_disk_for_renders(addon: Any, styles: Any, small_disk: Path) -> None:
+    """Blender says that it has saved them, and has not: each is told, and none has the name of a whole one."""
+    scene = new_scene(size=(64, 36))
+    scene.frame_start, scene.frame_end = 1, 3
+    chosen = scene.pentimento_animation
+    chosen.folder, chosen.strokes = str(small_disk), "ANEW"
+    (small_disk / "frames").mkdir()
+    (small_disk / "fill").write_bytes(b"x" * (os.statvfs(small_disk).f_bavail * 4096))
+    with pytest.raises(RuntimeError, match=r"Frame 1: It could not be rendered.*the disk may be full"):
+        bpy.ops.pentimento.stylize_animation()
+    assert list((small_disk / "frames").iterdir()) == []
+    (small_disk / "fill").unlink()
+    assert bpy.ops.pentimento.stylize_animation() == {"FINISHED"}
+    assert len(list(small_disk.glob("*identity*.exr"))) == 3
 
 
 def test_scratch_files_are_gone_after_the_job(addon: Any, styles: Any) -> None:
