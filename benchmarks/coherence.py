@@ -197,7 +197,7 @@ class Trial:
             for kind, name in names.items()
         ]
         height, width = self.alone[0].shape[1:]
-        save_jpeg(contact_sheet(rows, look=Look(width=480, height=480 * height // width, text=15)), out)
+        save_jpeg(contact_sheet(rows, look=Look(width=400, height=400 * height // width, text=14)), out)
 
     def _anchor(self, frame: record.Frame) -> Anchor:
         index = self.shot.numbers.index(frame.number)

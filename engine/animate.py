@@ -218,7 +218,7 @@ def prepared(request: AnimateRequest) -> Generator[Event, None, Plan]:
     named = results(frames, slug(styles.name), folder, ".png" if shot.bytes else ".exr")
     layers = results(frames, slug(f"{styles.name[:40]} layers"), folder, ".exr")
     tally = Tally(request, styles.first.device, len(numbers))
-    steady = _steady(request, styles, view, frames, shot)
+    steady = _steady(request, styles, view, frames, shot, numbers[0])
     shot = replace(shot, recipe={**shot.recipe, **(steady.recipe() if steady else {})})
     ledger = _opened(named.path(numbers[0]))
     plan = Plan(request, styles, view, frames, named, layers, shot, ledger, numbers, notes, tally, steady)
@@ -543,7 +543,7 @@ class _Batch:
 
 
 def _steady(
-    request: AnimateRequest, styles: Styles, view: View | None, frames: Sequence, shot: Common
+    request: AnimateRequest, styles: Styles, view: View | None, frames: Sequence, shot: Common, first: int
 ) -> Steady | None:
     if not request.shot and not request.sequential:
         return None
@@ -554,4 +554,4 @@ def _steady(
         shot.check(found)
         return Painting(styles, found, styles.over(found.source, found.reader, found.passes, shot.key))
 
-    return steady(request, open_frame, (shot.height, shot.width), not shot.bytes)
+    return steady(request, open_frame, (shot.height, shot.width), not shot.bytes, first)

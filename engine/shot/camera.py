@@ -16,6 +16,10 @@ ROUNDS = 4
 """Of fitting without those that lie too far off: silhouettes, where Position is of one surface and the pixel of two"""
 STRAY = 3.0
 """Times the median distance from which on a pixel is left out"""
+FLAT = 1e-3
+"""Of the length of what is seen, its thickness up to which it is a plane: half floats are as coarse"""
+SAME_DEPTH = 0.02
+"""Share by which the median pixel may be nearer or farther than Depth says: an orthographic camera has no such depth"""
 WORST = 0.5
 """Pixels by which the median pixel of a fitted camera may be off; with more there was no such camera"""
 
@@ -66,27 +70,59 @@ def _column(values: NDArray, like: NDArray) -> NDArray:
     return values.reshape(-1, *(1,) * (like.ndim - 1))
 
 
-def fitted(position: Floats, there: NDArray[np.bool_]) -> Camera | None:
-    """The camera that shows every pixel's place where the pixel is; None where the frame does not tell.
+def fitted(position: Floats, there: NDArray[np.bool_], depth: Floats) -> Camera | None:
+    """The camera that shows every pixel's place where the pixel is; None where the frame does not tell, or where it is
+    no camera whose rays meet in one place.
 
-    position: (3, H, W) metres, of the pixels that are `there`. The direct linear transform on normalised points
-    (Hartley & Zisserman, "Multiple View Geometry", 2nd ed., algorithm 7.1), again without the strays.
+    position: (3, H, W) metres, of the pixels that are `there`; depth: (H, W) metres along the camera's axis. The direct
+    linear transform on normalised points (Hartley & Zisserman, "Multiple View Geometry", 2nd ed., algorithm 7.1), again
+    without the strays.
     """
     rows, columns = np.nonzero(there)
     if len(rows) < FEWEST_POINTS:
         return None
     some = np.random.default_rng(0).permutation(len(rows))[:MOST_POINTS]
     rows, columns = rows[some], columns[some]
-    points = position[:, rows, columns].astype(np.float64)
-    good = np.isfinite(points).all(axis=0)
-    matrix = np.zeros((3, 4))
+    points, far = position[:, rows, columns].astype(np.float64), depth[rows, columns].astype(np.float64)
+    good = np.isfinite(points).all(axis=0) & np.isfinite(far)
+    points = np.where(good, points, 0)
+    matrix, off = np.zeros((3, 4)), np.zeros(len(rows))
     for _ in range(ROUNDS):
         if good.sum() < FEWEST_POINTS:
             return None
-        matrix = _direct(points[:, good], rows[good], columns[good])
+        known = points[:, good], rows[good], columns[good]
+        matrix = _of_a_plane(*known, far[good], there.shape) if _is_flat(known[0]) else _direct(*known)
         off = _off(matrix, points, rows, columns)
         good = off < max(STRAY * float(np.median(off[good])), 0.05)
-    return Camera(matrix) if np.median(off) < WORST else None
+    along = matrix[2, :3] @ points + matrix[2, 3]
+    if np.median(off) < WORST and np.median(np.abs(along - far)) < SAME_DEPTH * np.median(far):
+        return Camera(matrix)
+    return None
+
+
+def _is_flat(points: NDArray) -> bool:
+    """Do points (3, N) lie in a plane, in which many cameras show them alike?"""
+    spreads = np.linalg.eigvalsh(np.cov(points))
+    return bool(spreads[0] <= FLAT**2 * spreads[2])
+
+
+def _of_a_plane(
+    points: NDArray, rows: NDArray, columns: NDArray, far: NDArray, size: tuple[int, ...]
+) -> NDArray[np.float64]:
+    """The (3, 4) matrix of a camera that looks through the middle of its frame, with square pixels (ibid., section 8.1:
+    the columns of what maps a plane are those of a rotation, times the focal length). far: (N,) along its axis."""
+    middle = points.mean(axis=1, keepdims=True)
+    plane = np.linalg.eigh(np.cov(points))[1][:, :0:-1]
+    axes = np.column_stack([plane, np.cross(plane[:, 0], plane[:, 1])])
+    centre = (np.array(size[::-1]) - 1) / 2
+    ends = np.vstack([plane.T @ (points - middle), np.ones(points.shape[1])]) / far
+    seen = np.stack([columns - centre[0], rows - centre[1], np.ones(len(rows))])
+    mapped = np.linalg.lstsq(ends.T, seen.T, rcond=None)[0].T
+    focal = np.sqrt(max(np.square(mapped[:2, :2]).sum(), 1e-12) / max(2 - np.square(mapped[2, :2]).sum(), 1e-12))
+    inner = np.array([[focal, 0, centre[0]], [0, focal, centre[1]], [0, 0, 1]])
+    first, second, moved = (mapped / [[focal], [focal], [1]]).T
+    turn = np.column_stack([first, second, np.cross(first, second)]) @ axes.T
+    return np.asarray(inner @ np.hstack([turn, moved[:, None] - turn @ middle]))
 
 
 def _direct(points: NDArray, rows: NDArray, columns: NDArray) -> NDArray:

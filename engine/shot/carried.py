@@ -21,7 +21,7 @@ from ..passes import Passes, first_ids
 from ..picture import Floats
 from .camera import Camera, fitted
 from .held import answer_to_light, between, clearness, lit_change, sharpened, soften
-from .surfaces import Places
+from .surfaces import Places, inside_frame, within_frame
 
 MOST_ORIGINS = 6
 """Frames of which strokes are carried; beyond, all are taken from the last result, which softens them once"""
@@ -141,9 +141,8 @@ def with_sky(way: Motion, before: Passes, now: Passes) -> Motion:
     cameras = _camera(now), _camera(before)
     if cameras[0] and cameras[1]:
         rows, columns = cameras[1].project_far(cameras[0].directions(rows, columns))
-    with np.errstate(invalid="ignore"):  # NaN is behind the camera
-        seen = (rows >= 0) & (rows <= far.shape[0] - 1) & (columns >= 0) & (columns <= far.shape[1] - 1)
-    rows, columns = np.where(seen, rows, 0), np.where(seen, columns, 0)
+    seen = inside_frame((now.height, now.width), rows, columns)
+    rows, columns = within_frame((now.height, now.width), np.where(seen, rows, 0), np.where(seen, columns, 0))
     seen &= was_far[np.rint(rows).astype(np.intp), np.rint(columns).astype(np.intp)]
     result = Motion(way.rows.copy(), way.columns.copy(), way.visible.copy())
     result.rows[far], result.columns[far], result.visible[far] = rows, columns, seen
@@ -154,7 +153,8 @@ def _camera(passes: Passes) -> Camera | None:
     if "Position" not in passes:
         return None
     position = np.nan_to_num(passes["Position"][..., :3].transpose(2, 0, 1).astype(np.float32))
-    return fitted(position, passes["Depth"][..., 0] < SKY)
+    depth = passes["Depth"][..., 0]
+    return fitted(position, depth < SKY, depth)
 
 
 def _smooth(state: _State, rows: Floats, columns: Floats, owner: NDArray) -> NDArray[np.bool_]:

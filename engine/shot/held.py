@@ -83,8 +83,9 @@ class Anchor:
 
     @property
     def bytes(self) -> int:
+        """With what is made of it when it is asked for"""
         held = (self.surfaces.position, self.surfaces.objects, self.surfaces.depth, self.surfaces.uv)
-        return sum(planes.nbytes for planes in (*held, self.picture, self.painted) if planes is not None) * 5 // 4
+        return sum(planes.nbytes for planes in (*held, self.picture, self.painted) if planes is not None) * 5 // 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +124,7 @@ class Held:
     def _takes(self, frame: Frame, seen: Surfaces) -> tuple[list[_Take], Floats]:
         """What each anchor gives, and what is left for fresh strokes (H, W). An anchor comes first where its strokes
         are of one surface alone and none shows that much better; what is left is held by whichever shows it."""
-        anchors = [self._anchor(number) for number in frame.anchors]
+        anchors = self._anchors(frame)
         found = [places(seen, one.surfaces, frame.poses, one.frame.poses, self.shot.deforming) for one in anchors]
         shown = [spans(one, seen.objects) for one in found]
         stays = [stay * one.found for one, (_, stay) in zip(found, shown, strict=True)]
@@ -140,13 +141,20 @@ class Held:
                 left = left - more
         return [_Take(*parts) for parts in zip(anchors, found, weights, strict=True)], left
 
-    def _anchor(self, number: int) -> Anchor:
-        if number not in self._kept:
-            self._kept[number] = self._open(self.shot.frame(number))
-            while len(self._kept) > 1 and sum(anchor.bytes for anchor in self._kept.values()) > _BYTES:
+    def _anchors(self, frame: Frame) -> list[Anchor]:
+        """Those of the frame. Others are let go where there is no room: longest ago used, first."""
+        for number in frame.anchors:
+            if number in self._kept:
+                self._kept.move_to_end(number)
+        for number in frame.anchors:
+            if number not in self._kept:
+                self._kept[number] = self._open(self.shot.frame(number))
+            while self._over() and next(iter(self._kept)) not in frame.anchors:
                 self._kept.popitem(last=False)
-        self._kept.move_to_end(number)
-        return self._kept[number]
+        return [self._kept[number] for number in frame.anchors]
+
+    def _over(self) -> bool:
+        return sum(anchor.bytes for anchor in self._kept.values()) > _BYTES
 
     def _lay(self, take: _Take, picture: Floats, result: Floats) -> None:
         """Add what an anchor gives, in the light of this frame."""
@@ -224,7 +232,7 @@ def sharpened(planes: Floats) -> Floats:
         for line in range(len(lines) - 2, -1, -1):
             lines[line] += _POLE * lines[line + 1]
         lines *= -6 * _POLE
-    return result
+    return np.ascontiguousarray(result)  # colours lie together, as `between` takes them
 
 
 def _from_beyond(lines: Floats) -> Floats:
@@ -238,14 +246,16 @@ def _from_beyond(lines: Floats) -> Floats:
 
 def between(coefficients: Floats, rows: Floats, columns: Floats) -> Floats:
     """(N, C): the spline of `sharpened` at places between the pixels."""
+    height, width, channels = coefficients.shape
+    pixels = coefficients.reshape(-1, channels)
     top, left = np.floor(rows).astype(np.intp), np.floor(columns).astype(np.intp)
     down, across = _bumps(rows - top), _bumps(columns - left)
-    total = np.zeros((len(rows), coefficients.shape[2]), np.float32)
+    near = [np.clip(left + x - 1, 0, width - 1) for x in range(len(across))]
+    total = np.zeros((len(rows), channels), np.float32)
     for y, weight_down in enumerate(down):
-        row = np.clip(top + y - 1, 0, coefficients.shape[0] - 1)
-        for x, weight_across in enumerate(across):
-            column = np.clip(left + x - 1, 0, coefficients.shape[1] - 1)
-            total += coefficients[row, column] * (weight_down * weight_across)[:, None]
+        first = np.clip(top + y - 1, 0, height - 1) * width
+        for column, weight_across in zip(near, across, strict=True):
+            total += pixels.take(first + column, axis=0) * (weight_down * weight_across)[:, None]
     return total
 
 

@@ -48,6 +48,8 @@ class Shot:
     deforming: frozenset[int]
     """Objects that change their form"""
     by_number: Mapping[int, Frame]
+    empty: frozenset[int] = frozenset()
+    """Frames that show next to no surface: there is nothing to hold strokes"""
 
     @property
     def anchors(self) -> tuple[int, ...]:
@@ -68,6 +70,7 @@ def write(path: StrPath, shot: Shot) -> None:
         "frames": shot.frames,
         "size": [shot.size[1], shot.size[0]],
         "deforming": sorted(shot.deforming),
+        "empty": sorted(shot.empty),
     }
     text = json.dumps(head, indent=1, allow_nan=False).removesuffix("\n}")
     write_text(path, f'{text},\n "shot": [\n  {frames}\n ]\n}}\n')
@@ -95,7 +98,8 @@ def read(path: StrPath) -> Shot:
         width, height = found["size"]
         frames = {one.number: one for one in map(_frame, found["shot"])}
         deforming = frozenset(int(thing) for thing in found["deforming"])
-        return _checked(Shot(str(found["frames"]), (int(height), int(width)), deforming, frames))
+        empty = frozenset(int(number) for number in found["empty"])
+        return _checked(Shot(str(found["frames"]), (int(height), int(width)), deforming, frames, empty))
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise EngineError(f"{name} does not describe a shot ({error}).", _FIX) from error
 

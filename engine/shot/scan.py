@@ -21,10 +21,10 @@ from ..passes import Passes, read_passes
 from ..protocol import Done, Event, FrameFailed, Json, Progress, ShotRequest
 from ..sequence import Sequence, sequence
 from . import record
-from .camera import Camera
-from .moves import Move, moves
+from .camera import MOST_POINTS, Camera
+from .moves import STILL, Move, moves
 from .record import Frame, Shot
-from .surfaces import FAR, Pose, Surfaces, after, places, surfaces
+from .surfaces import FAR, Pose, Surfaces, after, is_empty, places, surfaces
 
 SEEN = 128
 """Longer edge of the frames on which anchors are chosen"""
@@ -54,9 +54,9 @@ def scan(request: ShotRequest) -> Iterator[Event]:
     with writing(out.parent):
         out.parent.mkdir(parents=True, exist_ok=True)
     NewFile(out).discard()  # what cannot be written in the end is said at once
-    looked = yield from _looked(request, frames, tuple(sorted(numbers)))
+    looked, empty = yield from _looked(request, frames, tuple(sorted(numbers)))
     poses, deforming = posed(looked)
-    shot = Shot(str(frames), looked[0].size, deforming, {})
+    shot = Shot(str(frames), looked[0].size, deforming, {}, empty)
     entries = [Frame(one.number, one.camera, pose) for one, pose in zip(looked, poses, strict=True)]
     entries = yield from _anchored(request, shot, looked, entries)
     shot = replace(shot, by_number={frame.number: frame for frame in entries})
@@ -80,17 +80,26 @@ class Looked:
 # ---------------------------------------------------------------- looking
 
 
-def _looked(request: ShotRequest, frames: Sequence, numbers: tuple[int, ...]) -> Generator[Event, None, list[Looked]]:
+def _looked(
+    request: ShotRequest, frames: Sequence, numbers: tuple[int, ...]
+) -> Generator[Event, None, tuple[list[Looked], frozenset[int]]]:
+    """What was seen, and the numbers of the frames that show next to nothing."""
     looked: list[Looked] = []
+    empty: set[int] = set()
     before: tuple[int, Passes, Surfaces] | None = None
     first: EngineError | None = None
     for index, number in enumerate(numbers):
         yield Progress(request.job, 0.8 * index / len(numbers), f"Looking at frame {number}")
         try:
             passes = read_passes(frames.path(number))
+            if is_empty(passes):
+                empty.add(number)
+                before = None
+                continue
             seen = surfaces(passes)
             if looked and seen.size != looked[0].size:
                 raise EngineError(f"Frame {number} has another size.", "Render it again in the size of the others.")
+            seen = _steadied(seen, looked[-1].camera) if looked else seen
             looked.append(_kept(number, passes, seen, before))
         except EngineError as error:
             first = first or error
@@ -99,9 +108,17 @@ def _looked(request: ShotRequest, frames: Sequence, numbers: tuple[int, ...]) ->
             continue
         before = number, passes, seen
     if not looked:
-        assert first is not None
-        raise first
-    return looked
+        raise first or EngineError("The shot shows nothing but sky.", "Stylize it without --shot.")
+    return looked, frozenset(empty)
+
+
+def _steadied(seen: Surfaces, before: Camera) -> Surfaces:
+    """With the camera of the frame before where it stands still: strokes on what stands still then are the same, bit
+    for bit, whatever else moves."""
+    points = seen.position[:, seen.objects > FAR][:, :: max(1, seen.objects.size // MOST_POINTS)].astype(np.float64)
+    (rows, columns), (others, other_columns) = seen.camera.project(points), before.project(points)
+    went = np.hypot(rows - others, columns - other_columns).mean()
+    return replace(seen, camera=before) if went < STILL else seen
 
 
 def _kept(number: int, passes: Passes, seen: Surfaces, before: tuple[int, Passes, Surfaces] | None) -> Looked:
@@ -229,12 +246,15 @@ def _report(shot: Shot, looked: list[Looked], numbers: tuple[int, ...]) -> Json:
         f"{100 * fresh:.1f} % of what is shown is held by none and painted anew in each frame.",
         *_warnings(shot, looked),
     ]
-    report: Json = {"frames": len(frames), "failed": len(numbers) - len(frames), "anchors": list(shot.anchors)}
+    failed = len(numbers) - len(frames) - len(shot.empty)
+    report: Json = {"frames": len(frames), "failed": failed, "empty": sorted(shot.empty), "anchors": list(shot.anchors)}
     return {**report, "fresh": round(fresh, 4), "moving": len(moving), "deforming": len(shot.deforming), "say": said}
 
 
 def _warnings(shot: Shot, looked: list[Looked]) -> Iterator[str]:
     """What cannot be held, and what happens to it."""
+    if shot.empty:
+        yield f"{len(shot.empty)} frames show next to nothing but sky and are painted alone."
     if len(looked) > 1 and all(one.moves is None for one in looked):
         yield "There is no pass Vector: strokes on objects that move are painted anew in each frame."
     if shot.deforming and any(one.small.uv is None for one in looked):

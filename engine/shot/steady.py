@@ -41,10 +41,10 @@ class Steady(Protocol):
 
 
 def opened(
-    request: AnimateRequest, open_frame: Callable[[int], Painting], size: tuple[int, int], floats: bool
+    request: AnimateRequest, open_frame: Callable[[int], Painting], size: tuple[int, int], floats: bool, first: int
 ) -> Steady | None:
     """What the request asks for; None where every frame is painted alone. open_frame: any frame of the shot; size,
-    floats: height and width of all, and whether they are renders, not bytes."""
+    floats: height and width of all, and whether they are renders, not bytes; first: the number of the first frame."""
     if not request.shot and not request.sequential:
         return None
     _check(request)
@@ -52,7 +52,7 @@ def opened(
         raise _no_render(Path(request.frames).name)
     if request.shot:
         return _ByShot(request, open_frame, size)
-    return _InOrder(request.settings)
+    return _InOrder(request.settings, first)
 
 
 def _check(request: AnimateRequest) -> None:
@@ -89,6 +89,8 @@ class _ByShot:
         self.held = Held(self.shot, self._anchor, settings.stroke, is_lit(settings))
 
     def over(self, number: int, painting: Painting) -> Canvas:
+        if number in self.shot.empty:
+            return painting.canvas()
         frame, passes = self.shot.frame(number), passes_to_follow(painting)
         seen = surfaces(passes, frame.camera)
         picture, fresh = _planes(painting)
@@ -109,8 +111,8 @@ class _InOrder:
 
     in_order = True
 
-    def __init__(self, settings: StylizeSettings) -> None:
-        self.settings = settings
+    def __init__(self, settings: StylizeSettings, first: int) -> None:
+        self.settings, self.first = settings, first
         self.carried = Carried(settings.stroke, is_lit(settings))
         self.last: int | None = None
 
@@ -127,7 +129,7 @@ class _InOrder:
         return ArrayCanvas(painted)
 
     def recipe(self) -> Json:
-        return {"sequential": True}
+        return {"sequential_from": self.first}  # a run that begins elsewhere has other strokes
 
 
 def is_lit(settings: StylizeSettings) -> bool:

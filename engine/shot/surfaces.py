@@ -7,9 +7,11 @@ has no one move; its UV say which place is which, looked for around where the ob
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +20,7 @@ from ..errors import EngineError
 from ..motion import SKY
 from ..passes import Passes, first_ids
 from ..picture import Floats
-from .camera import Camera, fitted, turned
+from .camera import FEWEST_POINTS, Camera, fitted, turned
 
 NOWHERE, FAR = 0, 1
 """Ids of pixels that show no object: of nothing at all, and of the sky"""
@@ -30,12 +32,13 @@ SAME_UV = 0.5
 EDGE = 0.25
 """Pixels beyond the middles of the outermost pixels up to which a place counts as theirs: a frame shows its own border,
 however its positions are rounded"""
-STEPS = 3
+STEPS = 5
 """Of Newton's method: UV are next to linear within a few pixels"""
 LONGEST_STEP = 4.0
 """Pixels: beyond, UV may belong to another part"""
-AROUND = (0, -6, 6, -12, 12)
-"""Pixels to each side of where a deforming object's place is looked for first: a limb may have moved as far"""
+AROUND = tuple(sorted(product((-12, -6, 0, 6, 12), repeat=2), key=lambda place: (math.hypot(*place), place)))
+"""Rows and columns beside where a deforming object's place is foretold, from which it is looked for, one after the
+other: a limb may have moved as far"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,15 +123,22 @@ def surfaces(passes: Passes, camera: Camera | None = None) -> Surfaces:
     position = np.nan_to_num(passes["Position"][..., :3].transpose(2, 0, 1).astype(np.float32))
     depth = np.nan_to_num(passes["Depth"][..., 0].astype(np.float32), nan=SKY * 2, posinf=SKY * 2)
     there = depth < SKY
-    camera = camera or fitted(position, there)
+    camera = camera or fitted(position, there, depth)
     if camera is None:
         raise EngineError(
             f"The pass Position in {passes.path} does not tell where the camera stands.",
-            "Render it again with Blender's Position pass, to float or half; panoramic cameras cannot be followed.",
+            "Render it again with Blender's Position pass, to float or half, and a perspective camera: no other can be "
+            "followed.",
         )
     objects = np.where(there, first_ids(passes) + FAR + 1, FAR)
     uv = passes["UV"][..., :2].transpose(2, 0, 1).astype(np.float32) if "UV" in passes else None
     return Surfaces(position, objects, depth, camera, uv)
+
+
+def is_empty(passes: Passes) -> bool:
+    """Does a render show so little of surfaces that nothing can be told by them?"""
+    passes.need("Position", "Depth")
+    return int((passes["Depth"][..., 0] < SKY).sum()) < FEWEST_POINTS
 
 
 def places(now: Surfaces, then: Surfaces, posed: Poses, were_posed: Poses, deforming: frozenset[int]) -> Places:
@@ -149,7 +159,7 @@ def places(now: Surfaces, then: Surfaces, posed: Poses, were_posed: Poses, defor
         directions = now.camera.directions(*(places.astype(np.float64) for places in np.nonzero(far)))
         rows[far], columns[far] = then.camera.project_far(directions)
     found = _checked(now, then, points, rows, columns) & known
-    rows, columns = _within(then.size, rows, columns)
+    rows, columns = within_frame(then.size, rows, columns)
     result = Places(np.where(found, rows, 0).astype(np.float32), np.where(found, columns, 0).astype(np.float32), found)
     for thing in deforming:
         _by_uv(now, then, thing, rows, columns, result)
@@ -171,20 +181,20 @@ def after(later: NDArray, first: NDArray) -> NDArray:
     return np.hstack([later[:, :3] @ first[:, :3], later[:, :3] @ first[:, 3:] + later[:, 3:]])
 
 
-def _inside(size: tuple[int, int], rows: NDArray, columns: NDArray) -> NDArray[np.bool_]:
+def inside_frame(size: tuple[int, int], rows: NDArray, columns: NDArray) -> NDArray[np.bool_]:
     down, across = size[0] - 1 + EDGE, size[1] - 1 + EDGE
     with np.errstate(invalid="ignore"):  # NaN is behind the camera, and not inside
         return (rows >= -EDGE) & (rows <= down) & (columns >= -EDGE) & (columns <= across)
 
 
-def _within(size: tuple[int, int], rows: NDArray, columns: NDArray) -> tuple[NDArray, NDArray]:
+def within_frame(size: tuple[int, int], rows: NDArray, columns: NDArray) -> tuple[NDArray, NDArray]:
     """Moved from the edge to the middles of the outermost pixels, between which can be read."""
     return np.clip(rows, 0, size[0] - 1), np.clip(columns, 0, size[1] - 1)
 
 
 def _checked(now: Surfaces, then: Surfaces, points: NDArray, rows: NDArray, columns: NDArray) -> NDArray[np.bool_]:
     """Is the place that `then` shows there the one that was looked for?"""
-    inside = _inside(then.size, rows, columns)
+    inside = inside_frame(then.size, rows, columns)
     row, column = _nearest(then.size, np.where(inside, rows, 0), np.where(inside, columns, 0))
     same = inside & (then.objects[row, column] == now.objects)
     away = np.sqrt(np.square(then.position[:, row, column] - points).sum(axis=0))
@@ -202,18 +212,12 @@ def _by_uv(now: Surfaces, then: Surfaces, thing: int, rows: NDArray, columns: ND
         return
     wanted = now.uv[:, mine]
     start = [np.nan_to_num(place[mine], nan=-1e6) for place in (rows, columns)]
-    nearest = np.full(wanted.shape[1], np.inf)
-    best = [np.zeros(wanted.shape[1]), np.zeros(wanted.shape[1])]
-    for down in AROUND:
-        for across in AROUND:
-            row, column, good = _newton(then, thing, wanted, start[0] + down, start[1] + across)
-            distance = np.where(good, np.hypot(row - start[0], column - start[1]), np.inf)
-            closer = distance < nearest
-            nearest = np.where(closer, distance, nearest)
-            best = [np.where(closer, new, old) for new, old in zip((row, column), best, strict=True)]
-    found = np.isfinite(nearest)
-    best = [*_within(then.size, *best)]
-    result.rows[mine], result.columns[mine] = (np.where(found, place, 0) for place in best)
+    found, best = np.zeros(wanted.shape[1], bool), np.zeros((2, wanted.shape[1]))
+    for down, across in AROUND:
+        left = np.flatnonzero(~found)
+        *place, good = _newton(then, thing, wanted[:, left], start[0][left] + down, start[1][left] + across)
+        best[:, left[good]], found[left[good]] = np.stack(place)[:, good], True
+    result.rows[mine], result.columns[mine] = (np.where(found, place, 0) for place in within_frame(then.size, *best))
     result.found[mine] = found
 
 
@@ -237,7 +241,7 @@ def _newton(
     reached = then.uv[:, row, column] + down * (rows - row) + across * (columns - column)
     wide = np.sqrt(np.abs(across[0] * down[1] - down[0] * across[1]))
     near = (np.abs(rows - row) <= 1) & (np.abs(columns - column) <= 1) & (then.objects[row, column] == thing)
-    good = near & (np.hypot(*(wanted - reached)) < SAME_UV * wide + 1e-6) & _inside(then.size, rows, columns)
+    good = near & (np.hypot(*(wanted - reached)) < SAME_UV * wide + 1e-6) & inside_frame(then.size, rows, columns)
     return rows, columns, good
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 import tiny_styles
+import worlds
 from shots import contents, request, run, shot
 
 from engine import cli
@@ -366,6 +367,7 @@ def test_openjd_makes_every_third_and_fails_for_one_that_is_missing(
 @needs_shot
 @pytest.mark.skipif(os.name == "nt", reason="its program is a script of a POSIX shell")
 def test_openjd_looks_first(job: Openjd, tmp_path: Path) -> None:
+    worlds.room(worlds.orbiting()).shot(tmp_path / "it's rendered", range(1, 8))  # with the passes that it takes
     done = job(LookFirst=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "the out" / "shot.json").exists()

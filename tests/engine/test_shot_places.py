@@ -42,20 +42,20 @@ def room() -> worlds.World:
     return worlds.room(worlds.orbiting())
 
 
-def scattered(camera: Camera, size: tuple[int, int] = (200, 300)) -> tuple[np.ndarray, np.ndarray]:
-    """A Position pass of points anywhere in front of a camera: (3, H, W), and where there are any"""
+def scattered(camera: Camera, size: tuple[int, int] = (200, 300)) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A Position pass of points anywhere in front of a camera: (3, H, W), where there are any, and their depth"""
     random = np.random.default_rng(1)
     rows, columns = np.indices(size, np.float64)
     depth = random.uniform(2, 20, size)
     points = camera.directions(rows, columns) * depth
     eye = -np.linalg.inv(camera.matrix[:, :3]) @ camera.matrix[:, 3]
-    return points + eye[:, None, None], np.ones(size, bool)
+    return points + eye[:, None, None], np.ones(size, bool), depth
 
 
 def test_a_camera_is_found_back() -> None:
     true = worlds.looking((3, -7, 2), (1, 0, 1), (200, 300))
-    position, there = scattered(true)
-    found = fitted(position, there)
+    position, there, depth = scattered(true)
+    found = fitted(position, there, depth)
     assert found is not None
     assert pixels_off(found, true, position.reshape(3, -1)).max() < 1e-6
     np.testing.assert_allclose(np.linalg.norm(found.matrix[2, :3]), 1)
@@ -72,26 +72,28 @@ def test_positions_as_files_hold_them(room: worlds.World, tmp_path: Path, stored
 
 def test_pixels_that_show_something_else_do_not_matter() -> None:
     true = worlds.looking((0, -9, 4), (0, 0, 0), (120, 160))
-    position, there = scattered(true, (120, 160))
+    position, there, depth = scattered(true, (120, 160))
     wrong = position.copy()
     stray = np.random.default_rng(2).random(there.shape) < 0.15
     wrong[:, stray] += np.random.default_rng(3).normal(0, 2, (3, int(stray.sum())))
     wrong[:, :2, :40] = np.nan
     wrong[:, 3, :40] = np.inf
-    found = fitted(wrong, there)
+    found = fitted(wrong, there, depth)
     assert found is not None and pixels_off(found, true, position.reshape(3, -1)).max() < 0.01
 
 
 def test_what_tells_of_no_camera() -> None:
-    position, there = scattered(worlds.looking((0, -9, 4), (0, 0, 0), (120, 160)), (120, 160))
+    position, there, depth = scattered(worlds.looking((0, -9, 4), (0, 0, 0), (120, 160)), (120, 160))
     few = np.zeros_like(there)
     few[0, :63] = True
     noise = np.random.default_rng(0).random(position.shape)
-    assert fitted(position, few) is None
-    assert fitted(position, np.zeros_like(there)) is None
-    assert fitted(noise, there) is None, "a panorama, a pass that is none"
-    assert fitted(np.zeros_like(position), there) is None
-    assert fitted(np.full_like(position, np.nan), there) is None
+    assert fitted(position, few, depth) is None
+    assert fitted(position, np.zeros_like(there), depth) is None
+    assert fitted(noise, there, depth) is None, "a panorama, a pass that is none"
+    assert fitted(np.zeros_like(position), there, depth) is None
+    assert fitted(np.full_like(position, np.nan), there, depth) is None
+    rows, columns = np.indices(there.shape) / 40
+    assert fitted(np.stack([columns, depth, rows]), there, depth) is None, "an orthographic camera"
 
 
 def test_a_pixel_has_a_size() -> None:
@@ -102,18 +104,37 @@ def test_a_pixel_has_a_size() -> None:
     np.testing.assert_allclose(found.pixel_size(np.float32([5, 10])), [5 / (focal * width), 10 / (focal * width)], 1e-5)
 
 
-@pytest.mark.xfail(strict=True, reason="the direct linear transform has no one answer on a plane")
-def test_a_flat_scene_still_tells_where_its_own_points_are(tmp_path: Path) -> None:
-    """Any camera that agrees on the plane will do: nothing else is looked for."""
+@pytest.mark.parametrize("stored", [np.float16, np.float32])
+@pytest.mark.parametrize("ahead", [4.0, 0.001])
+def test_a_flat_scene_tells_of_its_camera(tmp_path: Path, stored: type, ahead: float) -> None:
+    """A floor, from the side and from straight above: many cameras would show it alike."""
     floor = worlds.Form("Floor", "plane", worlds.still(worlds.affine((0, 0, 0), (40, 40, 1))))
-    world = worlds.World((floor,), lambda frame: worlds.looking((frame * 0.3, -4, 6), (0, 0, 0), SIZE), SIZE)
-    now, then = (worlds.file_surfaces(world, tmp_path, frame) for frame in (0, 1))
+    world = worlds.World((floor,), lambda frame: worlds.looking((frame * 0.3, -ahead, 6), (0, 0, 0), SIZE), SIZE)
+    now, then = (worlds.file_surfaces(world, tmp_path, frame, type_=stored) for frame in (0, 1))
     assert (now.objects == floor.id).all()
+    np.testing.assert_allclose(now.pixel_size, world.surfaces(0).pixel_size, rtol=0.01)
     found = places(now, then, {}, {}, NOBODY)
     rows, columns = world.where(0, 1)
     inside = (rows > 0.1) & (rows < SIZE[0] - 1.1) & (columns > 0.1) & (columns < SIZE[1] - 1.1)
     assert found.found[inside].mean() > 0.99, f"{found.found[inside].mean():.3f}"
-    assert np.median(distances(found, (rows, columns))) < 0.01
+    assert np.median(distances(found, (rows, columns))) < (0.15 if stored is np.float16 else 0.01)
+
+
+def test_the_sky_above_a_floor_is_followed(tmp_path: Path) -> None:
+    """By the camera that the floor tells of"""
+
+    def camera(frame: float) -> Camera:
+        ahead = worlds.turned(0.05 * frame) @ np.array([0, 1, -0.1])
+        return worlds.looking((0, -6, 2), np.array([0, -6, 2]) + ahead, SIZE)
+
+    floor = worlds.Form("Floor", "plane", worlds.still(worlds.affine((0, 0, 0), (40, 40, 1))))
+    world = worlds.World((floor,), camera, SIZE)
+    now, then = (worlds.file_surfaces(world, tmp_path, frame) for frame in (0, 1))
+    far = now.objects == FAR
+    found = places(now, then, {}, {}, NOBODY)
+    rows, columns = world.where(0, 1)
+    assert far.sum() > 500 and found.found[far].mean() > 0.8
+    assert np.median(np.hypot(found.rows - rows, found.columns - columns)[found.found & far]) < 0.02
 
 
 def test_places_beyond_all_distance() -> None:
@@ -247,7 +268,7 @@ def test_an_object_at_another_rest_is_not_found() -> None:
 
 def test_a_deforming_ball_is_followed_by_its_uv() -> None:
     blob = worlds.breathing()
-    world = worlds.room(worlds.orbiting(step=0.01), (144, 192), blob=blob)
+    world = worlds.room(worlds.orbiting((144, 192), 0.01), (144, 192), blob=blob)
     now, then = world.surfaces(0), world.surfaces(1)
     still = {blob.id: Pose(0, np.eye(3, 4))}
     found = places(now, then, still, still, frozenset({blob.id}))
@@ -257,7 +278,7 @@ def test_a_deforming_ball_is_followed_by_its_uv() -> None:
     sides = np.abs(now.uv[0] - 0.5) < 0.25 if now.uv is not None else mine  # UV meet at the back
     inner = visible(world, blob, 0, 1) & sides
     assert found.found[inner].mean() > 0.95, f"{found.found[inner].mean():.3f}"
-    assert np.median(off) < 0.06 and off.max() < 1, f"{np.percentile(off, [50, 95, 100])}"
+    assert np.median(off) < 0.01 and np.percentile(off, 95) < 0.08, f"{np.percentile(off, [50, 95, 100])}"
     rigid = places(now, then, still, still, NOBODY)
     wrong = np.hypot(rigid.rows - rows, rigid.columns - columns)[rigid.found & mine]
     assert np.median(wrong) > 5 * np.median(off), "as if it stood still"
@@ -342,7 +363,7 @@ def test_passes_that_are_needed_are_named(room: worlds.World, tmp_path: Path) ->
     write_exr(path, layers)
     with pytest.raises(EngineError, match="where the camera stands") as caught:
         surfaces(read_passes(path))
-    assert "panoramic" in caught.value.fix
+    assert "perspective camera" in caught.value.fix
 
 
 def test_nothing_that_is_broken_in_a_pass_spreads(room: worlds.World, tmp_path: Path) -> None:
@@ -389,7 +410,7 @@ def test_turning_and_shifting_is_recovered(tmp_path: Path, stored: type, within:
     np.testing.assert_allclose(found[slider.id].matrix[:, :3] @ found[slider.id].matrix[:, :3].T, np.eye(3), atol=1e-9)
 
 
-@pytest.mark.parametrize("camera", [None, worlds.orbiting()])
+@pytest.mark.parametrize("camera", [None, worlds.orbiting((144, 192))])
 def test_what_stands_still_does_not_move(tmp_path: Path, camera: object) -> None:
     """Whatever the camera does"""
     world = worlds.room(camera, (144, 192))  # type: ignore[arg-type]

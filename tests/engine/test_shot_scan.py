@@ -155,7 +155,9 @@ def test_a_number_that_is_none_is_never_written(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def world() -> worlds.World:
     """A camera on its way around a room, a box that slides and turns, a ball that breathes"""
-    return worlds.room(worlds.orbiting(), (144, 192), slider=worlds.sliding(0.15, 0.08), blob=worlds.breathing())
+    return worlds.room(
+        worlds.orbiting((144, 192)), (144, 192), slider=worlds.sliding(0.15, 0.08), blob=worlds.breathing()
+    )
 
 
 @pytest.fixture(scope="module")
@@ -257,6 +259,16 @@ def test_what_hides_and_comes_back_has_another_rest(tmp_path: Path) -> None:
     assert not places(last, first, *poses, found.deforming).found[last.objects == hider.id].any()
 
 
+def test_a_still_camera_is_one_and_the_same_in_all_frames(tmp_path: Path) -> None:
+    """Whatever moves before it, in files of half floats"""
+    world = worlds.room(None, (144, 192), slider=worlds.sliding(0.3), blob=worlds.breathing())
+    found, _, _ = looked(world.shot(tmp_path, range(4), type_=np.float16), tmp_path / "shot.json")
+    assert len({frame.camera.matrix.tobytes() for frame in found.by_number.values()}) == 1
+    slow = worlds.room(worlds.orbiting((144, 192), 0.001), (144, 192))
+    found, _, _ = looked(slow.shot(tmp_path / "slow", range(4)), tmp_path / "slow.json")
+    assert len({frame.camera.matrix.tobytes() for frame in found.by_number.values()}) == 4, "a tenth of a pixel a frame"
+
+
 def test_a_still_camera_and_still_things_need_one_anchor(tmp_path: Path) -> None:
     found, report, _ = looked(worlds.room().shot(tmp_path, range(5)), tmp_path / "shot.json")
     assert found.anchors == (0,) and report["moving"] == 0 and report["fresh"] == 0
@@ -329,6 +341,7 @@ def test_a_real_shot(real: tuple[str, Path, Shot]) -> None:
     assert len(moving) == 5 if name == "walk" else drift(folder, shot) < 1
     assert len(shot.deforming) == 1 if name == "walk" else len(shot.deforming) <= 1  # a small thing, stored with loss
     assert shot.anchors[0] == 5
+    assert len({frame.camera.matrix.tobytes() for frame in shot.by_number.values()}) == (1 if name == "walk" else 6)
     frames = [surfaces_in(folder, name, number) for number in (5, 10)]
     found = places(*frames, shot.frame(5).poses, shot.frame(10).poses, shot.deforming)
     assert found.found.mean() > 0.75, f"{found.found.mean():.3f}"
@@ -366,3 +379,13 @@ def test_poses_of_a_real_shot_chain(real: tuple[str, Path, Shot]) -> None:
         row = np.clip(np.rint(rows), 0, then.size[0] - 1).astype(int)
         column = np.clip(np.rint(columns), 0, then.size[1] - 1).astype(int)
         assert (then.objects[row, column] == thing).mean() > 0.85
+
+
+def test_frames_of_nothing_but_sky_are_painted_alone(tmp_path: Path) -> None:
+    """The camera looks up in one frame: it is no failure, and says so."""
+    world = worlds.room(lambda frame: worlds.looking((0, -6, 2.4), (0, 2, 200.0 if frame == 2 else 0.9), (72, 96)))
+    events = list(scan(ShotRequest("job", world.shot(tmp_path, (1, 2, 3)), str(tmp_path / "shot.json"))))
+    assert not [event for event in events if isinstance(event, FrameFailed)]
+    assert events[-1].report["empty"] == [2] and "nothing but sky" in " ".join(events[-1].report["say"])
+    shot = record.read(tmp_path / "shot.json")
+    assert shot.empty == {2} and sorted(shot.by_number) == [1, 3]
