@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from blender import bpy, compositor_of, new_scene, pump, wiring
+from blender import bpy, compositor_of, new_scene, pixels_of, pump, wiring
 from test_panels import draw
 from test_stylize_pass_render import switches_of
 from test_stylize_render import layers_of
@@ -74,6 +74,7 @@ def render_frames(scene: Any, folder: Path, *, multilayer: bool = True) -> None:
     if hasattr(image, "media_type"):
         image.media_type = "MULTI_LAYER_IMAGE" if multilayer else "IMAGE"
     image.file_format = "OPEN_EXR_MULTILAYER" if multilayer else "PNG"
+    image.color_depth = "16" if multilayer else "8"
     scene.render.filepath = str(folder / "walk_")
     bpy.ops.render.render(animation=True)
 
@@ -209,6 +210,21 @@ def test_an_mp4_through_blender(addon: Any, shot: Any, tmp_path: Path, folder: P
     assert len(bpy.data.node_groups) - groups <= 2, "the movie's own tree is gone"  # ours, and in 5.0 the compositor
     stylize(frames=str(tmp_path / f"walk_0003{'.exr' if multilayer else '.png'}"))
     assert (folder / "walk_identity.001.mp4").exists(), "nothing is overwritten"
+
+
+@pytest.mark.parametrize("multilayer", [True, False])
+def test_the_mp4_shows_what_the_scene_shows(shot: Any, tmp_path: Path, folder: Path, multilayer: bool) -> None:
+    """The view transform comes once to scene-linear frames, and not again to frames of bytes."""
+    shot.view_settings.view_transform, shot.view_settings.exposure = "AgX", 0.5
+    render_frames(shot, tmp_path, multilayer=multilayer)
+    shot.pentimento_animation.movie = True
+    stylize(frames=str(tmp_path / f"walk_####{'.exr' if multilayer else '.png'}"))
+    if multilayer:
+        render_frames(shot, tmp_path / "composite", multilayer=False)  # what the compositor shows of the results
+    expected = bpy.data.images.load(str((tmp_path / "composite" if multilayer else tmp_path) / "walk_0003.png"))
+    movie = bpy.data.images.load(str(folder / "walk_identity.mp4"))
+    assert np.abs(pixels_of(movie) - pixels_of(expected))[:, :, :3].mean() < 0.03
+    assert pixels_of(expected)[:, :, :3].std() > 0.1
 
 
 def test_without_ffmpeg_no_mp4(addon: Any, shot: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -364,7 +380,7 @@ def test_renders_of_another_size_are_made_again(addon: Any, shot: Any, folder: P
 
 
 def test_cancel_while_painting(addon: Any, shot: Any, tmp_path: Path, folder: Path) -> None:
-    shot.frame_end = 102
+    shot.frame_end = 42
     render_frames(shot, tmp_path)
     plan = addon.animating.plan(shot, str(tmp_path / "walk_####.exr"))
     addon.jobs.start(addon.operators.animation_job(plan, blocking=True))
@@ -372,9 +388,9 @@ def test_cancel_while_painting(addon: Any, shot: Any, tmp_path: Path, folder: Pa
     addon.jobs.cancel()
     assert pump(addon.jobs, lambda: addon.jobs.current() is None, 10) < 2
     made = len(results(folder))
-    assert 1 <= made < 100 and "with Resume it goes on" in addon.jobs.last_report().message
+    assert 1 <= made < 40 and "with Resume it goes on" in addon.jobs.last_report().message
     stylize(frames=str(tmp_path / "walk_####.exr"))
-    assert f"{100 - made} frames painted" in addon.jobs.last_report().fix and len(results(folder)) == 100
+    assert f"{40 - made} frames painted" in addon.jobs.last_report().fix and len(results(folder)) == 40
 
 
 def test_cancel_while_blender_renders_in_its_window(
@@ -406,7 +422,7 @@ def test_cancel_while_rendering(addon: Any, shot: Any, folder: Path) -> None:
 
 
 def test_a_killed_worker_loses_nothing_that_is_finished(addon: Any, shot: Any, tmp_path: Path, folder: Path) -> None:
-    shot.frame_end = 102
+    shot.frame_end = 42
     render_frames(shot, tmp_path)
     plan = addon.animating.plan(shot, str(tmp_path / "walk_####.exr"))
     addon.jobs.start(addon.operators.animation_job(plan, blocking=True))
@@ -415,9 +431,9 @@ def test_a_killed_worker_loses_nothing_that_is_finished(addon: Any, shot: Any, t
     pump(addon.jobs, lambda: addon.jobs.current() is None, 10)
     assert addon.jobs.last_report().level == "ERROR" and "engine stopped" in addon.jobs.last_report().message
     made = len(results(folder))
-    assert 2 < made < 100
+    assert 2 < made < 40
     stylize(frames=str(tmp_path / "walk_####.exr"))
-    assert f"{made} there already" in addon.jobs.last_report().fix and len(results(folder)) == 100
+    assert f"{made} there already" in addon.jobs.last_report().fix and len(results(folder)) == 40
 
 
 @pytest.mark.parametrize("strokes", ["STICK", "ANEW"])
