@@ -171,16 +171,21 @@ class Passes(Mapping[str, Array]):
 
 
 def read_passes(path: StrPath, layer: str | None = None) -> Passes:
-    """The passes in a multilayer EXR. layer: the view layer; None takes the one with a Combined
-    and the most other passes (the result of the compositor is stored like a view layer with Combined alone).
-    """
+    """The passes in a multilayer EXR. layer: the view layer; None takes the one that tells most: see fullest_of."""
     file = read_exr(path)
-    found = _by_view_layer(file)
     if layer is None:
-        layer = max(found, key=lambda name: ("Combined" in found[name], len(found[name])))
+        return fullest_of(file, path)
+    found = _by_view_layer(file)
     if layer not in found:
         raise EngineError(f"{shown(path)} has no view layer {layer!r}.", f"Choose one of: {', '.join(found)}.")
     return Passes(file, shown(path), layer)
+
+
+def fullest_of(file: ExrFile, path: StrPath) -> Passes:
+    """Those of the view layer with a Combined and the most other passes: the result of the compositor is stored like a
+    view layer with Combined alone, and shows the same things."""
+    found = _by_view_layer(file)
+    return Passes(file, shown(path), max(found, key=lambda name: ("Combined" in found[name], len(found[name]))))
 
 
 def painted_passes(path: StrPath) -> Passes | None:

@@ -14,10 +14,10 @@ import numpy as np
 
 from ..atomic import writing
 from ..errors import EngineError
-from ..exr import ExrLayer, write_exr
+from ..exr import ExrLayer, read_exr, write_exr
 from ..motion import Motion, motion, warp_error
 from ..outputs import STYLIZED
-from ..passes import COMBINED, Passes, read_passes
+from ..passes import COMBINED, Passes, fullest_of, passes_of
 from ..picture import Floats, to_display
 from ..protocol import Done, Event, FlickerRequest, FrameDone, FrameFailed, Json, Progress
 from ..sequence import results, sequence
@@ -48,18 +48,18 @@ def flicker(request: FlickerRequest) -> Iterator[Event]:
     if len(numbers) < 2:
         raise EngineError(f"There are not two frames {frames} in {frames.folder}.", "Check the path.")
     found: list[Measured] = []
-    before: tuple[int, Passes] | None = None
+    before: tuple[int, _Result] | None = None
     for index, number in enumerate(numbers):
         yield Progress(request.job, index / len(numbers), f"Measuring frame {number}")
         try:
-            passes = _opened(frames.path(number))
+            now = _opened(frames.path(number))
             if before is not None and before[0] == number - 1:
-                way = motion(before[1], passes)
-                maps = [_map(before[1][name], passes[name], way) for name in (STYLIZED, COMBINED)]
+                way = motion(before[1].passes, now.passes)
+                maps = [_map(before[1].shown[name], now.shown[name], way) for name in (STYLIZED, COMBINED)]
                 found.append(_measured(number, maps, way))
                 if request.folder:
                     yield FrameDone(request.job, number, _write(request, number, maps), {})
-            before = number, passes
+            before = number, now
         except EngineError as error:
             before = None
             yield FrameFailed(request.job, number, error.message, error.fix)
@@ -71,12 +71,23 @@ def _measured(number: int, maps: list[Floats], way: Motion) -> Measured:
     return Measured(number, result, source, float(way.visible.mean()))
 
 
-def _opened(path: Path) -> Passes:
-    passes = read_passes(path)
-    passes.need("Vector")
-    if STYLIZED not in passes:
+@dataclass(frozen=True, eq=False)
+class _Result:
+    """A frame that animate has written."""
+
+    passes: Passes
+    """Of the render"""
+    shown: Passes
+    """The result and what it was made of: beside the passes, or beside the compositor's picture"""
+
+
+def _opened(path: Path) -> _Result:
+    file = read_exr(path)
+    found = _Result(fullest_of(file, path), passes_of(file, path))
+    found.passes.need("Vector")
+    if STYLIZED not in found.shown:
         raise EngineError(f"{path.name} is no result of Pentimento.", "Choose what animate has written.")
-    return passes
+    return found
 
 
 def _map(before: Floats, now: Floats, way: Motion) -> Floats:

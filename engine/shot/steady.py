@@ -14,7 +14,7 @@ from ..canvas import ArrayCanvas, Canvas, PictureCanvas
 from ..errors import EngineError
 from ..painted_pass import COLOURS
 from ..painter import Painting
-from ..passes import Passes, canonical, passes_of
+from ..passes import Passes, canonical, fullest_of
 from ..picture import Floats
 from ..protocol import AnimateRequest, Json, StylizeSettings
 from . import record
@@ -142,7 +142,7 @@ def passes_to_follow(painting: Painting) -> Passes:
     found = painting.opened
     if found.file is None:
         raise _no_render(found.source.name)
-    return passes_of(found.file, found.source.path)
+    return fullest_of(found.file, found.source.path)
 
 
 def _no_render(name: str) -> EngineError:

@@ -7,15 +7,29 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tiny_styles
 import worlds
 
 from engine import cli
+from engine.animate import animate
 from engine.errors import EngineError
 from engine.exr import ExrLayer, read_exr, write_exr
 from engine.files import open_picture
 from engine.picture import decode
-from engine.protocol import Done, FlickerRequest, FrameDone, FrameFailed, from_line, to_line
+from engine.protocol import (
+    AnimateRequest,
+    Done,
+    FlickerRequest,
+    FrameDone,
+    FrameFailed,
+    ShotRequest,
+    StyleShare,
+    StylizeSettings,
+    from_line,
+    to_line,
+)
 from engine.shot.flicker import LAYER, flicker
+from engine.shot.scan import scan
 
 SIZE = (72, 96)
 
@@ -138,3 +152,20 @@ def test_the_command_line(moving: worlds.World, tmp_path: Path, capsys: pytest.C
     assert cli.main(["flicker", pattern, "--out", str(tmp_path / "layers")]) == 0
     assert "Flicker 0.0" in capsys.readouterr().out
     assert len(list((tmp_path / "layers").glob("*.exr"))) == 1
+
+
+def test_frames_with_a_compositors_picture_are_held_and_measured(tmp_path: Path) -> None:
+    """Blender stores it as a view layer of its own, with Combined alone, and that is painted; the passes lie beside."""
+    pattern = worlds.room(worlds.orbiting()).shot(tmp_path / "in", (1, 2))
+    for path in (tmp_path / "in").iterdir():
+        layers = list(read_exr(path).layers.values())
+        colours = next(layer for layer in layers if layer.name == "ViewLayer.Combined")
+        write_exr(path, [*layers, ExrLayer("Composite.Combined", colours.planes)])
+    list(scan(ShotRequest("job", pattern, str(tmp_path / "shot.json"))))
+    settings = StylizeSettings((StyleShare(str(tiny_styles.brush(tmp_path / "brush"))),), device="cpu")
+    request = AnimateRequest("job", pattern, settings, str(tmp_path / "out"), shot=str(tmp_path / "shot.json"))
+    events = list(animate(request))
+    made = [event.path for event in events if isinstance(event, FrameDone)]
+    assert len(made) == 2, [event for event in events if isinstance(event, FrameFailed)]
+    (done,) = [one for one in flicker(FlickerRequest("job", made[0].replace("0001", "####"))) if isinstance(one, Done)]
+    assert done.report["source"] > 0 and done.report["result"] > 0
