@@ -4,9 +4,9 @@
     caller's        paints, and says what happens: a job is a generator, to cancel it is to close it
     writing thread  packs the frame before and puts it on the disk
 
-onnxruntime, the codecs and hashing let go of Python's lock. At most three frames are in memory, and nothing is kept of
-one that is done. A frame is handed on when the one before it is on the disk, so a process that is killed loses the one
-that is being painted and the one that is being written, and no other.
+onnxruntime, the codecs and hashing let go of Python's lock. At most three frames are in memory (and anchors of strokes
+that stick: shot.held), and nothing is kept of one that is done. A frame is handed on when the one before it is on the
+disk, so a process that is killed loses the one that is being painted and the one that is being written, and no other.
 
 What holds for a whole shot is taken from its first frame: `_anchored`.
 """
@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from . import outputs
 from .atomic import NewFile, reading, remove_leftovers, shown, unique_path, writing
+from .canvas import Canvas
 from .errors import EngineError
 from .explain.overlay import OF_A_RESULT, Overlay
 from .files import open_view
@@ -219,7 +220,6 @@ def prepared(request: AnimateRequest) -> Generator[Event, None, Plan]:
     layers = results(frames, slug(f"{styles.name[:40]} layers"), folder, ".exr")
     tally = Tally(request, styles.first.device, len(numbers))
     steady = _steady(request, styles, view, frames, shot, numbers[0])
-    shot = replace(shot, recipe={**shot.recipe, **(steady.recipe() if steady else {})})
     ledger = _opened(named.path(numbers[0]))
     plan = Plan(request, styles, view, frames, named, layers, shot, ledger, numbers, notes, tally, steady)
     todo = yield from _standing(plan)
@@ -334,8 +334,13 @@ def _file_state(plan: Plan, number: int, path: Path) -> str:
         return "changed"
     if found.recipe is None:
         return "by another program"
-    ours = {**plan.shot.recipe, "source": shown(plan.frames.source(number).name)}
+    ours = {**plan.shot.recipe, **(plan.steady.recipe(number) if plan.steady else {})}
+    ours |= {"source": shown(plan.frames.source(number).name)}
     differences = list(_differences(ours, _comparable(found.recipe)))
+    if (
+        differences == ["shot"] and {"shot"} <= ours.keys() & found.recipe.keys()
+    ):  # the shot was looked at again, and holds this frame in another way
+        return "todo"
     return f"with another {', '.join(differences[:4])}" if differences else "done"
 
 
@@ -457,7 +462,7 @@ class _Batch:
         """For the strokes that are carried on from it."""
         assert self.plan.steady is not None
         yield self.tally.progress(f"Frame {number} once more, for those after it")
-        self.plan.steady.over(number, self._painting(number, found))
+        yield from self._steadied(number, self._painting(number, found))
 
     def _painting(self, number: int, found: Opened) -> Painting:
         plan = self.plan
@@ -474,10 +479,23 @@ class _Batch:
         plan, held = self.plan, _Bands()
         painting = self._painting(number, found)
         painting.seconds["read"] = seconds
-        canvas = painting.canvas() if plan.steady is None else plan.steady.over(number, painting)
+        canvas = painting.canvas() if plan.steady is None else (yield from self._steadied(number, painting))
         overlays, beneath = yield from painting.work(canvas, held)
-        made = {**painting.recipe(), **(plan.steady.recipe() if plan.steady else {})}
+        made = {**painting.recipe(), **(plan.steady.recipe(number) if plan.steady else {})}
         return _Painted(number, found, made, held.rows, overlays, beneath, painting.seconds)
+
+    def _steadied(self, number: int, painting: Painting) -> Generator[Event, None, Canvas]:
+        """What is painted of a frame whose strokes stick."""
+        assert self.plan.steady is not None
+        work = self.plan.steady.over(number, painting)
+        while True:
+            with Clock(painting.seconds, "inference"):
+                try:
+                    next(work)
+                except StopIteration as done:
+                    canvas: Canvas = done.value
+                    return canvas
+            yield self.tally.progress(f"Frame {number}")
 
     def _settle(self) -> Iterator[Event]:
         """Wait until the frame before is on the disk."""

@@ -109,7 +109,8 @@ def _shot(arguments: argparse.Namespace) -> int:
     from .shot.scan import scan
 
     request = protocol.ShotRequest(JOB, arguments.pattern, str(arguments.out), arguments.frames)
-    return _follow(scan(request), arguments)
+    _follow(scan(request), arguments)
+    return 0  # frames that could not be looked at were told, and fail where they are painted
 
 
 def _flicker(arguments: argparse.Namespace) -> int:

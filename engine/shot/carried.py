@@ -10,12 +10,14 @@ came before them.
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..canvas import ROWS, by_rows
+from ..explain.overlay import finished
 from ..motion import SKY, Motion, bilinear, motion
 from ..passes import Passes, first_ids
 from ..picture import Floats
@@ -67,15 +69,20 @@ class Carried:
 
     def painted(self, passes: Passes, picture: Floats, fresh: Floats) -> tuple[Floats, float]:
         """The next frame, planes (3, H, W) 0..1, and the share of it that is painted anew. picture, fresh: see Held."""
+        return finished(self.painting(passes, picture, fresh))
+
+    def painting(self, passes: Passes, picture: Floats, fresh: Floats) -> Generator[None, None, tuple[Floats, float]]:
+        """The same in steps, between which a job can be cancelled."""
         if self._state is None or self._state.owner.shape != fresh.shape[1:]:
             self._answer = answer_to_light(picture, fresh, self.stroke)
             self._state = _begun(passes, _Origin(sharpened(fresh), picture), self._clear(passes))
             return fresh, 1.0
         state, anew = _followed(self._state, passes)
+        yield
         clear = self._clear(passes)
         anew = _patches(anew | (clear > state.clear + CLEARER))
         state = _with_origin(state, anew, clear, _Origin(sharpened(fresh), picture))
-        result = self._laid(state, picture)
+        result = yield from self._laid(state, picture)
         if "Depth" in passes:
             soften(result, first_ids(passes), passes["Depth"][..., 0].astype(np.float32), self.stroke)
         if len(state.origins) > MOST_ORIGINS:
@@ -86,7 +93,7 @@ class Carried:
     def _clear(self, passes: Passes) -> Floats:
         return clearness(first_ids(passes), self.stroke)
 
-    def _laid(self, state: _State, picture: Floats) -> Floats:
+    def _laid(self, state: _State, picture: Floats) -> Generator[None, None, Floats]:
         result, before = np.empty_like(picture), np.empty_like(picture)
 
         def lay(row: int) -> None:
@@ -99,6 +106,7 @@ class Carried:
 
         by_rows(picture.shape[1], lay)
         for index in range(len(state.origins)) if self.lit else ():
+            yield
             mine = state.owner == index  # light has changed by as much as each stroke is old
             result[:, mine] += lit_change(picture - before, mine, self._answer, self.stroke)[:, mine]
         return np.clip(result, 0, 1, out=result)

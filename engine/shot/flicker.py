@@ -47,6 +47,7 @@ def flicker(request: FlickerRequest) -> Iterator[Event]:
     numbers = frames.there()
     if len(numbers) < 2:
         raise EngineError(f"There are not two frames {frames} in {frames.folder}.", "Check the path.")
+    _check_free(request, numbers)
     found: list[Measured] = []
     before: tuple[int, _Result] | None = None
     for index, number in enumerate(numbers):
@@ -64,6 +65,17 @@ def flicker(request: FlickerRequest) -> Iterator[Event]:
             before = None
             yield FrameFailed(request.job, number, error.message, error.fix)
     yield Done(request.job, _report(found))
+
+
+def _check_free(request: FlickerRequest, numbers: list[int]) -> None:
+    """Nothing is overwritten."""
+    there = [path for number in numbers if request.folder and (path := _layer(request, number)).exists()]
+    if there:
+        raise EngineError(f"{there[0].name} is there already.", "Choose another folder, or delete it.")
+
+
+def _layer(request: FlickerRequest, number: int) -> Path:
+    return results(sequence(request.frames), "flicker", Path(request.folder), ".exr").path(number)
 
 
 def _measured(number: int, maps: list[Floats], way: Motion) -> Measured:
@@ -85,6 +97,7 @@ def _opened(path: Path) -> _Result:
     file = read_exr(path)
     found = _Result(fullest_of(file, path), passes_of(file, path))
     found.passes.need("Vector")
+    found.shown.need(COMBINED)
     if STYLIZED not in found.shown:
         raise EngineError(f"{path.name} is no result of Pentimento.", "Choose what animate has written.")
     return found
@@ -105,7 +118,7 @@ def _write(request: FlickerRequest, number: int, maps: list[Floats]) -> str:
     folder = Path(request.folder)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    path = results(sequence(request.frames), "flicker", folder, ".exr").path(number)
+    path = _layer(request, number)
     result, source = maps
     write_exr(path, [ExrLayer(LAYER, {"R": result, "G": source, "B": np.maximum(result - source, 0)})])
     return str(path)

@@ -11,7 +11,7 @@ A frame depends on its anchors and on nothing else, so frames can be made in any
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..canvas import ROWS, by_rows
+from ..explain.overlay import finished
 from ..forms import blurred
 from ..motion import bilinear
 from ..picture import Floats
@@ -111,21 +112,47 @@ class Held:
         """The frame with its strokes held, planes (3, H, W) 0..1, and the share of it that is not.
 
         picture: as the style saw it; fresh: as it paints it alone; both (3, H, W) 0..1."""
+        return finished(self.painting(number, seen, picture, fresh))
+
+    def painting(
+        self, number: int, seen: Surfaces, picture: Floats, fresh: Floats
+    ) -> Generator[None, None, tuple[Floats, float]]:
+        """The same in steps, between which a job can be cancelled."""
         frame = self.shot.frame(number)
-        takes, left = self._takes(frame, seen)
+        takes, left = yield from self._takes(frame, seen)
         result = fresh * left
         for take in takes:
             if take.weight.any():
+                yield
                 self._lay(take, picture, result)
         np.clip(result, 0, 1, out=result)
         soften(result, seen.objects, seen.depth, self.stroke)
         return result, float(left.mean())
 
-    def _takes(self, frame: Frame, seen: Surfaces) -> tuple[list[_Take], Floats]:
+    def missing(self, frame: Frame) -> list[Frame]:
+        """Its anchors that are not in memory"""
+        return [self.shot.frame(number) for number in frame.anchors if number not in self._kept]
+
+    def keep(self, anchor: Anchor, frame: Frame) -> None:
+        """In memory, for a frame. Anchors of others are let go where there is no room: longest ago used, first."""
+        self._kept[anchor.frame.number] = anchor
+        for number in frame.anchors:
+            if number in self._kept:
+                self._kept.move_to_end(number)
+        while self._over() and next(iter(self._kept)) not in frame.anchors:
+            self._kept.popitem(last=False)
+
+    def _takes(self, frame: Frame, seen: Surfaces) -> Generator[None, None, tuple[list[_Take], Floats]]:
         """What each anchor gives, and what is left for fresh strokes (H, W). An anchor comes first where its strokes
         are of one surface alone and none shows that much better; what is left is held by whichever shows it."""
-        anchors = self._anchors(frame)
-        found = [places(seen, one.surfaces, frame.poses, one.frame.poses, self.shot.deforming) for one in anchors]
+        for missing in self.missing(frame):
+            self.keep(self._open(missing), frame)
+            yield
+        anchors = [self._kept[number] for number in frame.anchors]
+        found: list[Places] = []
+        for anchor in anchors:
+            found.append(places(seen, anchor.surfaces, frame.poses, anchor.frame.poses, self.shot.deforming))
+            yield
         shown = [spans(one, seen.objects) for one in found]
         stays = [stay * one.found for one, (_, stay) in zip(found, shown, strict=True)]
         areas = [np.where(one.found, area, np.float32(-99)) for one, (area, _) in zip(found, shown, strict=True)]
@@ -140,18 +167,6 @@ class Held:
                 weight += more
                 left = left - more
         return [_Take(*parts) for parts in zip(anchors, found, weights, strict=True)], left
-
-    def _anchors(self, frame: Frame) -> list[Anchor]:
-        """Those of the frame. Others are let go where there is no room: longest ago used, first."""
-        for number in frame.anchors:
-            if number in self._kept:
-                self._kept.move_to_end(number)
-        for number in frame.anchors:
-            if number not in self._kept:
-                self._kept[number] = self._open(self.shot.frame(number))
-            while self._over() and next(iter(self._kept)) not in frame.anchors:
-                self._kept.popitem(last=False)
-        return [self._kept[number] for number in frame.anchors]
 
     def _over(self) -> bool:
         return sum(anchor.bytes for anchor in self._kept.values()) > _BYTES

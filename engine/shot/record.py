@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..atomic import StrPath, reading, write_text
+from ..atomic import StrPath, reading, shown, write_text
 from ..errors import EngineError
 from ..protocol import Json
 from ..strict_json import parse_object
@@ -56,6 +57,13 @@ class Shot:
         """Of any frame"""
         return tuple(dict.fromkeys(anchor for frame in self.by_number.values() for anchor in frame.anchors))
 
+    def hash_of(self, number: int) -> str:
+        """Of all that a frame is made by"""
+        found = self.by_number.get(number)
+        used = [] if found is None else [found, *(self.frame(anchor) for anchor in found.anchors)]
+        told = {"frames": list(map(_frame_json, used)), "deforming": sorted(self.deforming), "size": self.size}
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
     def frame(self, number: int) -> Frame:
         if number not in self.by_number:
             raise EngineError(f"The shot was looked at before it had a frame {number}.", _FIX)
@@ -74,6 +82,17 @@ def write(path: StrPath, shot: Shot) -> None:
     }
     text = json.dumps(head, indent=1, allow_nan=False).removesuffix("\n}")
     write_text(path, f'{text},\n "shot": [\n  {frames}\n ]\n}}\n')
+
+
+def check_replaceable(path: Path) -> None:
+    """Only another shot.json is written over: what else lies there is somebody's."""
+    if not path.exists():
+        return
+    with reading(path):
+        data = path.read_bytes()
+    ours = data.startswith(b'{\n "schema"') and b'"shot": [' in data
+    if not ours:
+        raise EngineError(f"{shown(path.name)} is there, and no shot.json.", "Choose another name.")
 
 
 def _frame_json(frame: Frame) -> Json:

@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..atomic import NewFile, writing
+from ..atomic import NewFile, shown, writing
 from ..errors import EngineError
+from ..exr import read_if_exr
 from ..motion import motion
-from ..passes import Passes, read_passes
+from ..passes import Passes, fullest_of
 from ..protocol import Done, Event, FrameFailed, Json, Progress, ShotRequest
 from ..sequence import Sequence, sequence
 from . import record
@@ -51,6 +52,7 @@ def scan(request: ShotRequest) -> Iterator[Event]:
     if not numbers:
         raise EngineError(f"There is no frame {frames} in {frames.folder}.", "Check the path.")
     out = Path(request.out)
+    record.check_replaceable(out)
     with writing(out.parent):
         out.parent.mkdir(parents=True, exist_ok=True)
     NewFile(out).discard()  # what cannot be written in the end is said at once
@@ -91,7 +93,7 @@ def _looked(
     for index, number in enumerate(numbers):
         yield Progress(request.job, 0.8 * index / len(numbers), f"Looking at frame {number}")
         try:
-            passes = read_passes(frames.path(number))
+            passes = _passes(frames.path(number))
             if is_empty(passes):
                 empty.add(number)
                 before = None
@@ -110,6 +112,16 @@ def _looked(
     if not looked:
         raise first or EngineError("The shot shows nothing but sky.", "Stylize it without --shot.")
     return looked, frozenset(empty)
+
+
+def _passes(path: Path) -> Passes:
+    file = read_if_exr(path)
+    if file is None:
+        raise EngineError(
+            f"{shown(path.name)} is no render with passes, by which strokes could stick.",
+            "Render the shot to OpenEXR MultiLayer with Position, Depth, Vector, UV and Cryptomatte.",
+        )
+    return fullest_of(file, path)
 
 
 def _steadied(seen: Surfaces, before: Camera) -> Surfaces:

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from ..atomic import reading, shown
+from ..atomic import shown
 from ..canvas import ArrayCanvas, Canvas, PictureCanvas
 from ..errors import EngineError
+from ..explain.overlay import finished
 from ..painted_pass import COLOURS
 from ..painter import Painting
 from ..passes import Passes, canonical, fullest_of
 from ..picture import Floats
 from ..protocol import AnimateRequest, Json, StylizeSettings
+from ..sequence import sequence
 from . import record
+from .camera import WORST
 from .carried import Carried
 from .held import Anchor, Held
 from .record import Frame
-from .surfaces import surfaces
+from .surfaces import FAR, Surfaces, surfaces
 
+SAMPLES = 500
+"""Pixels by which a frame is known again"""
 OF_A_PICTURE = ("Scale",)
 """Overlays that ask nothing of the style: what they say holds for strokes that come from elsewhere, too"""
 
@@ -33,11 +37,14 @@ class Steady(Protocol):
     in_order: bool
     """Each frame needs the one before"""
 
-    def over(self, number: int, painting: Painting) -> Canvas:
-        """What is painted of a frame, in place of `painting.canvas()`."""
+    def over(self, number: int, painting: Painting) -> Generator[None, None, Canvas]:
+        """What is painted of a frame, in place of `painting.canvas()`: in steps, between which a job can be
+        cancelled."""
         ...
 
-    def recipe(self) -> Json: ...
+    def recipe(self, number: int) -> Json:
+        """What a frame is to be made again by, beside its painting's own"""
+        ...
 
 
 def opened(
@@ -82,28 +89,42 @@ class _ByShot:
                 f"The frames have the size {sizes[0]}, those of {shown(path.name)} {sizes[1]}.",
                 "Look at the shot again: pentimento shot.",
             )
-        with reading(path):
-            self.hash = hashlib.sha256(path.read_bytes()).hexdigest()
+        asked = str(sequence(request.frames))
+        if self.shot.frames != asked:
+            raise EngineError(
+                f"{shown(path.name)} tells of {shown(self.shot.frames)}, not of {shown(asked)}.",
+                "Look at this shot: pentimento shot.",
+            )
         self.open_frame = open_frame
         settings = request.settings
-        self.held = Held(self.shot, self._anchor, settings.stroke, is_lit(settings))
+        self.held = Held(self.shot, self._opened, settings.stroke, is_lit(settings))
 
-    def over(self, number: int, painting: Painting) -> Canvas:
+    def over(self, number: int, painting: Painting) -> Generator[None, None, Canvas]:
         if number in self.shot.empty:
             return painting.canvas()
-        frame, passes = self.shot.frame(number), passes_to_follow(painting)
-        seen = surfaces(passes, frame.camera)
-        picture, fresh = _planes(painting)
-        return ArrayCanvas(self.held.painted(number, seen, picture, fresh)[0])
+        frame = self.shot.frame(number)
+        seen = _as_looked_at(frame, passes_to_follow(painting))
+        for missing in self.held.missing(frame):
+            self.held.keep((yield from self._anchor(missing, number)), frame)
+        picture, fresh = yield from _planes(painting)
+        return ArrayCanvas((yield from self.held.painting(number, seen, picture, fresh))[0])
 
-    def recipe(self) -> Json:
-        return {"shot": self.hash}
+    def recipe(self, number: int) -> Json:
+        """Of all that was found only what this frame goes by: the shot may grow, and the others stay."""
+        return {"shot": self.shot.hash_of(number)}
 
-    def _anchor(self, frame: Frame) -> Anchor:
-        painting = self.open_frame(frame.number)
-        picture, painted = _planes(painting)
-        seen = surfaces(passes_to_follow(painting), frame.camera)
+    def _anchor(self, frame: Frame, holding: int) -> Generator[None, None, Anchor]:
+        try:
+            painting = self.open_frame(frame.number)
+            seen = _as_looked_at(frame, passes_to_follow(painting))
+        except EngineError as error:
+            told = f"Frame {frame.number}, which holds strokes of frame {holding}, cannot be painted: {error.message}"
+            raise EngineError(told, error.fix) from error
+        picture, painted = yield from _planes(painting)
         return Anchor(frame, seen, picture, painted, self.held.stroke)
+
+    def _opened(self, frame: Frame) -> Anchor:
+        return finished(self._anchor(frame, frame.number))
 
 
 class _InOrder:
@@ -116,19 +137,19 @@ class _InOrder:
         self.carried = Carried(settings.stroke, is_lit(settings))
         self.last: int | None = None
 
-    def over(self, number: int, painting: Painting) -> Canvas:
+    def over(self, number: int, painting: Painting) -> Generator[None, None, Canvas]:
         """Begins anew where the frame before is not there, or has failed."""
         passes = passes_to_follow(painting)
         passes.need("Vector")
-        picture, fresh = _planes(painting)
+        picture, fresh = yield from _planes(painting)
         if self.last != number - 1:
             self.carried = Carried(self.settings.stroke, is_lit(self.settings))
         self.last = None  # until this one is done
-        painted = self.carried.painted(passes, picture, fresh)[0]
+        painted, _ = yield from self.carried.painting(passes, picture, fresh)
         self.last = number
         return ArrayCanvas(painted)
 
-    def recipe(self) -> Json:
+    def recipe(self, number: int) -> Json:
         return {"sequential_from": self.first}  # a run that begins elsewhere has other strokes
 
 
@@ -152,8 +173,23 @@ def _no_render(name: str) -> EngineError:
     )
 
 
-def _planes(painting: Painting) -> tuple[Floats, Floats]:
-    """What the style sees, and what it paints: (3, H, W) 0..1 each."""
+def _as_looked_at(frame: Frame, passes: Passes) -> Surfaces:
+    """What a frame shows, if it is still the one that the shot was looked at with."""
+    seen = surfaces(passes, frame.camera)
+    rows, columns = np.nonzero(seen.objects > FAR)
+    some = np.random.default_rng(0).permutation(len(rows))[:SAMPLES]
+    found = frame.camera.project(seen.position[:, rows[some], columns[some]].astype(np.float64))
+    off = np.nan_to_num(np.hypot(found[0] - rows[some], found[1] - columns[some]), nan=np.inf)
+    if not len(off) or np.median(off) > WORST:
+        raise EngineError(
+            f"Frame {frame.number} was rendered anew, with another camera, since the shot was looked at.",
+            "Look at the shot again: pentimento shot.",
+        )
+    return seen
+
+
+def _planes(painting: Painting) -> Generator[None, None, tuple[Floats, Floats]]:
+    """What the style sees, and what it paints: (3, H, W) 0..1 each. A step for each tile."""
     reader = painting.reader
     picture = PictureCanvas(reader, False).read(0, 0, reader.height, reader.width)
     canvas, fresh = painting.canvas(), np.empty((3, reader.height, reader.width), np.float32)
@@ -162,4 +198,5 @@ def _planes(painting: Painting) -> tuple[Floats, Floats]:
     ):
         window = np.s_[:, top : top + height, left : left + width]
         np.clip(canvas.read(top, left, height, width), 0, 1, out=fresh[window])
+        yield
     return picture, fresh

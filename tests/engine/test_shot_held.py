@@ -22,7 +22,7 @@ from engine import cli
 from engine.animate import animate
 from engine.errors import EngineError
 from engine.exr import read_exr
-from engine.protocol import AnimateRequest, ShotRequest
+from engine.protocol import AnimateRequest, Event, FrameDone, FrameFailed, ShotRequest, StyleShare, StylizeSettings
 from engine.shot import record
 from engine.shot.held import (
     Anchor,
@@ -468,3 +468,80 @@ def test_the_command_line(job: tuple[str, str], style: str, tmp_path: Path, caps
         assert name.startswith("shot_brush_")
     assert cli.main([*common, str(tmp_path / "none"), "--shot", shot, "--sequential"]) == 1
     assert "Leave out" in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------- what shot.json and the frames tell of each other
+
+
+@pytest.fixture
+def walked(tmp_path: Path) -> tuple[AnimateRequest, worlds.World]:
+    """A shot that was looked at, its camera on its way"""
+    world = worlds.room(worlds.orbiting())
+    pattern = world.shot(tmp_path / "in", (1, 2, 3, 4))
+    list(scan(ShotRequest("job", pattern, str(tmp_path / "shot.json"))))
+    settings = StylizeSettings((StyleShare(str(tiny_styles.brush(tmp_path / "brush"))),), device="cpu")
+    out = str(tmp_path / "out")
+    return AnimateRequest("job", pattern, settings, out, resume=True, shot=str(tmp_path / "shot.json")), world
+
+
+def failures(events: list[Event]) -> dict[int, str]:
+    return {event.frame: event.message for event in events if isinstance(event, FrameFailed)}
+
+
+def test_a_frame_that_was_rendered_anew_is_told(walked: tuple[AnimateRequest, worlds.World], tmp_path: Path) -> None:
+    """Frame 2 with the camera of frame 12; and those whose strokes it holds say whose fault it is."""
+    request, world = walked
+    world.write(tmp_path / "in" / "shot_0002.exr", 12)
+    told = failures(list(animate(request)))
+    assert "rendered anew" in told[2]
+    assert all("holds strokes of frame" in message for number, message in told.items() if number != 2)
+
+
+def test_a_shot_that_grows_keeps_what_is_painted(walked: tuple[AnimateRequest, worlds.World], tmp_path: Path) -> None:
+    """A frame goes by its own entry and those of its anchors: what else shot.json tells may change."""
+    request, world = walked
+    assert not failures(list(animate(request)))
+    shot = record.read(request.shot)
+    more = Frame(5, shot.frame(4).camera, {}, shot.frame(4).anchors)
+    world.shot(tmp_path / "in", (5,))
+    record.write(request.shot, replace(shot, by_number={**shot.by_number, 5: replace(more, camera=world.camera(5))}))
+    events = list(animate(request))
+    assert not failures(events)
+    assert {event.frame: event.made for event in events if isinstance(event, FrameDone)} == {
+        **dict.fromkeys((1, 2, 3, 4), False),
+        5: True,
+    }
+
+
+def test_the_shot_json_of_another_shot_is_refused(walked: tuple[AnimateRequest, worlds.World], tmp_path: Path) -> None:
+    request, world = walked
+    for number in (1, 2):
+        world.write(tmp_path / "other" / f"other_{number:04d}.exr", number)
+    with pytest.raises(EngineError, match=r"tells of shot_####\.exr"):
+        list(animate(replace(request, frames=str(tmp_path / "other" / "other_####.exr"))))
+
+
+def test_nothing_but_a_shot_json_is_written_over(tmp_path: Path) -> None:
+    pattern = worlds.room().shot(tmp_path / "in", (1, 2))
+    notes, render = tmp_path / "notes.txt", tmp_path / "in" / "shot_0001.exr"
+    notes.write_text("mine")
+    for path, kept in ((notes, notes.read_bytes()), (render, render.read_bytes())):
+        with pytest.raises(EngineError, match=r"no shot\.json"):
+            list(scan(ShotRequest("job", pattern, str(path))))
+        assert path.read_bytes() == kept
+    for _ in range(2):  # its own it may
+        list(scan(ShotRequest("job", pattern, str(tmp_path / "shot.json"))))
+
+
+def test_what_a_new_look_holds_in_another_way_is_made_again(
+    walked: tuple[AnimateRequest, worlds.World], tmp_path: Path
+) -> None:
+    request, world = walked
+    list(animate(request))
+    shot = record.read(request.shot)
+    alone = replace(shot.frame(3), anchors=(3,))
+    record.write(request.shot, replace(shot, by_number={**shot.by_number, 3: alone}))
+    events = [event for event in animate(request) if isinstance(event, FrameDone)]
+    assert {event.frame for event in events if event.made} == {
+        number for number, frame in shot.by_number.items() if 3 in (number, *frame.anchors)
+    }
