@@ -536,7 +536,7 @@ def test_nothing_but_a_shot_json_is_written_over(tmp_path: Path) -> None:
 def test_what_a_new_look_holds_in_another_way_is_made_again(
     walked: tuple[AnimateRequest, worlds.World], tmp_path: Path
 ) -> None:
-    request, world = walked
+    request, _ = walked
     list(animate(request))
     shot = record.read(request.shot)
     alone = replace(shot.frame(3), anchors=(3,))
