@@ -8,9 +8,10 @@ whole    when size, time of change and time of the last write are those of the l
          system has had no reason to touch it since (the time of change cannot be set back by any program, so not even
          a tool that keeps times goes unseen). Or when its sha256 is: copied, or moved to another disk.
          Where no ledger knows it (the hidden folder was left behind): when every pixel decodes.
-changed  when it decodes, and is none of those that the ledgers know under its name: repainted by an artist, or a bit
-         that no checksum of the format covers.
-damaged  else: cut off, or empty.
+damaged  when it surely is what is left of ours: empty, nothing but zeros (a disk that lost power leaves them), or
+         shorter than a file of the ledger whose first half it begins with.
+changed  else: repainted by an artist, with bits that are wrong, or nothing that we can read. What an artist's program
+         saved may be of any kind under any suffix, so that we cannot read a file does not say that it is broken.
 
 Only what neither changes size nor times, decay on the disk itself, goes unseen.
 
@@ -24,12 +25,13 @@ import hashlib
 import json
 import os
 import secrets
+import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from .atomic import reading
 from .errors import EngineError
@@ -40,9 +42,21 @@ from .png import SIGNATURE, read_texts
 from .protocol import Json
 
 FOLDER = ".pentimento"
+_BLOCK = 1 << 20
 
 Stamp = tuple[int, int, int]
 """Size in bytes, times of the last write and the last change in nanoseconds"""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What a ledger notes of a file."""
+
+    stamp: Stamp
+    digest: str
+    """sha256 of all of it"""
+    half: str = ""
+    """sha256 of its first half, by which it is known when it was cut off"""
 
 
 @dataclass(frozen=True)
@@ -61,22 +75,23 @@ class Ledger:
     def __init__(self, folder: Path) -> None:
         self.folder = folder / FOLDER
         self.mine = self.folder / f"{secrets.token_hex(6)}.jsonl"
-        self._known: dict[str, list[tuple[Stamp, str]]] = defaultdict(list)
-        for name, stamp, digest in _entries(self.folder):
-            self._known[name].append((stamp, digest))
+        self._known: dict[str, list[Entry]] = defaultdict(list)
+        for name, entry in _entries(self.folder):
+            self._known[name].append(entry)
 
     def add(self, path: Path) -> None:
         """`path` is in place. What cannot be noted will be decoded instead."""
         with suppress(OSError, EngineError):
-            stamp, digest = _stamp(path), _digest(path)
+            stamp = _stamp(path)
+            entry = Entry(stamp, _digest(path), _digest(path, stamp[0] // 2))
             if stamp == _stamp(path):  # else somebody wrote it in the meantime, and notes it himself
-                self._note(path.name, stamp, digest)
+                self._note(path.name, entry)
 
-    def _note(self, name: str, stamp: Stamp, digest: str) -> None:
-        self._known[name].append((stamp, digest))
+    def _note(self, name: str, entry: Entry) -> None:
+        self._known[name].append(entry)
         self.folder.mkdir(exist_ok=True)
         with self.mine.open("ab", buffering=0) as file:  # one write: lines of a process that is killed are whole
-            file.write(json.dumps([name, *stamp, digest]).encode() + b"\n")
+            file.write(json.dumps([name, *entry.stamp, entry.digest, entry.half]).encode() + b"\n")
 
     def find(self, path: Path, key: str) -> Found | None:
         """What is at `path`; None where nothing is. key: of the recipe in the file."""
@@ -84,37 +99,50 @@ class Ledger:
             return None
         with reading(path), path.open("rb") as stream:  # what may not be read is no damage
             start = stream.read(len(SIGNATURE))
+        if not start.strip(b"\0") and _is_zeros(path):
+            return Found("damaged")
         if not start.startswith(MAGIC) and start != SIGNATURE:
-            ours = path.name in self._known or not start.strip(b"\0")  # a disk that lost power leaves zeros
-            return Found("damaged" if ours else "whole")
+            return Found(self._unread(path) if path.name in self._known else "whole")
         try:
             recipe = _recipe(path, start, key)
         except EngineError:
-            return Found("damaged")
+            return Found(self._unread(path))
         return Found(self._state(path, start), recipe)
 
     def _state(self, path: Path, start: bytes) -> str:
         stamp, known = _stamp(path), self._known.get(path.name, [])
-        if any(stamp == noted for noted, _ in known):
+        if any(stamp == entry.stamp for entry in known):
             return "whole"
         digest = _digest(path)
-        if not any(digest == noted for _, noted in known):
+        noted = next((entry for entry in known if entry.digest == digest), None)
+        if noted is None:
             if not _decodes(path, start):
-                return "damaged"
+                return self._unread(path)
             if known:
                 return "changed"
-        with suppress(OSError):
-            self._note(path.name, stamp, digest)  # so that the next time is quick
+        with suppress(OSError):  # so that the next time is quick
+            again = replace(noted, stamp=stamp) if noted else Entry(stamp, digest, _digest(path, stamp[0] // 2))
+            self._note(path.name, again)
         return "whole"
 
+    def _unread(self, path: Path) -> str:
+        """Of a file that cannot be read: damaged where it is the beginning of one of ours, else changed."""
+        size = path.stat().st_size
+        for entry in self._known.get(path.name, []):
+            half = entry.stamp[0] // 2
+            if half <= size < entry.stamp[0] and entry.half == _digest(path, half):
+                return "damaged"
+        return "changed"
 
-def _entries(folder: Path) -> Iterator[tuple[str, Stamp, str]]:
+
+def _entries(folder: Path) -> Iterator[tuple[str, Entry]]:
     for path in folder.glob("*.jsonl") if folder.is_dir() else ():
         with suppress(OSError):
             for line in path.read_bytes().splitlines():
                 with suppress(ValueError, TypeError):  # torn
-                    name, size, written, changed, digest = json.loads(line)
-                    yield str(name), (int(size), int(written), int(changed)), str(digest)
+                    name, size, written, changed, digest, *more = json.loads(line)
+                    stamp = int(size), int(written), int(changed)
+                    yield str(name), Entry(stamp, str(digest), str(more[0]) if more else "")
 
 
 def _stamp(path: Path) -> Stamp:
@@ -122,9 +150,25 @@ def _stamp(path: Path) -> Stamp:
     return found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
-def _digest(path: Path) -> str:
+def _digest(path: Path, size: int | None = None) -> str:
+    """size: of so many of the first bytes"""
+    found = hashlib.sha256()
     with reading(path), path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        for block in _blocks(stream, size):
+            found.update(block)
+    return found.hexdigest()
+
+
+def _is_zeros(path: Path) -> bool:
+    with reading(path), path.open("rb") as stream:
+        return not any(block.strip(b"\0") for block in _blocks(stream))
+
+
+def _blocks(stream: BinaryIO, size: int | None = None) -> Iterator[bytes]:
+    left = sys.maxsize if size is None else size
+    while block := stream.read(min(left, _BLOCK)):
+        left -= len(block)
+        yield block
 
 
 def _recipe(path: Path, start: bytes, key: str) -> Json | None:

@@ -196,6 +196,8 @@ def _text_chunk(key: str, value: str) -> bytes:
 # ---------------------------------------------------------------- what a file says about itself
 
 _TEXTS = (b"tEXt", b"iTXt")
+_MOST_TEXT = 1 << 24
+"""Bytes to which a packed text may unpack"""
 
 
 @dataclass(frozen=True)
@@ -245,20 +247,26 @@ def read_index(path: StrPath) -> PngIndex:
 
 
 def read_texts(path: StrPath) -> dict[str, str]:
-    """The texts in a PNG as `PngWriter` writes them. Raises EngineError for a file that is damaged or cut off."""
+    """The texts in a PNG, all but zTXt. Raises EngineError for a file that is damaged or cut off."""
     with reading(path), Path(path).open("rb") as stream:
         size = stream.seek(0, 2)
         stream.seek(len(SIGNATURE))
         try:
             found = [(kind, stream.read(length)) for kind, _, length in _chunks(stream, size) if kind in _TEXTS]
             return dict(_text(kind, data) for kind, data in found)
-        except (struct.error, ValueError) as error:
+        except (struct.error, ValueError, zlib.error) as error:
             raise damaged(path) from error
 
 
 def _text(kind: bytes, data: bytes) -> tuple[str, str]:
     key, _, value = data.partition(b"\x00")
-    return key.decode("latin-1"), value.decode("latin-1") if kind == b"tEXt" else value[4:].decode("utf-8")
+    return key.decode("latin-1"), value.decode("latin-1") if kind == b"tEXt" else _international(value)
+
+
+def _international(value: bytes) -> str:
+    """Of an iTXt, after its key: is it packed, how, a language and a translated key that end with a NUL, and UTF-8."""
+    text = value[2:].split(b"\x00", 2)[2] if value.count(b"\x00", 2) > 1 else b""
+    return (zlib.decompressobj().decompress(text, _MOST_TEXT) if value[:1] == b"\x01" else text).decode("utf-8")
 
 
 def _index(stream: BinaryIO, size: int) -> PngIndex:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import shutil
@@ -17,6 +18,8 @@ import conftest
 import pytest
 import shots
 import tiny_styles
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from shots import contents, done, exr_frame, failed, png_frame, request, run, shot
 
 from engine import cli, crew, painter, style_pack
@@ -238,7 +241,8 @@ def test_what_is_damaged_is_made_again(brush: str, tmp_path: Path, suffix: str, 
     assert done(events) == [2] and done(events, made=False) == [1, 3]
     after = contents(tmp_path / "out")
     assert {name: after[name] for name in whole} == whole
-    assert set(after) - set(whole) <= {f"shot_brush_0002_changed{suffix}"}
+    left = {f"shot_brush_0002_changed{suffix}"} if damage in (beheaded, flipped) else set()
+    assert set(after) - set(whole) == left, "only what surely is ours is replaced"
 
 
 def test_every_flipped_bit_is_found(brush: str, tmp_path: Path) -> None:
@@ -263,8 +267,10 @@ def test_without_a_ledger_pixels_are_decoded(brush: str, tmp_path: Path, suffix:
     shutil.rmtree(tmp_path / "out" / FOLDER)
     for number, damage in enumerate((truncated, emptied, zeroed), 2):
         damage(tmp_path / "out" / f"shot_brush_{number:04d}{suffix}")
+    cut = (tmp_path / "out" / f"shot_brush_0002{suffix}").read_bytes()
     events = run(asked)
-    assert done(events) == [2, 3, 4] and contents(tmp_path / "out") == whole
+    aside = {f"shot_brush_0002_changed{suffix}": cut}  # nobody knows any more that it was ours
+    assert done(events) == [2, 3, 4] and contents(tmp_path / "out") == {**whole, **aside}
     assert done(run(asked)) == []
 
 
@@ -286,6 +292,58 @@ def test_an_artists_touch_is_put_aside_and_not_lost(brush: str, tmp_path: Path) 
     path.write_bytes(repainted)
     assert done(run(asked)) == [2] and path.read_bytes() == made
     assert (tmp_path / "out" / "shot_brush_0002_changed.png").read_bytes() == repainted
+
+
+def packed_text(path: Path) -> None:
+    """As other programs write what was said of a picture"""
+    with Image.open(path) as picture:
+        texts = PngInfo()
+        texts.add_itxt("XML:com.adobe.xmp", "\u00e9" * 500, lang="en", zip=True)
+        picture.save(path, pnginfo=texts)
+
+
+def broken_text(path: Path) -> None:
+    packed_text(path)
+    packed = b"\0\1\0en\0\0x"
+    whole = path.read_bytes()
+    assert packed in whole
+    path.write_bytes(whole.replace(packed, packed[:-1] + b"?"))
+
+
+def under_another_suffix(path: Path, kind: str) -> None:
+    with Image.open(io.BytesIO(png_frame(path.with_name("x.png"), 77).read_bytes())) as picture:
+        picture.save(path, kind)
+    path.with_name("x.png").unlink()
+
+
+def not_utf8(path: Path) -> None:
+    path.write_bytes(path.read_bytes().replace(b'"device": "cpu"', b'"device": "c\xffu"'))
+
+
+TOUCHES: list[tuple[str, Callable[[Path], None]]] = [
+    (".png", packed_text),
+    (".png", broken_text),
+    (".png", lambda path: under_another_suffix(path, "JPEG")),
+    (".exr", lambda path: under_another_suffix(path, "TIFF")),
+    (".exr", not_utf8),
+]
+
+
+@pytest.mark.parametrize(("suffix", "touch"), TOUCHES)
+def test_whatever_is_saved_over_a_result_is_put_aside(
+    brush: str, tmp_path: Path, suffix: str, touch: Callable[[Path], None]
+) -> None:
+    """Also what we cannot read, and what is smaller"""
+    pattern = shot(tmp_path, range(1, 3), suffix)
+    asked = request(pattern, brush, tmp_path / "out", resume=True)
+    run(asked)
+    path = tmp_path / "out" / f"shot_brush_0002{suffix}"
+    made = path.read_bytes()
+    touch(path)
+    touched = path.read_bytes()
+    assert touched != made
+    assert done(run(asked)) == [2] and path.read_bytes() == made
+    assert path.with_name(f"shot_brush_0002_changed{suffix}").read_bytes() == touched
 
 
 def test_another_look_is_an_error_that_says_what_differs(brush: str, tmp_path: Path) -> None:
