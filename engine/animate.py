@@ -29,7 +29,7 @@ from .canvas import Canvas
 from .errors import EngineError
 from .explain.overlay import OF_A_RESULT, Overlay
 from .files import open_view
-from .ledger import Ledger
+from .ledger import Ledger, read_frame, seen
 from .mixing import Styles, open_styles
 from .painter import Clock, Opened, Painting, check_large_enough, no_memory, opened
 from .picture import Array, Floats
@@ -336,18 +336,22 @@ def _file_state(plan: Plan, number: int, path: Path) -> str:
         return "by another program"
     ours = {**plan.shot.recipe, **(plan.steady.recipe(number) if plan.steady else {})}
     ours |= {"source": shown(plan.frames.source(number).name)}
-    differences = list(_differences(ours, _comparable(found.recipe)))
+    differences = list(_differences(ours, {**found.recipe, "source": _of_source(found.recipe, "name")}))
     if (
         differences == ["shot"] and {"shot"} <= ours.keys() & found.recipe.keys()
     ):  # the shot was looked at again, and holds this frame in another way
         return "todo"
+    if not differences and not plan.ledger.is_of(found, path, plan.frames.path(number)):
+        return "todo"
+    if not differences and _of_source(found.recipe, "size") != [plan.shot.width, plan.shot.height]:
+        differences = ["source.size"]
     return f"with another {', '.join(differences[:4])}" if differences else "done"
 
 
-def _comparable(recipe: Json) -> Json:
-    """Encoding and alpha are those of the frame; its size is checked when it is read."""
+def _of_source(recipe: Json, key: str) -> object:
+    """name | size; encoding and alpha are those of the frame, which need not be like the first."""
     source = recipe.get("source")
-    return {**recipe, "source": source.get("name") if isinstance(source, dict) else source}
+    return source.get(key) if isinstance(source, dict) else source
 
 
 def _differences(ours: Json, theirs: Json, within: str = "") -> Iterator[str]:
@@ -414,6 +418,8 @@ class _Batch:
         self.plan, self.tally = plan, plan.tally
         self.reader, self.writer = ThreadPoolExecutor(1, "reading"), ThreadPoolExecutor(1, "writing")
         self.stopped = threading.Event()
+        self.seen: dict[int, tuple[int, int]] = {}
+        """What the ledger calls seen, of frames at work"""
         self.written: tuple[int, Future[FrameDone]] | None = None
         self.again: list[int] | None = []
         """Frames to try once more; None while that is being done"""
@@ -538,6 +544,7 @@ class _Batch:
         with reading(path):
             if not path.exists():
                 raise EngineError(f"{shown(path.name)} is missing.", "Render it, then resume.")
+        self.seen[number] = seen(path)
         with Clock(seconds, "read"):
             return opened(plan.styles, plan.frames.source(number), plan.view, keep=True), seconds["read"]
 
@@ -551,8 +558,9 @@ class _Batch:
                     self._go_on()
                     output.write_rows(band)
                 output.finish(painted.overlays, painted.beneath)
+            made_of = read_frame(plan.frames.path(number), self.seen.pop(number))
             for file in plan.files(number):
-                plan.ledger.add(file)
+                plan.ledger.add(file, made_of)
         return FrameDone(plan.request.job, number, str(path), dict(painted.seconds))
 
     def _go_on(self) -> None:

@@ -15,6 +15,9 @@ changed  else: repainted by an artist, with bits that are wrong, or nothing that
 
 Only what neither changes size nor times, decay on the disk itself, goes unseen.
 
+With a result the frame is noted that it was made of: its size, the time of its last write, its sha256. One that was
+rendered anew, or is of another shot with the same names, is another; one that was copied is not.
+
 In any case the file is opened, and its recipe read from its own header: it is no use if it was made in another way.
 A ledger is a help and no authority. Entries may be torn or missing; then their files are decoded.
 """
@@ -29,7 +32,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -49,6 +52,17 @@ Stamp = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
+class Frame:
+    """What a result was made of."""
+
+    size: int
+    written: int
+    """Time of its last write in nanoseconds"""
+    digest: str
+    """sha256; empty where it was written anew before it could be taken"""
+
+
+@dataclass(frozen=True)
 class Entry:
     """What a ledger notes of a file."""
 
@@ -57,6 +71,12 @@ class Entry:
     """sha256 of all of it"""
     half: str = ""
     """sha256 of its first half, by which it is known when it was cut off"""
+    frame: Frame | None = None
+    """None: not known"""
+
+    def line(self, name: str) -> bytes:
+        frame = astuple(self.frame) if self.frame else None
+        return json.dumps([name, *self.stamp, self.digest, self.half, frame]).encode() + b"\n"
 
 
 @dataclass(frozen=True)
@@ -67,6 +87,8 @@ class Found:
     """whole | changed | damaged"""
     recipe: Json | None = None
     """None: it is none of ours, or can no longer be read"""
+    noted: tuple[Entry, ...] = ()
+    """All that say of it: several where several have made the same"""
 
 
 class Ledger:
@@ -79,11 +101,11 @@ class Ledger:
         for name, entry in _entries(self.folder):
             self._known[name].append(entry)
 
-    def add(self, path: Path) -> None:
+    def add(self, path: Path, frame: Frame | None) -> None:
         """`path` is in place. What cannot be noted will be decoded instead."""
         with suppress(OSError, EngineError):
             stamp = _stamp(path)
-            entry = Entry(stamp, _digest(path), _digest(path, stamp[0] // 2))
+            entry = Entry(stamp, _digest(path), _digest(path, stamp[0] // 2), frame)
             if stamp == _stamp(path):  # else somebody wrote it in the meantime, and notes it himself
                 self._note(path.name, entry)
 
@@ -91,7 +113,26 @@ class Ledger:
         self._known[name].append(entry)
         self.folder.mkdir(exist_ok=True)
         with self.mine.open("ab", buffering=0) as file:  # one write: lines of a process that is killed are whole
-            file.write(json.dumps([name, *entry.stamp, entry.digest, entry.half]).encode() + b"\n")
+            file.write(entry.line(name))
+
+    def is_of(self, found: Found, path: Path, frame: Path) -> bool:
+        """Was what was found at `path` made of `frame` as it is now? Yes where nobody noted it, or it is gone."""
+        frames = [entry.frame for entry in found.noted if entry.frame]
+        if not frames or not frame.exists():
+            return True
+        with reading(frame):
+            size, written, _ = _stamp(frame)
+        if any((one.size, one.written) == (size, written) for one in frames):
+            return True
+        if all(one.size != size for one in frames):
+            return False
+        now = Frame(size, written, _digest(frame))
+        for entry in found.noted:
+            if entry.frame and entry.frame.digest == now.digest:  # copied
+                with suppress(OSError):
+                    self._note(path.name, replace(entry, frame=now))  # so that the next time is quick
+                return True
+        return False
 
     def find(self, path: Path, key: str) -> Found | None:
         """What is at `path`; None where nothing is. key: of the recipe in the file."""
@@ -107,7 +148,10 @@ class Ledger:
             recipe = _recipe(path, start, key)
         except EngineError:
             return Found(self._unread(path))
-        return Found(self._state(path, start), recipe)
+        state = self._state(path, start)
+        stamp, known = _stamp(path), self._known.get(path.name, [])
+        digests = {entry.digest for entry in known if entry.stamp == stamp} if state == "whole" else set()
+        return Found(state, recipe, tuple(entry for entry in known if entry.digest in digests))
 
     def _state(self, path: Path, start: bytes) -> str:
         stamp, known = _stamp(path), self._known.get(path.name, [])
@@ -141,8 +185,24 @@ def _entries(folder: Path) -> Iterator[tuple[str, Entry]]:
             for line in path.read_bytes().splitlines():
                 with suppress(ValueError, TypeError):  # torn
                     name, size, written, changed, digest, *more = json.loads(line)
+                    half, frame = (*more, "", None)[:2]
                     stamp = int(size), int(written), int(changed)
-                    yield str(name), Entry(stamp, str(digest), str(more[0]) if more else "")
+                    yield str(name), Entry(stamp, str(digest), str(half or ""), Frame(*frame) if frame else None)
+
+
+def seen(frame: Path) -> tuple[int, int]:
+    """Size and time of the last write of a frame that is about to be read"""
+    with reading(frame):
+        return _stamp(frame)[:2]
+
+
+def read_frame(frame: Path, seen_as: tuple[int, int]) -> Frame | None:
+    """What to note of a frame that was read. seen_as: what `seen` gave before that."""
+    try:
+        digest = _digest(frame)
+        return Frame(*seen_as, digest if seen(frame) == seen_as else "")
+    except EngineError:  # it is gone
+        return Frame(*seen_as, "")
 
 
 def _stamp(path: Path) -> Stamp:

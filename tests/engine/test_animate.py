@@ -346,6 +346,69 @@ def test_whatever_is_saved_over_a_result_is_put_aside(
     assert path.with_name(f"shot_brush_0002_changed{suffix}").read_bytes() == touched
 
 
+def rendered_anew(path: Path, number: int) -> None:
+    """With as many bytes, as raw files have"""
+    size = path.stat().st_size
+    (exr_frame if path.suffix == ".exr" else png_frame)(path, number)
+    path.write_bytes(path.read_bytes().ljust(size, b"\0"))
+
+
+@pytest.mark.parametrize("suffix", [".exr", ".png"])
+@pytest.mark.parametrize("same_size", [True, False])
+def test_what_was_rendered_anew_is_made_again(brush: str, tmp_path: Path, suffix: str, same_size: bool) -> None:
+    pattern = shot(tmp_path, range(1, 4), suffix)
+    asked = request(pattern, brush, tmp_path / "out", resume=True)
+    frame = tmp_path / f"shot_0002{suffix}"
+    frame.write_bytes(frame.read_bytes() + bytes(5000))
+    run(asked)
+    before = contents(tmp_path / "out")
+    rendered_anew(frame, 77)
+    if not same_size:
+        frame.write_bytes(frame.read_bytes()[:-10])
+    assert done(run(asked)) == [2]
+    after = contents(tmp_path / "out")
+    name = f"shot_brush_0002{suffix}"
+    assert set(after) == set(before) and [one for one in after if after[one] != before[one]] == [name]
+    assert done(run(asked)) == []
+
+
+def test_another_shot_of_the_same_names_is_made_anew(brush: str, tmp_path: Path) -> None:
+    for folder, start in (("a", 0), ("b", 50)):
+        for number in (1, 2):
+            png_frame(tmp_path / folder / f"shot_{number:04d}.png", start + number)
+    first, second = (
+        request(str(tmp_path / folder / "shot_####.png"), brush, tmp_path / "out", resume=True) for folder in "ab"
+    )
+    assert done(run(first)) == done(run(second)) == [1, 2]
+    run(request(second.frames, brush, tmp_path / "alone"))
+    assert contents(tmp_path / "out") == contents(tmp_path / "alone")
+
+
+def test_frames_that_were_copied_are_no_others(brush: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pattern = shot(tmp_path, range(1, 4))
+    asked = request(pattern, brush, tmp_path / "out", resume=True)
+    run(asked)
+    for path in tmp_path.glob("shot_*.exr"):
+        os.utime(path, (1e9, 1e9))
+    assert done(run(asked), made=False) == [1, 2, 3]
+    monkeypatch.setattr("engine.ledger._digest", lambda *_: pytest.fail("known by its times by now"))
+    (tmp_path / "shot_0002.exr").unlink()
+    assert done(run(request(pattern, brush, tmp_path / "out", (1, 2, 3), resume=True)), made=False) == [1, 2, 3]
+
+
+def test_frames_of_another_size_are_no_look_for_results_that_nobody_noted(brush: str, tmp_path: Path) -> None:
+    pattern = shot(tmp_path, range(1, 3))
+    asked = request(pattern, brush, tmp_path / "out", resume=True)
+    run(asked)
+    shutil.copytree(tmp_path / "out", tmp_path / "copy", ignore=shutil.ignore_patterns(FOLDER))
+    shot(tmp_path, range(1, 3), height=24, width=24)
+    before = contents(tmp_path / "copy")
+    with pytest.raises(EngineError, match=r"source\.size"):
+        list(animate(request(pattern, brush, tmp_path / "copy", resume=True)))
+    assert contents(tmp_path / "copy") == before
+    assert done(run(asked)) == [1, 2]
+
+
 def test_another_look_is_an_error_that_says_what_differs(brush: str, tmp_path: Path) -> None:
     pattern = shot(tmp_path, range(1, 4))
     run(request(pattern, brush, tmp_path / "out", (1, 2)))
