@@ -209,6 +209,8 @@ def prepared(request: AnimateRequest) -> Generator[Event, None, Plan]:
     frames, folder = sequence(request.frames), Path(request.folder)
     there = frames.there()
     numbers = tuple(dict.fromkeys(request.numbers)) or tuple(there)
+    if request.sequential:  # strokes are carried forwards only
+        numbers = tuple(sorted(numbers))
     if not there:
         raise EngineError(f"There is no frame {shown(str(frames))} in {shown(frames.folder)}.", "Check the path.")
     notes: list[str] = []

@@ -240,6 +240,15 @@ def test_after_a_gap_strokes_begin_anew(pattern: str, style: str, whole: dict[st
     assert list(shots.failed(events)) == [4] and shots.contents(tmp_path / "broken") == made
 
 
+def test_frames_are_carried_forwards_in_whatever_order_they_are_asked_for(
+    pattern: str, style: str, tmp_path: Path
+) -> None:
+    events = shots.run(asked(pattern, style, tmp_path / "back", (6, 5, 4)))
+    assert [event.frame for event in events if isinstance(event, FrameDone)] == [4, 5, 6]
+    shots.run(asked(pattern, style, tmp_path / "forth", (4, 5, 6)))
+    assert shots.contents(tmp_path / "back") == shots.contents(tmp_path / "forth")
+
+
 def test_strokes_whose_frame_is_gone_cannot_be_carried_on(pattern: str, style: str, tmp_path: Path) -> None:
     folder, out = tmp_path / "in", tmp_path / "out"
     folder.mkdir()
