@@ -20,6 +20,7 @@ from collections import deque
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -303,6 +304,8 @@ def _standing(plan: Plan) -> Generator[Event, None, tuple[int, ...]]:
         states[number] = _state(plan, number)
         yield plan.tally.progress("Looking at what is there")
     _refuse_others(plan, {number: state for number, state in states.items() if state not in _OURS})
+    if plan.steady is not None and plan.steady.in_order:
+        states |= dict.fromkeys(_begun_elsewhere(plan, states), "todo")
     for number, state in states.items():
         if state == "changed":
             _put_aside(plan, number)
@@ -310,6 +313,30 @@ def _standing(plan: Plan) -> Generator[Event, None, tuple[int, ...]]:
             path = str(plan.results.path(number))
             yield plan.tally.tell(FrameDone(plan.request.job, number, path, {}, made=False))
     return tuple(number for number, state in states.items() if state != "done")
+
+
+def _begun_elsewhere(plan: Plan, states: dict[int, str]) -> Iterator[int]:
+    """Frames that are done, but whose strokes began anew after one that failed or was not asked for then, and goes now:
+    not what one run makes."""
+    begins: dict[int, int] = {}
+    fails = cache(lambda number: _fails(plan, number))
+    for number in plan.numbers:
+        begins[number] = begins.get(number - 1, number)
+        noted = plan.ledger.begun(plan.results.path(number)) if states[number] == "done" else set()
+        if noted and begins[number] not in noted:
+            still = [began for began in noted if began - 1 in states and fails(began - 1)]
+            if not still:
+                yield number
+            begins[number] = min(still, default=begins[number])
+
+
+def _fails(plan: Plan, number: int) -> bool:
+    """Is it plain that a frame cannot be painted?"""
+    try:
+        plan.shot.check(opened(plan.styles, plan.frames.source(number), plan.view))
+    except (EngineError, MemoryError):
+        return True
+    return False
 
 
 def _refuse_any(plan: Plan) -> None:
@@ -401,6 +428,8 @@ class _Painted:
     overlays: list[Overlay]
     beneath: Floats | None
     seconds: dict[str, float]
+    began: int | None = None
+    """The frame from which on strokes were carried to it"""
 
 
 class _Bands:
@@ -422,6 +451,8 @@ class _Batch:
         self.stopped = threading.Event()
         self.seen: dict[int, tuple[int, int]] = {}
         """What the ledger calls seen, of frames at work"""
+        self.begun: tuple[int, int] | None = None
+        """The last frame over which strokes were carried, and the one at which they began"""
         self.written: tuple[int, Future[FrameDone]] | None = None
         self.again: list[int] | None = []
         """Frames to try once more; None while that is being done"""
@@ -455,8 +486,10 @@ class _Batch:
         try:
             if number in self.plan.once_more:
                 yield from self._painted_once_more(number, found)
+                self._carry(number)
                 return
             painted = yield from self._painted(number, found, seconds)
+            self._carry(number)
         except MemoryError as error:
             yield from self._failed(number, error)
             return
@@ -464,7 +497,16 @@ class _Batch:
             yield from self._failed(number, error, hopeless=True)
             return
         yield from self._settle()
-        self.written = number, self.writer.submit(self._write, painted)
+        self.written = (
+            number,
+            self.writer.submit(self._write, replace(painted, began=self.begun[1] if self.begun else None)),
+        )
+
+    def _carry(self, number: int) -> None:
+        """A frame is painted: the next goes on from it, if strokes are carried."""
+        if self.plan.steady is not None and self.plan.steady.in_order:
+            goes_on = self.begun is not None and self.begun[0] == number - 1
+            self.begun = number, self.begun[1] if self.begun and goes_on else number
 
     def _painted_once_more(self, number: int, found: Opened) -> Iterator[Event]:
         """For the strokes that are carried on from it."""
@@ -562,7 +604,7 @@ class _Batch:
                 output.finish(painted.overlays, painted.beneath)
             made_of = read_frame(plan.frames.path(number), self.seen.pop(number))
             for file in plan.files(number):
-                plan.ledger.add(file, made_of)
+                plan.ledger.add(file, made_of, painted.began)
         return FrameDone(plan.request.job, number, str(path), dict(painted.seconds))
 
     def _go_on(self) -> None:

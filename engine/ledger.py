@@ -73,10 +73,12 @@ class Entry:
     """sha256 of its first half, by which it is known when it was cut off"""
     frame: Frame | None = None
     """None: not known"""
+    began: int | None = None
+    """The number of the frame from which on strokes were carried to it; None: not known, or none were"""
 
     def line(self, name: str) -> bytes:
         frame = astuple(self.frame) if self.frame else None
-        return json.dumps([name, *self.stamp, self.digest, self.half, frame]).encode() + b"\n"
+        return json.dumps([name, *self.stamp, self.digest, self.half, frame, self.began]).encode() + b"\n"
 
 
 @dataclass(frozen=True)
@@ -101,11 +103,11 @@ class Ledger:
         for name, entry in _entries(self.folder):
             self._known[name].append(entry)
 
-    def add(self, path: Path, frame: Frame | None) -> None:
+    def add(self, path: Path, frame: Frame | None, began: int | None = None) -> None:
         """`path` is in place. What cannot be noted will be decoded instead."""
         with suppress(OSError, EngineError):
             stamp = _stamp(path)
-            entry = Entry(stamp, _digest(path), _digest(path, stamp[0] // 2), frame)
+            entry = Entry(stamp, _digest(path), _digest(path, stamp[0] // 2), frame, began)
             if stamp == _stamp(path):  # else somebody wrote it in the meantime, and notes it himself
                 self._note(path.name, entry)
 
@@ -149,9 +151,17 @@ class Ledger:
         except EngineError:
             return Found(self._unread(path))
         state = self._state(path, start)
+        return Found(state, recipe, self._noted(path) if state == "whole" else ())
+
+    def begun(self, path: Path) -> set[int]:
+        """From which frames on strokes were carried to the whole result at `path`; empty where nobody noted it."""
+        with reading(path):
+            return {entry.began for entry in self._noted(path) if entry.began is not None}
+
+    def _noted(self, path: Path) -> tuple[Entry, ...]:
         stamp, known = _stamp(path), self._known.get(path.name, [])
-        digests = {entry.digest for entry in known if entry.stamp == stamp} if state == "whole" else set()
-        return Found(state, recipe, tuple(entry for entry in known if entry.digest in digests))
+        digests = {entry.digest for entry in known if entry.stamp == stamp}
+        return tuple(entry for entry in known if entry.digest in digests)
 
     def _state(self, path: Path, start: bytes) -> str:
         stamp, known = _stamp(path), self._known.get(path.name, [])
@@ -185,9 +195,9 @@ def _entries(folder: Path) -> Iterator[tuple[str, Entry]]:
             for line in path.read_bytes().splitlines():
                 with suppress(ValueError, TypeError):  # torn
                     name, size, written, changed, digest, *more = json.loads(line)
-                    half, frame = (*more, "", None)[:2]
+                    half, frame, began = more or ("", None, None)
                     stamp = int(size), int(written), int(changed)
-                    yield str(name), Entry(stamp, str(digest), str(half or ""), Frame(*frame) if frame else None)
+                    yield str(name), Entry(stamp, str(digest), str(half), Frame(*frame) if frame else None, began)
 
 
 def seen(frame: Path) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -247,6 +248,43 @@ def test_frames_are_carried_forwards_in_whatever_order_they_are_asked_for(
     assert [event.frame for event in events if isinstance(event, FrameDone)] == [4, 5, 6]
     shots.run(asked(pattern, style, tmp_path / "forth", (4, 5, 6)))
     assert shots.contents(tmp_path / "back") == shots.contents(tmp_path / "forth")
+
+
+@pytest.fixture
+def own(pattern: str, tmp_path: Path) -> str:
+    """The shot, in a folder of which frames may be taken"""
+    shutil.copytree(Path(pattern).parent, tmp_path / "in")
+    return str(tmp_path / "in" / Path(pattern).name)
+
+
+def test_a_frame_that_comes_late_takes_those_after_it_along(
+    own: str, style: str, whole: dict[str, bytes], tmp_path: Path
+) -> None:
+    late, out = Path(own).with_name("shot_0003.exr"), tmp_path / "out"
+    frame = late.read_bytes()
+    late.unlink()
+    events = shots.run(asked(own, style, out, range(1, 9)))
+    assert list(shots.failed(events)) == [3]
+    before = shots.contents(out)
+    assert before[name(5)] != whole[name(5)]
+    (out / name(7)).unlink()
+    events = shots.run(asked(own, style, out, range(1, 9), resume=True))
+    assert list(shots.failed(events)) == [3] and shots.done(events) == [7], "nothing else would be another"
+    assert shots.contents(out) == before
+    late.write_bytes(frame)
+    events = shots.run(asked(own, style, out, resume=True))
+    assert shots.done(events) == [3, 4, 5, 6, 7, 8] and shots.contents(out) == whole
+    assert shots.done(shots.run(asked(own, style, out, resume=True))) == []
+
+
+def test_frames_that_were_not_asked_for_take_those_after_them_along(
+    pattern: str, style: str, whole: dict[str, bytes], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    shots.run(asked(pattern, style, out, (1, 2, 5, 6)))
+    assert shots.done(shots.run(asked(pattern, style, out, (1, 2, 5, 6), resume=True))) == []
+    events = shots.run(asked(pattern, style, out, resume=True))
+    assert shots.done(events) == [3, 4, 5, 6, 7, 8] and shots.contents(out) == whole
 
 
 def test_strokes_whose_frame_is_gone_cannot_be_carried_on(pattern: str, style: str, tmp_path: Path) -> None:
