@@ -34,6 +34,7 @@ from .protocol import (
     Failed,
     FrameDone,
     FrameFailed,
+    Heartbeat,
     Progress,
     Ready,
     Request,
@@ -170,7 +171,7 @@ class _Crew:
             yield self.tally.tell(event)
         elif isinstance(event, Ready):
             hand.ready = True
-        elif isinstance(event, Progress):
+        elif isinstance(event, Progress | Heartbeat):  # beats of several keep the wait from ever being over
             yield self.tally.progress(f"{len(self.hands)} workers paint")
         elif isinstance(event, Failed) and not event.report:
             raise EngineError(event.message, event.fix)  # as it would have been told to one alone

@@ -31,6 +31,8 @@ from engine.protocol import Done, Event, FrameDone, FrameFailed, PictureSource, 
 from engine.sequence import results, sequence
 from engine.stylize import stylize
 
+REPO = Path(__file__).resolve().parents[2]
+
 
 @pytest.fixture(scope="module")
 def styles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
@@ -733,6 +735,31 @@ def test_closing_ends_the_workers(brush: str, tmp_path: Path) -> None:
     count = len(contents(tmp_path / "out"))
     time.sleep(0.2)
     assert len(contents(tmp_path / "out")) == count < 199
+
+
+def test_workers_that_only_beat_can_be_cancelled(brush: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four that take long over their frames"""
+    beat = (
+        "import time\nfrom engine.protocol import Heartbeat, Ready, to_line\n"
+        "print(to_line(Ready(0, '', {})), flush=True)\n"
+        "while True: print(to_line(Heartbeat()), flush=True) or time.sleep(0.3)\n"
+    )
+
+    def start(cores: int) -> subprocess.Popen[bytes]:
+        pipe = subprocess.PIPE
+        return subprocess.Popen([sys.executable, "-c", beat], stdin=pipe, stdout=pipe, cwd=REPO)
+
+    monkeypatch.setattr(crew, "_start", start)
+    job = animate(request(shot(tmp_path, range(1, 9)), brush, tmp_path / "out", workers=4))
+    next(event for event in job if isinstance(event, Progress) and "workers paint" in event.stage)
+    time.sleep(2)  # all beat
+    waits = []
+    for _ in range(12):
+        started = time.monotonic()
+        next(job)
+        waits.append(time.monotonic() - started)
+    job.close()  # type: ignore[attr-defined]
+    assert max(waits) < 1
 
 
 # ---------------------------------------------------------------- the command line
