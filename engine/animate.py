@@ -8,7 +8,7 @@ onnxruntime, the codecs and hashing let go of Python's lock. At most three frame
 that stick: shot.held), and nothing is kept of one that is done. A frame is handed on when the one before it is on the
 disk, so a process that is killed loses the one that is being painted and the one that is being written, and no other.
 
-What holds for a whole shot is taken from its first frame: `_anchored`.
+What a look measures is measured on the first frame of the shot: `_anchored`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from .ledger import Ledger, read_frame, seen
 from .mixing import Styles, open_styles
 from .painter import Clock, Opened, Painting, check_large_enough, no_memory, opened
 from .picture import Array, Floats
-from .protocol import AnimateRequest, Done, Event, FrameDone, FrameFailed, Json, Progress
+from .protocol import AnimateRequest, Done, Event, FrameDone, FrameFailed, Json, PictureSource, Progress
 from .sequence import Sequence, results, sequence
 from .style_pack import slug
 from .stylize import check_overlays, check_settings
@@ -218,7 +218,7 @@ def prepared(request: AnimateRequest) -> Generator[Event, None, Plan]:
     yield Progress(request.job, 0.0, "Opening the style")
     styles = open_styles(request.settings, notes.append)
     view = open_view(request.view) if request.view else None
-    shot = _anchored(styles, view, frames, there)
+    shot = _anchored(styles, view, frames, there, numbers)
     named = results(frames, slug(styles.name), folder, ".png" if shot.bytes else ".exr")
     layers = results(frames, slug(f"{styles.name[:40]} layers"), folder, ".exr")
     tally = Tally(request, styles.first.device, len(numbers))
@@ -261,30 +261,49 @@ def _opened(one: Path) -> Ledger:
     return Ledger(one.parent)
 
 
-def _anchored(styles: Styles, view: View | None, frames: Sequence, there: list[int]) -> Common:
-    """What holds for a whole shot, of the first frame there is of it, whichever frames this job does: chunks of a shot
-    on several machines agree, and give the same bytes as one run.
+def _anchored(
+    styles: Styles, view: View | None, frames: Sequence, there: list[int], numbers: tuple[int, ...]
+) -> Common:
+    """What holds for a whole shot, whichever frames this job does: chunks of a shot on several machines agree, and give
+    the same bytes as one run. What the frames are like is taken from the first of `numbers` that can be read.
 
-    Leaves in `styles` what is measured on that frame: the statistics of locked styles, the colours of a histogram."""
-    key, measured = f"{frames.folder}/{frames}", styles.settings.lock or styles.settings.colours == "histogram"
+    Leaves in `styles` what is measured on the first frame there is: the statistics of locked styles, the colours of a
+    histogram."""
+    key = f"{frames.folder}/{frames}"
+    if styles.settings.lock or styles.settings.colours == "histogram":
+        _measure(styles, view, frames, there[0], key)
+    asked = [number for number in numbers if number in set(there)]
+    others = [number for number in there if number not in set(asked)]
     problem: EngineError | None = None
-    for number in there[:_TRIES]:
-        source = frames.source(number)
+    for number in [*asked[:_TRIES], *others[:_TRIES]]:
         try:
-            found = opened(styles, source, view)
-            check_large_enough(styles.settings, found)
-            mix = styles.over(source, found.reader, found.passes, key)
+            return _common(styles, view, frames, number, key)
         except (EngineError, MemoryError) as error:
-            problem = problem or (error if isinstance(error, EngineError) else no_memory(source))
-            if measured:
-                break
-            continue
-        reader, recipe = found.reader, Painting(styles, found, mix).recipe()
-        as_read = json.loads(json.dumps(recipe))
-        return Common(key, reader.height, reader.width, reader.dtype.kind == "u", as_read)
+            problem = problem or _told(error, frames.source(number))
     assert problem is not None
-    first = f"The first frame of the shot, {frames.path(there[0]).name}, decides for all others. " if measured else ""
-    raise EngineError(first + problem.message, problem.fix)
+    raise problem
+
+
+def _measure(styles: Styles, view: View | None, frames: Sequence, first: int, key: str) -> None:
+    try:
+        _common(styles, view, frames, first, key)
+    except (EngineError, MemoryError) as error:
+        told = _told(error, frames.source(first))
+        decides = f"The first frame of the shot, {shown(frames.path(first).name)}, decides for all others."
+        raise EngineError(f"{decides} {told.message}", told.fix) from error
+
+
+def _common(styles: Styles, view: View | None, frames: Sequence, number: int, key: str) -> Common:
+    source = frames.source(number)
+    found = opened(styles, source, view)
+    check_large_enough(styles.settings, found)
+    mix = styles.over(source, found.reader, found.passes, key)
+    reader, recipe = found.reader, Painting(styles, found, mix).recipe()
+    return Common(key, reader.height, reader.width, reader.dtype.kind == "u", json.loads(json.dumps(recipe)))
+
+
+def _told(error: EngineError | MemoryError, source: PictureSource) -> EngineError:
+    return error if isinstance(error, EngineError) else no_memory(source)
 
 
 # ---------------------------------------------------------------- what is there already
@@ -573,8 +592,7 @@ class _Batch:
         if self.again is not None and not hopeless and not in_order:
             self.again.append(number)
             return
-        source = self.plan.frames.source(number)
-        told = error if isinstance(error, EngineError) else no_memory(source)
+        told = _told(error, self.plan.frames.source(number))
         if number in self.plan.once_more:
             raise EngineError(f"Strokes are carried on from frame {number}, which fails: {told.message}", told.fix)
         yield self.tally.tell(FrameFailed(self.plan.request.job, number, told.message, told.fix))

@@ -176,6 +176,18 @@ def test_a_first_frame_that_cannot_be_read_fails_what_needs_it(styles: dict[str,
     assert done(events) == [2, 3] and list(failed(events)) == [1]
 
 
+@pytest.mark.parametrize("choices", [{}, {"colours": "histogram"}])
+def test_a_first_frame_of_another_size_does_not_say_what_the_others_are_like(
+    brush: str, tmp_path: Path, choices: dict[str, Any]
+) -> None:
+    """Left over from a test"""
+    pattern = shot(tmp_path, range(2, 5))
+    exr_frame(tmp_path / "shot_0001.exr", 1, height=20, width=24)
+    assert done(run(request(pattern, brush, tmp_path / "out", (2, 3, 4), **choices))) == [2, 3, 4]
+    events = run(request(pattern, brush, tmp_path / "both", (4, 1), **choices))
+    assert done(events) == [4] and "24 x 20, the shot 48 x 40" in failed(events)[1].message
+
+
 # ---------------------------------------------------------------- resume
 
 
