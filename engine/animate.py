@@ -256,8 +256,11 @@ def _check(request: AnimateRequest) -> None:
 def _opened(one: Path) -> Ledger:
     """Of the folder for the results, in which one of them could be written."""
     with writing(one.parent):
+        if one.parent.is_file():
+            raise EngineError(f"{shown(one.parent)} is a file, not a folder.", "Choose a folder for the results.")
         one.parent.mkdir(parents=True, exist_ok=True)
-    NewFile(one).discard()
+    if not one.is_dir():  # which is told of with all others that are in the way
+        NewFile(one).discard()
     return Ledger(one.parent)
 
 
@@ -369,19 +372,23 @@ def _refuse_any(plan: Plan) -> None:
 
 
 def _state(plan: Plan, number: int) -> str:
-    """One of _OURS, or in what it was made in another way: the worst of its files."""
+    """One of _OURS, or what it is instead: the worst of its files."""
     states = [_file_state(plan, number, path) for path in plan.files(number)]
     return max(states, key=lambda state: _OURS.index(state) if state in _OURS else len(_OURS))
 
 
 def _file_state(plan: Plan, number: int, path: Path) -> str:
+    if path.is_dir():
+        return "as a folder"
+    if path.is_symlink() and not path.exists():
+        return "as a link to a file that is gone"
     found = plan.ledger.find(path, outputs.RECIPE)
     if found is None or found.state == "damaged":
         return "todo"
     if found.state == "changed":
         return "changed"
     if found.recipe is None:
-        return "by another program"
+        return "made by another program"
     ours = {**plan.shot.recipe, **(plan.steady.recipe(number) if plan.steady else {})}
     ours |= {"source": shown(plan.frames.source(number).name)}
     differences = list(_differences(ours, {**found.recipe, "source": _of_source(found.recipe, "name")}))
@@ -393,7 +400,7 @@ def _file_state(plan: Plan, number: int, path: Path) -> str:
         return "todo"
     if not differences and _of_source(found.recipe, "size") != [plan.shot.width, plan.shot.height]:
         differences = ["source.size"]
-    return f"with another {', '.join(differences[:4])}" if differences else "done"
+    return f"made with another {', '.join(differences[:4])}" if differences else "done"
 
 
 def _of_source(recipe: Json, key: str) -> object:
@@ -416,7 +423,7 @@ def _refuse_others(plan: Plan, others: dict[int, str]) -> None:
     if others:
         number, how = next(iter(others.items()))
         raise EngineError(
-            f"{_and_more(plan.results.path(number).name, len(others))} there already, made {how}.",
+            f"{_and_more(plan.results.path(number).name, len(others))} there already, {how}.",
             "Choose another folder, or the same settings and versions; or delete them.",
         )
 

@@ -47,6 +47,7 @@ _REASONS: dict[int, tuple[str, str]] = {
     errno.EPERM: ("access is not allowed", "Change its permissions or choose another folder."),
     errno.EROFS: ("its disk is read-only", "Choose a folder on a disk that can be written."),
     errno.ENAMETOOLONG: ("its name is too long", "Choose a shorter name."),
+    errno.EEXIST: ("something of that name is there already", "Choose another name."),
     errno.EISDIR: ("it is a folder", "Choose a file name that no folder has."),
     errno.ENOTDIR: ("a part of its path is a file, not a folder", "Correct the path."),
     errno.EILSEQ: ("this disk does not take its name", "Rename it with plain letters."),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from .atomic import reading
+from .atomic import reading, shown
 from .errors import EngineError
 from .protocol import PictureSource
 
@@ -33,6 +33,8 @@ class Sequence:
     def there(self) -> list[int]:
         """The numbers of the files that there are, rising."""
         with reading(self.folder):
+            if not self.folder.exists():
+                raise EngineError(f"There is no folder {shown(self.folder)}.", "Check the path.")
             return sorted(self._numbers())
 
     def _numbers(self) -> Iterator[int]:

@@ -442,6 +442,35 @@ def test_a_file_of_somebody_else_is_never_replaced(brush: str, tmp_path: Path) -
         assert (tmp_path / "out" / "shot_brush_0002.png").read_bytes() == content
 
 
+def test_a_file_in_place_of_the_folder_for_results(brush: str, tmp_path: Path) -> None:
+    (tmp_path / "out").write_bytes(b"notes")
+    with pytest.raises(EngineError, match="out is a file") as caught:
+        list(animate(request(shot(tmp_path, range(1, 3)), brush, tmp_path / "out")))
+    assert "folder" in caught.value.fix and (tmp_path / "out").read_bytes() == b"notes"
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_what_is_no_file_stays_and_is_told_of(brush: str, tmp_path: Path, number: int) -> None:
+    pattern = shot(tmp_path, range(1, 4))
+    in_the_way = tmp_path / "out" / f"shot_brush_{number:04d}.exr"
+    in_the_way.mkdir(parents=True)
+    for resume, expected in ((False, "already there"), (True, "as a folder")):
+        with pytest.raises(EngineError, match=expected):
+            list(animate(request(pattern, brush, tmp_path / "out", resume=resume)))
+    assert entries(tmp_path / "out") == [in_the_way]
+    in_the_way.rmdir()
+    in_the_way.symlink_to(tmp_path / "gone.exr")
+    for resume, expected in ((False, "already there"), (True, "a link to a file that is gone")):
+        with pytest.raises(EngineError, match=expected) as caught:
+            list(animate(request(pattern, brush, tmp_path / "out", resume=resume)))
+        assert caught.value.fix
+    assert entries(tmp_path / "out") == [in_the_way]
+
+
+def entries(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if not path.name.startswith(".")]
+
+
 def test_names_that_are_no_text(brush: str, tmp_path: Path) -> None:
     name = os.fsdecode(b"sh\xff_")
     for number in (1, 2):
@@ -526,7 +555,7 @@ def test_memory_that_is_short_once_or_always(
         ({"workers": 0}, "workers"),
         ({"overlays": ("Magic",)}, "Magic"),
         ({"pattern": "none_####.exr"}, "no frame"),
-        ({"pattern": "nowhere/none_####.exr"}, "nowhere"),
+        ({"pattern": "nowhere/none_####.exr"}, "no folder .*nowhere"),
     ],
 )
 def test_what_concerns_all_frames_is_one_error_first(
