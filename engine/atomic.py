@@ -6,7 +6,8 @@ Whatever goes wrong, the temporary file goes away and the target stays what it w
 A process that is killed leaves its temporary file behind. `remove_leftovers` removes it, and never one that somebody
 still writes, though a farm's processes write into one folder: whoever writes holds a lock on the open file, which the
 system lets go of when the process ends, however it ends. Locks can only be trusted between processes of one computer,
-so names carry a mark of the computer, and files of others go by their age.
+so names carry a mark of the computer, and files of others go by their age. On Windows all do: a file there is closed
+before it gets its name, and in that moment nothing says that it is somebody's.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from .errors import EngineError
 
 try:
     import fcntl
-except ImportError:  # Windows, where a file that is open cannot be removed anyway
+except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 StrPath = str | os.PathLike[str]
@@ -36,7 +37,7 @@ StrPath = str | os.PathLike[str]
 _HERE = hashlib.sha256(platform.node().encode("utf-8", "replace")).hexdigest()[:6]
 """A mark of this computer"""
 _ABANDONED = 24 * 3600.0
-"""Seconds after which a temporary file of another computer counts as left behind: no file is written that long"""
+"""Seconds after which a temporary file counts as left behind where locks say nothing: no file is written that long"""
 
 _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _REASONS: dict[int, tuple[str, str]] = {
@@ -125,11 +126,9 @@ def remove_leftovers(folder: Path) -> None:
     """Remove temporary files that killed processes left in `folder`; those that are being written stay."""
     for path in folder.glob(".pentimento-*.tmp"):
         with suppress(OSError):  # locked by whoever writes it, or gone by now
-            if not path.name.startswith(f".pentimento-{_HERE}-"):
+            if fcntl is None or not path.name.startswith(f".pentimento-{_HERE}-"):
                 if time.time() - path.stat().st_mtime > _ABANDONED:
                     path.unlink()
-            elif fcntl is None:
-                path.unlink()
             else:
                 _remove_unlocked(path)
 

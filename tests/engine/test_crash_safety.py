@@ -88,6 +88,17 @@ def test_what_another_computer_left_goes_by_its_age(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [fresh]
 
 
+def test_where_there_are_no_locks_all_goes_by_its_age(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On Windows, where a file is closed before it gets its name"""
+    monkeypatch.setattr(atomic, "fcntl", None)
+    fresh, old = (tmp_path / f".pentimento-{atomic._HERE}-{number}123456789ab.tmp" for number in (0, 1))
+    for path in (fresh, old):
+        path.touch()
+    os.utime(old, times=(time.time() - 90_000,) * 2)
+    remove_leftovers(tmp_path)
+    assert list(tmp_path.iterdir()) == [fresh]
+
+
 @posix
 def test_a_file_taken_for_a_leftover_before_it_was_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lock, taken = atomic.fcntl.flock, []
