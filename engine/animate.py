@@ -29,10 +29,12 @@ from .atomic import NewFile, reading, remove_leftovers, shown, unique_path, writ
 from .canvas import Canvas
 from .errors import EngineError
 from .explain.overlay import OF_A_RESULT, Overlay
+from .exr import read_if_exr
 from .files import open_view
 from .ledger import Ledger, read_frame, seen
 from .mixing import Styles, open_styles
 from .painter import Clock, Opened, Painting, check_large_enough, no_memory, opened
+from .passes import Passes, fullest_of
 from .picture import Array, Floats
 from .protocol import AnimateRequest, Done, Event, FrameDone, FrameFailed, Json, PictureSource, Progress
 from .sequence import Sequence, results, sequence
@@ -223,6 +225,8 @@ def prepared(request: AnimateRequest) -> Generator[Event, None, Plan]:
     layers = results(frames, slug(f"{styles.name[:40]} layers"), folder, ".exr")
     tally = Tally(request, styles.first.device, len(numbers))
     steady = _steady(request, styles, view, frames, shot, numbers[0])
+    if steady is not None:
+        _check_passes(request, frames, _first_tried(numbers, there))
     ledger = _opened(named.path(numbers[0]))
     plan = Plan(request, styles, view, frames, named, layers, shot, ledger, numbers, notes, tally, steady)
     todo = yield from _standing(plan)
@@ -275,16 +279,48 @@ def _anchored(
     key = f"{frames.folder}/{frames}"
     if styles.settings.lock or styles.settings.colours == "histogram":
         _measure(styles, view, frames, there[0], key)
-    asked = [number for number in numbers if number in set(there)]
-    others = [number for number in there if number not in set(asked)]
     problem: EngineError | None = None
-    for number in [*asked[:_TRIES], *others[:_TRIES]]:
+    for number in _first_tried(numbers, there):
         try:
             return _common(styles, view, frames, number, key)
         except (EngineError, MemoryError) as error:
             problem = problem or _told(error, frames.source(number))
     assert problem is not None
     raise problem
+
+
+def _first_tried(numbers: tuple[int, ...], there: list[int]) -> list[int]:
+    """Frames by which the others are judged: asked ones, then others, since all asked ones may be broken."""
+    all_there, all_asked = set(there), set(numbers)
+    asked = [number for number in numbers if number in all_there]
+    others = [number for number in there if number not in all_asked]
+    return [*asked[:_TRIES], *others[:_TRIES]]
+
+
+def _check_passes(request: AnimateRequest, frames: Sequence, tried: list[int]) -> None:
+    """Of frames whose strokes are to stick. Raises EngineError where none of them has the passes; where some have, the
+    others fail by themselves."""
+    names = ("Position", "Depth") if request.shot else ("Vector",)
+    problem: EngineError | None = None
+    for number in tried:
+        passes = _passes(frames.source(number).path)
+        try:
+            if passes is not None:
+                passes.need(*names)
+                return
+        except EngineError as error:
+            problem = problem or error
+    if problem is not None:
+        raise problem
+
+
+def _passes(path: str) -> Passes | None:
+    """None where a frame cannot be read: it fails by itself."""
+    try:
+        file = read_if_exr(path)
+    except (EngineError, MemoryError):
+        return None
+    return None if file is None else fullest_of(file, path)
 
 
 def _measure(styles: Styles, view: View | None, frames: Sequence, first: int, key: str) -> None:

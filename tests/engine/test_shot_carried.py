@@ -301,8 +301,18 @@ def test_strokes_whose_frame_is_gone_cannot_be_carried_on(pattern: str, style: s
     assert "Render it" in caught.value.fix and not (out / name(4)).exists()
 
 
-def test_frames_without_vector_fail(style: str, tmp_path: Path) -> None:
-    """The first as well, which would need none"""
+def test_frames_without_vector_are_one_error_first(style: str, tmp_path: Path) -> None:
     pattern = worlds.room().shot(tmp_path, range(1, 4), passes=("Depth", "Position"))
-    told = shots.failed(shots.run(asked(pattern, style, tmp_path / "out")))
-    assert set(told) == {1, 2, 3} and all("Vector" in one.message and one.fix for one in told.values())
+    with pytest.raises(EngineError, match="no pass Vector") as caught:
+        list(animate(asked(pattern, style, tmp_path / "out")))
+    assert "View Layer" in caught.value.fix and not (tmp_path / "out").exists()
+
+
+def test_single_frames_without_vector_fail(style: str, tmp_path: Path) -> None:
+    """The first as well, which would need none"""
+    pattern = worlds.room().shot(tmp_path, range(1, 5))
+    worlds.room().shot(tmp_path, range(1, 3), passes=("Depth", "Position"))
+    events = shots.run(asked(pattern, style, tmp_path / "out"))
+    told = shots.failed(events)
+    assert set(told) == {1, 2} and all("Vector" in one.message and one.fix for one in told.values())
+    assert shots.done(events) == [3, 4]

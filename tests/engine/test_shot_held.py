@@ -428,6 +428,8 @@ def refusals(job: tuple[str, str], style: str, tmp_path: Path) -> Iterator[tuple
     yield asked(pictures, style, tmp_path / "out", sequential=True), "no render with passes"
     large = worlds.room(size=(80, 96)).shot(tmp_path / "large", range(1, 3))
     yield asked(large, style, tmp_path / "out", shot=shot), "size"
+    less = worlds.room().shot(tmp_path / "less", range(1, 3), passes=("Depth", "Vector"))
+    yield asked(less, style, tmp_path / "out", shot=shot), "no pass Position"
 
 
 def test_what_concerns_all_frames_is_one_error_first(job: tuple[str, str], style: str, tmp_path: Path) -> None:
