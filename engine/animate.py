@@ -364,6 +364,7 @@ def _standing(plan: Plan) -> Generator[Event, None, tuple[int, ...]]:
     _refuse_others(plan, {number: state for number, state in states.items() if state not in _OURS})
     if plan.steady is not None and plan.steady.in_order:
         states |= dict.fromkeys(_begun_elsewhere(plan, states), "todo")
+        states |= dict.fromkeys(_taken_away(plan, states), "todo")
     for number, state in states.items():
         if state == "changed":
             _put_aside(plan, number)
@@ -386,6 +387,22 @@ def _begun_elsewhere(plan: Plan, states: dict[int, str]) -> Iterator[int]:
             if not still:
                 yield number
             begins[number] = min(still, default=begins[number])
+
+
+def _taken_away(plan: Plan, states: dict[int, str]) -> Iterator[int]:
+    """Frames that are done, but whose strokes come from one that was rendered anew. Their results go at once: were they
+    to stay until they are made again, a job that is killed would leave them to the next, which could not tell."""
+    stale: set[int] = set()
+    for number in plan.numbers:
+        path = plan.results.path(number)
+        if not plan.ledger.is_of(path, plan.frames.path(number)):
+            stale.add(number)
+        elif number - 1 in stale and number not in plan.ledger.begun(path):
+            stale.add(number)
+            if states[number] == "done":
+                with writing(path):
+                    path.unlink()
+                yield number
 
 
 def _fails(plan: Plan, number: int) -> bool:
@@ -432,7 +449,7 @@ def _file_state(plan: Plan, number: int, path: Path) -> str:
         differences == ["shot"] and {"shot"} <= ours.keys() & found.recipe.keys()
     ):  # the shot was looked at again, and holds this frame in another way
         return "todo"
-    if not differences and not plan.ledger.is_of(found, path, plan.frames.path(number)):
+    if not differences and not plan.ledger.is_of(path, plan.frames.path(number)):
         return "todo"
     if not differences and _of_source(found.recipe, "size") != [plan.shot.width, plan.shot.height]:
         differences = ["source.size"]

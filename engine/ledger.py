@@ -89,8 +89,6 @@ class Found:
     """whole | changed | damaged"""
     recipe: Json | None = None
     """None: it is none of ours, or can no longer be read"""
-    noted: tuple[Entry, ...] = ()
-    """All that say of it: several where several have made the same"""
 
 
 class Ledger:
@@ -117,9 +115,11 @@ class Ledger:
         with self.mine.open("ab", buffering=0) as file:  # one write: lines of a process that is killed are whole
             file.write(entry.line(name))
 
-    def is_of(self, found: Found, path: Path, frame: Path) -> bool:
-        """Was what was found at `path` made of `frame` as it is now? Yes where nobody noted it, or it is gone."""
-        frames = [entry.frame for entry in found.noted if entry.frame]
+    def is_of(self, path: Path, frame: Path) -> bool:
+        """Was the result at `path`, or what was there and is gone, made of `frame` as it is now? Yes where nobody noted
+        it, or the frame is gone."""
+        noted = (self._noted(path) if path.exists() else ()) or tuple(self._known.get(path.name, ()))
+        frames = [entry.frame for entry in noted if entry.frame]
         if not frames or not frame.exists():
             return True
         with reading(frame):
@@ -129,7 +129,7 @@ class Ledger:
         if all(one.size != size for one in frames):
             return False
         now = Frame(size, written, _digest(frame))
-        for entry in found.noted:
+        for entry in noted:
             if entry.frame and entry.frame.digest == now.digest:  # copied
                 with suppress(OSError):
                     self._note(path.name, replace(entry, frame=now))  # so that the next time is quick
@@ -151,14 +151,16 @@ class Ledger:
         except EngineError:
             return Found(self._unread(path))
         state = self._state(path, start)
-        return Found(state, recipe, self._noted(path) if state == "whole" else ())
+        return Found(state, recipe)
 
     def begun(self, path: Path) -> set[int]:
         """From which frames on strokes were carried to the whole result at `path`; empty where nobody noted it."""
-        with reading(path):
+        with suppress(OSError):
             return {entry.began for entry in self._noted(path) if entry.began is not None}
+        return set()
 
     def _noted(self, path: Path) -> tuple[Entry, ...]:
+        """All that is noted of what is at `path`: several where several have made the same"""
         stamp, known = _stamp(path), self._known.get(path.name, [])
         digests = {entry.digest for entry in known if entry.stamp == stamp}
         return tuple(entry for entry in known if entry.digest in digests)

@@ -277,6 +277,23 @@ def test_a_frame_that_comes_late_takes_those_after_it_along(
     assert shots.done(shots.run(asked(own, style, out, resume=True))) == []
 
 
+def test_a_frame_that_is_rendered_anew_takes_those_after_it_along(own: str, style: str, tmp_path: Path) -> None:
+    """Also when the job that does so is cancelled, and when its result was deleted"""
+    frame, out = Path(own).with_name("shot_0005.exr"), tmp_path / "out"
+    worlds.room(worlds.orbiting(), slider=worlds.sliding()).write(frame, 5)
+    shots.run(asked(own, style, tmp_path / "whole"))
+    shutil.copy(frame.with_name("shot_0004.exr"), frame)
+    shots.run(asked(own, style, out))
+    worlds.room(worlds.orbiting(), slider=worlds.sliding()).write(frame, 5)
+    (out / name(5)).unlink()
+    job = animate(asked(own, style, out, resume=True))
+    next(event for event in job if isinstance(event, FrameDone) and event.frame == 6)
+    job.close()  # type: ignore[attr-defined]
+    events = shots.run(asked(own, style, out, resume=True))
+    assert shots.done(events, made=False)[:6] == [1, 2, 3, 4, 5, 6] and 8 in shots.done(events)
+    assert shots.contents(out) == shots.contents(tmp_path / "whole")
+
+
 def test_frames_that_were_not_asked_for_take_those_after_them_along(
     pattern: str, style: str, whole: dict[str, bytes], tmp_path: Path
 ) -> None:
