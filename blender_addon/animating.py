@@ -140,13 +140,34 @@ def _plan_render(scene: bpy.types.Scene) -> Plan:
     frames = folder_of(scene) / "frames" / f"{name}_####.exr"
     numbers = tuple(range(scene.frame_start, scene.frame_end + 1, scene.frame_step))
     found = _plan(scene, frames, numbers, chosen.strokes, renders=True)
-    there = [number for number in numbers if shots.frame_of(frames, number).exists()]
-    if there and not chosen.resume:
-        raise EngineError(
-            f"{shots.frame_of(frames, there[0]).name} is rendered already.",
-            "Switch Resume on to go on with it, or choose another folder.",
-        )
+    for path in (shots.frame_of(frames, number) for number in numbers):
+        _check_render(path, found, _size(scene.render))
     return found
+
+
+def _check_render(path: Path, chosen: Plan, size: tuple[int, int] | None) -> None:
+    """What is there is whole and suits, or is damaged: no whole render is ever replaced. size: of the scene's."""
+    if path.exists() and not chosen.resume:
+        raise EngineError(
+            f"{path.name} is rendered already.", "Switch Resume on to go on with it, or choose another folder."
+        )
+    if not shots.is_whole(path):
+        return
+    found = shots.header(path)
+    if size not in (found.size, None):
+        raise EngineError(
+            f"{path.name} is rendered in {_edges(found.size)} pixels, the scene's size is {_edges(size)} now.",
+            "Choose another folder for this size, or set the resolution back. Nothing is replaced.",
+        )
+    if missing := [name for name in FOLLOWED_BY[chosen.strokes] if name not in found.passes]:
+        raise EngineError(
+            f"{path.name} is rendered without the pass {', '.join(missing)}, by which strokes are held.",
+            "Choose another folder to render it anew, or Strokes: Each Frame Anew. Nothing is replaced.",
+        )
+
+
+def _edges(size: tuple[int, int]) -> str:
+    return f"{size[0]} x {size[1]}"
 
 
 def _plan(
@@ -389,11 +410,9 @@ def render(chosen: Plan, run: Run, blocking: bool) -> Generator[Said, None, None
 
 
 def _not_rendered(chosen: Plan, run: Run) -> Iterator[int]:
-    """Whole ones of this size that have the passes are kept; others are rendered again."""
-    size = _size(bpy.data.scenes[chosen.scene].render)
-    wanted = set(FOLLOWED_BY[chosen.strokes])
+    """Whole ones are kept, of which the plan knows that they suit; damaged ones are rendered again."""
     for number in chosen.numbers:
-        if _is_rendered(shots.frame_of(chosen.frames, number), size, wanted):
+        if shots.is_whole(shots.frame_of(chosen.frames, number)):
             run.rendered.append(number)
             run.kept += 1
         else:
@@ -406,16 +425,6 @@ def _size(render: bpy.types.RenderSettings) -> tuple[int, int] | None:
         return None
     width, height = (edge * render.resolution_percentage // 100 for edge in (render.resolution_x, render.resolution_y))
     return width, height
-
-
-def _is_rendered(path: Path, size: tuple[int, int] | None, wanted: set[str]) -> bool:
-    if not shots.is_whole(path):
-        return False
-    try:
-        found = shots.header(path)
-    except EngineError:
-        return False
-    return size in (found.size, None) and wanted <= found.passes
 
 
 @contextlib.contextmanager

@@ -365,15 +365,32 @@ def test_a_folder_of_the_artist(shot: Any, tmp_path: Path) -> None:
     assert len(results(tmp_path / "mine")) == 3
 
 
-def test_renders_of_another_size_are_made_again(addon: Any, shot: Any, folder: Path) -> None:
+def test_renders_of_another_size_are_never_replaced(addon: Any, shot: Any, tmp_path: Path, folder: Path) -> None:
+    """A try-out at half the size, in the folder of the finished film."""
     shot.pentimento_animation.strokes = "ANEW"
     stylize()
-    for path in results(folder):
-        path.unlink()
+    before = {path: path.read_bytes() for path in folder.rglob("*.exr")}
     shot.render.resolution_percentage = 50
+    with pytest.raises(RuntimeError, match=r"in 64 x 36 pixels, the scene's size is 32 x 18(.|\n)*another folder"):
+        bpy.ops.pentimento.stylize_animation()
+    assert {path: path.read_bytes() for path in folder.rglob("*.exr")} == before and len(before) == 6
+    shot.pentimento_animation.folder = "//half/"
     stylize()
     assert "3 frames rendered, 0 there already." in addon.jobs.last_report().fix
-    assert next(iter(layers_of(frame(folder, 3)).values())).shape[:2] == (18, 32)
+    assert next(iter(layers_of(frame(tmp_path / "half", 3)).values())).shape[:2] == (18, 32)
+
+
+def test_renders_that_lack_passes_are_never_replaced(addon: Any, shot: Any, folder: Path) -> None:
+    shot.pentimento_animation.strokes = "ANEW"
+    stylize()
+    before = {path: path.read_bytes() for path in folder.rglob("*.exr")}
+    shot.pentimento_animation.strokes = "STICK"
+    with pytest.raises(RuntimeError, match="without the pass Position, Depth"):
+        bpy.ops.pentimento.stylize_animation()
+    assert {path: path.read_bytes() for path in folder.rglob("*.exr")} == before and len(before) == 6
+    shot.pentimento_animation.strokes = "ANEW"
+    stylize()
+    assert "0 frames rendered, 3 there already." in addon.jobs.last_report().fix
 
 
 # ---------------------------------------------------------------- however it ends
