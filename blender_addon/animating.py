@@ -34,6 +34,8 @@ FOLLOWED_BY = {"STICK": ("Position", "Depth"), "CARRY": ("Vector", "Depth"), "AN
 OF_STEADY_STROKES = ("Scale",)
 """Overlays that the engine has of strokes that come from other frames"""
 MOVIE = "Pentimento Movie"
+SHOT = "shot.json"
+"""What the engine found when it looked at a shot"""
 
 
 @dataclass(frozen=True)
@@ -335,11 +337,45 @@ def _together(chosen: Plan, run: Run, view: protocol.ViewTable | None) -> Asking
         return []
     notes, shot = [], ""
     if chosen.strokes == "STICK":
-        shot = str(chosen.folder / "shot.json")
-        looked = yield protocol.ShotRequest(props.new_job(), str(chosen.frames), shot, numbers)
-        notes = _sentences(looked)
+        shot = str(chosen.folder / SHOT)
+        notes = yield from _look(chosen, numbers)
     yield from _paint(chosen, run, numbers, view, shot)
     return notes
+
+
+def _look(chosen: Plan, numbers: tuple[int, ...]) -> Asking:
+    """At the shot. Results go by the shot.json with which they were made: one that says something else is kept, too."""
+    path = chosen.folder / SHOT
+    part = path.with_name(f".{path.stem}.part{path.suffix}")
+    try:
+        looked = yield protocol.ShotRequest(props.new_job(), str(chosen.frames), str(part), numbers)
+        with scene_io.artist_words(f"The file {scene_io.shown(path)} could not be written"):
+            is_other = path.exists() and path.read_bytes() != part.read_bytes()
+            kept = path.rename(_free(path, "_replaced")).name if is_other else ""
+            part.replace(path)
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+    return [
+        *_sentences(looked),
+        *([f"The shot is another than before: what {SHOT} said is in {kept}."] if kept else []),
+    ]
+
+
+def _free(path: Path, why: str) -> Path:
+    """A name that nothing has yet, like that of `path`"""
+    names = (f"{path.stem}{why}{f'.{number:03d}' * (number > 0)}{path.suffix}" for number in range(10**6))
+    return next(found for name in names if not (found := path.with_name(name)).exists())
+
+
+def what_helps(chosen: Plan, message: str) -> str:
+    """Against what the engine refuses, where Blender knows better; empty: what the engine says."""
+    if not message.endswith("made with another shot."):
+        return ""
+    return (
+        "The shot has changed since: frames were added, or rendered anew. Delete the results in "
+        f"{scene_io.shown(chosen.folder)}, or move them, and start again with Resume: renders in frames/ are kept."
+    )
 
 
 def _as_they_finish(chosen: Plan, run: Run, view: protocol.ViewTable | None) -> Asking:
@@ -532,9 +568,7 @@ def _movie(chosen: Plan, files: dict[int, str], blocking: bool) -> Generator[Sai
 
 def _movie_path(first: Path) -> Path:
     """Beside the results, called like them; nothing is overwritten."""
-    base = first.stem.rstrip("0123456789").rstrip("_")
-    names = (f"{base}.mp4" if number == 0 else f"{base}.{number:03d}.mp4" for number in range(10**6))
-    return next(path for name in names if not (path := first.with_name(name)).exists())
+    return _free(first.with_name(first.stem.rstrip("0123456789").rstrip("_") + ".mp4"), "")
 
 
 def _movie_scene(chosen: Plan, files: dict[int, str], path: Path) -> str:

@@ -319,6 +319,7 @@ def animation_job(plan: animating.Plan, blocking: bool) -> jobs.Job:
         blocking,
     )
     job.beside = animating.render(plan, run, blocking) if plan.as_they_finish else None
+    job.what_helps = functools.partial(animating.what_helps, plan)
     job.stopped = "was cancelled. Finished frames stay; with Resume it goes on"
     return job
 
