@@ -17,6 +17,8 @@ from . import animating, explaining, jobs, preferences, props, scene_io, switche
 from .engine_client import EngineError, protocol
 
 Answer = set[str]
+IMPATIENCE = jobs.Limits(cancel=2.0)
+"""With animations: a worker within a long step need not come to its end, for finished frames are on the disk."""
 
 
 class JobOperator:
@@ -319,6 +321,7 @@ def animation_job(plan: animating.Plan, blocking: bool) -> jobs.Job:
         blocking,
     )
     job.beside = animating.render(plan, run, blocking) if plan.as_they_finish else None
+    job.limits, job.loses_nothing = IMPATIENCE, True
     job.what_helps = functools.partial(animating.what_helps, plan)
     job.stopped = "was cancelled. Finished frames stay; with Resume it goes on"
     return job

@@ -445,6 +445,23 @@ def test_cancel_while_painting(addon: Any, shot: Any, tmp_path: Path, folder: Pa
     assert f"{40 - made} frames painted" in addon.jobs.last_report().fix and len(results(folder)) == 40
 
 
+def test_a_worker_that_cannot_be_cancelled_loses_nothing(addon: Any, shot: Any, tmp_path: Path, folder: Path) -> None:
+    """The real one, in the middle of real work, deaf because it is stopped."""
+    shot.frame_end = 42
+    render_frames(shot, tmp_path)
+    plan = addon.animating.plan(shot, str(tmp_path / "walk_####.exr"))
+    addon.jobs.start(addon.operators.animation_job(plan, blocking=True))
+    pump(addon.jobs, lambda: len(results(folder)) > 2, 60)
+    os.kill(addon.jobs.PAINTING.slot.worker.pid, signal.SIGSTOP)
+    addon.jobs.cancel()
+    assert pump(addon.jobs, lambda: addon.jobs.current() is None, 10) < 2.5
+    report, made = addon.jobs.last_report(), len(results(folder))
+    assert report.level == "WARNING" and "with Resume it goes on" in report.message and not report.details
+    assert not addon.jobs.PAINTING.slot.worker and 2 < made < 40
+    stylize(frames=str(tmp_path / "walk_####.exr"))
+    assert f"{made} there already" in addon.jobs.last_report().fix and len(results(folder)) == 40
+
+
 def test_cancel_while_blender_renders_in_its_window(
     addon: Any, shot: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
