@@ -501,6 +501,8 @@ def _tried(chosen: Plan, path: Path, blocking: bool) -> Generator[None, None, st
     problem, steady = "", switches.without_motion_blur if chosen.strokes != "ANEW" else contextlib.nullcontext
     for _ in range(2):
         output, passes = scene_io.multilayer_output, switches.switched_on
+        with scene_io.artist_words(f"What is left of a render ({scene_io.shown(path)}) cannot be removed"):
+            path.unlink(missing_ok=True)  # of a Blender that was killed: where this render is stopped it is no result
         try:
             with output(chosen.scene, path), passes(chosen.scene, chosen.passes), steady(chosen.scene):
                 yield from scene_io.rendering(chosen.scene, blocking)

@@ -553,6 +553,19 @@ def test_a_render_that_is_stopped(addon: Any, shot: Any, folder: Path, monkeypat
     assert settings_of(shot) == before and not results(folder)
 
 
+def test_what_a_killed_blender_left_is_no_render(
+    addon: Any, shot: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was killed between writing and the name: that may have been another scene."""
+    shot.frame_end = 3
+    stylize()
+    old = frame(folder, 3).rename(frame(folder, 3).with_name(".Scene_0003.part.exr"))
+    monkeypatch.setattr(addon.scene_io, "rendering", lambda *_, **__: iter(()))
+    with pytest.raises(RuntimeError, match="stopped at frame 3"):
+        bpy.ops.pentimento.stylize_animation()
+    assert not frame(folder, 3).exists() and not old.exists()
+
+
 def test_an_undo_meanwhile_does_no_harm(addon: Any, shot: Any, folder: Path) -> None:
     """Scenes are found by their names: what a reference points at is gone after an undo."""
     bpy.ops.ed.undo_push(message="before")
