@@ -25,7 +25,7 @@ from pathlib import Path
 import bpy
 
 from . import compat, props, scene_io, shots, switches
-from .engine_client import EngineError, protocol
+from .engine_client import EngineError, protocol, sequence, slug
 
 Said = protocol.Progress | protocol.FrameFailed | None
 """What is told while Blender renders; None where there is nothing new"""
@@ -144,7 +144,19 @@ def _plan_render(scene: bpy.types.Scene) -> Plan:
     found = _plan(scene, frames, numbers, chosen.strokes, renders=True)
     for path in (shots.frame_of(frames, number) for number in numbers):
         _check_render(path, found, _size(scene.render))
+    if not found.resume:
+        _refuse_results(found)
     return found
+
+
+def _refuse_results(chosen: Plan) -> None:
+    """The engine refuses them as well, but only when all is rendered."""
+    results = sequence.results(sequence.sequence(str(chosen.frames)), slug(chosen.style), chosen.folder, ".exr")
+    there = [path for number in chosen.numbers if (path := results.path(number)).exists()]
+    if there:
+        raise EngineError(
+            f"{there[0].name} is painted already.", "Switch Resume on to go on with it, or choose another folder."
+        )
 
 
 def _check_render(path: Path, chosen: Plan, size: tuple[int, int] | None) -> None:

@@ -359,6 +359,20 @@ def test_without_resume_nothing_is_overwritten(shot: Any, folder: Path) -> None:
         bpy.ops.pentimento.stylize_animation(frames=str(frame(folder, 3)))
 
 
+def test_results_that_are_there_are_found_before_rendering(shot: Any, styles: Any, folder: Path) -> None:
+    """Nights of rendering, and then an error that could have been told at once"""
+    stylize()
+    for path in (folder / "frames").iterdir():
+        path.unlink()
+    shot.pentimento_animation.resume = False
+    with pytest.raises(RuntimeError, match=r"Scene_identity_0003\.exr is painted already"):
+        bpy.ops.pentimento.stylize_animation()
+    assert not list((folder / "frames").iterdir())
+    styles.style = "Brush"
+    stylize()
+    assert len(results(folder)) == len(results(folder, "brush")) == 3
+
+
 def test_a_folder_of_the_artist(shot: Any, tmp_path: Path) -> None:
     shot.pentimento_animation.folder = "//mine/"
     stylize()
