@@ -662,6 +662,36 @@ def test_other_renders_start_nothing(addon: Any, shot: Any, tmp_path: Path, fold
     assert not results(folder / "frames"), "a render of ours is none of Blender's own"
 
 
+def test_after_render_animation_while_another_job_runs(
+    addon: Any, shot: Any, tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was written is noted all the same, and painted when the other job has ended."""
+    asked: list[tuple[str, tuple[int, ...]]] = []
+    after = addon.operators._after_render
+    monkeypatch.setattr(addon.operators, "_after_render", lambda *what: asked.append(what) or after(*what))
+    render_frames(shot, tmp_path)
+    plan = addon.animating.plan(shot, str(tmp_path / "walk_####.exr"))
+    addon.jobs.start(addon.operators.animation_job(plan, blocking=True))
+    shot.pentimento_animation.after_render = True
+    shot.pentimento_animation.folder = "//second/"
+    render_frames(shot, tmp_path / "own")
+    assert asked == [("Scene", NUMBERS)] and not results(tmp_path / "second")
+    pump(addon.jobs, lambda: addon.jobs.current() is None, 60)
+    shot.render.use_compositing = False  # which shows the first painting now
+    assert after(*asked[0]) is None
+    assert len(results(folder)) == len(results(tmp_path / "second")) == 3
+
+
+def test_a_render_of_ours_is_none_of_blenders_own(addon: Any, shot: Any, folder: Path) -> None:
+    """Also the movie, which is an animation in one render, of a scene that says the same as the artist's."""
+    shot.pentimento_animation.after_render = shot.pentimento_animation.movie = True
+    stylize()
+    assert (folder / "Scene_identity.mp4").exists()
+    assert addon.operators.Watched.is_ours and not addon.operators.Watched.written
+    render_frames(shot, folder / "own", multilayer=False)
+    assert not addon.operators.Watched.is_ours
+
+
 def test_passes_for_blenders_own_render(addon: Any, shot: Any) -> None:
     shot.pentimento_animation.after_render = True
     assert "pentimento.switch_on_passes" in draw(addon, "RenderAnimationPanel")
