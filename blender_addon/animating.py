@@ -24,7 +24,7 @@ from pathlib import Path
 
 import bpy
 
-from . import compat, props, scene_io, shots, switches
+from . import compat, jobs, props, scene_io, shots, switches
 from .engine_client import EngineError, protocol, sequence, slug
 
 Said = protocol.Progress | protocol.FrameFailed | None
@@ -197,8 +197,7 @@ def _plan(
     _check_overlays(how, strokes)
     passes: tuple[str, ...] = ()
     if renders:
-        needed = (*switches.needed(how, props.guides(look)), *switches.STEADY[strokes])
-        passes = switches.missing(scene, dict.fromkeys(needed))
+        passes = _passes_off(scene, how, strokes)
         notes = (*notes, *_switched(scene, passes, strokes))
     is_float = frames.suffix.lower() == ".exr"
     return Plan(
@@ -223,17 +222,21 @@ def switches_needed(scene: bpy.types.Scene) -> str:
     """For the panel: what is switched for the render, and back."""
     strokes = scene.pentimento_animation.strokes
     how = props.stylize_settings(scene.pentimento, is_render=True)
-    needed = (*switches.needed(how, props.guides(scene.pentimento)), *switches.STEADY[strokes])
-    return " ".join(_switched(scene, switches.missing(scene, dict.fromkeys(needed)), strokes))
+    return " ".join(_switched(scene, _passes_off(scene, how, strokes), strokes))
 
 
 def switch_on(scene: bpy.types.Scene) -> None:
     """For Blender's own render: what a render of ours switches, to stay."""
     strokes = scene.pentimento_animation.strokes
     how = props.stylize_settings(scene.pentimento, is_render=True)
-    needed = (*switches.needed(how, props.guides(scene.pentimento)), *switches.STEADY[strokes])
-    switches.switch_on(scene, switches.missing(scene, dict.fromkeys(needed)))
+    switches.switch_on(scene, _passes_off(scene, how, strokes))
     scene.render.use_motion_blur = scene.render.use_motion_blur and strokes == "ANEW"
+
+
+def _passes_off(scene: bpy.types.Scene, how: protocol.StylizeSettings, strokes: str) -> tuple[str, ...]:
+    """Switches that have to be on for that look and those strokes, and are not."""
+    needed = (*switches.needed(how, props.guides(scene.pentimento)), *switches.STEADY[strokes])
+    return switches.missing(scene, dict.fromkeys(needed))
 
 
 def _switched(scene: bpy.types.Scene, passes: tuple[str, ...], strokes: str) -> Iterator[str]:
@@ -536,17 +539,15 @@ def _put_in_place(part: Path, path: Path) -> None:
 
 def _progress(done: int, total: int, seconds: float, number: int) -> protocol.Progress:
     pace = (
-        f", {done / seconds:.3g} frames/s, {_words((total - done) * seconds / done)} left" if done and seconds else ""
+        f", {done / seconds:.3g} frames/s, {jobs.duration((total - done) * seconds / done)} left"
+        if done and seconds
+        else ""
     )
     return protocol.Progress("", done / total, f"Rendering frame {number} ({done} of {total}{pace})")
 
 
 def _frames(count: int) -> str:
     return f"{count} frame{'s' * (count != 1)}"
-
-
-def _words(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
 # ---------------------------------------------------------------- the movie
