@@ -24,8 +24,8 @@ from pathlib import Path
 
 import bpy
 
-from . import compat, props, scene_io, shots, switches
-from .engine_client import EngineError, protocol
+from . import compat, jobs, props, scene_io, shots, switches
+from .engine_client import EngineError, protocol, sequence, slug
 
 Said = protocol.Progress | protocol.FrameFailed | None
 """What is told while Blender renders; None where there is nothing new"""
@@ -34,6 +34,8 @@ FOLLOWED_BY = {"STICK": ("Position", "Depth"), "CARRY": ("Vector", "Depth"), "AN
 OF_STEADY_STROKES = ("Scale",)
 """Overlays that the engine has of strokes that come from other frames"""
 MOVIE = "Pentimento Movie"
+SHOT = "shot.json"
+"""What the engine found when it looked at a shot"""
 
 
 @dataclass(frozen=True)
@@ -140,13 +142,46 @@ def _plan_render(scene: bpy.types.Scene) -> Plan:
     frames = folder_of(scene) / "frames" / f"{name}_####.exr"
     numbers = tuple(range(scene.frame_start, scene.frame_end + 1, scene.frame_step))
     found = _plan(scene, frames, numbers, chosen.strokes, renders=True)
-    there = [number for number in numbers if shots.frame_of(frames, number).exists()]
-    if there and not chosen.resume:
-        raise EngineError(
-            f"{shots.frame_of(frames, there[0]).name} is rendered already.",
-            "Switch Resume on to go on with it, or choose another folder.",
-        )
+    for path in (shots.frame_of(frames, number) for number in numbers):
+        _check_render(path, found, _size(scene.render))
+    if not found.resume:
+        _refuse_results(found)
     return found
+
+
+def _refuse_results(chosen: Plan) -> None:
+    """The engine refuses them as well, but only when all is rendered."""
+    results = sequence.results(sequence.sequence(str(chosen.frames)), slug(chosen.style), chosen.folder, ".exr")
+    there = [path for number in chosen.numbers if (path := results.path(number)).exists()]
+    if there:
+        raise EngineError(
+            f"{there[0].name} is painted already.", "Switch Resume on to go on with it, or choose another folder."
+        )
+
+
+def _check_render(path: Path, chosen: Plan, size: tuple[int, int] | None) -> None:
+    """What is there is whole and suits, or is damaged: no whole render is ever replaced. size: of the scene's."""
+    if path.exists() and not chosen.resume:
+        raise EngineError(
+            f"{path.name} is rendered already.", "Switch Resume on to go on with it, or choose another folder."
+        )
+    if not shots.is_whole(path):
+        return
+    found = shots.header(path)
+    if size not in (found.size, None):
+        raise EngineError(
+            f"{path.name} is rendered in {_edges(found.size)} pixels, the scene's size is {_edges(size)} now.",
+            "Choose another folder for this size, or set the resolution back. Nothing is replaced.",
+        )
+    if missing := [name for name in FOLLOWED_BY[chosen.strokes] if name not in found.passes]:
+        raise EngineError(
+            f"{path.name} is rendered without the pass {', '.join(missing)}, by which strokes are held.",
+            "Choose another folder to render it anew, or Strokes: Each Frame Anew. Nothing is replaced.",
+        )
+
+
+def _edges(size: tuple[int, int]) -> str:
+    return f"{size[0]} x {size[1]}"
 
 
 def _plan(
@@ -162,8 +197,7 @@ def _plan(
     _check_overlays(how, strokes)
     passes: tuple[str, ...] = ()
     if renders:
-        needed = (*switches.needed(how, props.guides(look)), *switches.STEADY[strokes])
-        passes = switches.missing(scene, dict.fromkeys(needed))
+        passes = _passes_off(scene, how, strokes)
         notes = (*notes, *_switched(scene, passes, strokes))
     is_float = frames.suffix.lower() == ".exr"
     return Plan(
@@ -188,17 +222,21 @@ def switches_needed(scene: bpy.types.Scene) -> str:
     """For the panel: what is switched for the render, and back."""
     strokes = scene.pentimento_animation.strokes
     how = props.stylize_settings(scene.pentimento, is_render=True)
-    needed = (*switches.needed(how, props.guides(scene.pentimento)), *switches.STEADY[strokes])
-    return " ".join(_switched(scene, switches.missing(scene, dict.fromkeys(needed)), strokes))
+    return " ".join(_switched(scene, _passes_off(scene, how, strokes), strokes))
 
 
 def switch_on(scene: bpy.types.Scene) -> None:
     """For Blender's own render: what a render of ours switches, to stay."""
     strokes = scene.pentimento_animation.strokes
     how = props.stylize_settings(scene.pentimento, is_render=True)
-    needed = (*switches.needed(how, props.guides(scene.pentimento)), *switches.STEADY[strokes])
-    switches.switch_on(scene, switches.missing(scene, dict.fromkeys(needed)))
+    switches.switch_on(scene, _passes_off(scene, how, strokes))
     scene.render.use_motion_blur = scene.render.use_motion_blur and strokes == "ANEW"
+
+
+def _passes_off(scene: bpy.types.Scene, how: protocol.StylizeSettings, strokes: str) -> tuple[str, ...]:
+    """Switches that have to be on for that look and those strokes, and are not."""
+    needed = (*switches.needed(how, props.guides(scene.pentimento)), *switches.STEADY[strokes])
+    return switches.missing(scene, dict.fromkeys(needed))
 
 
 def _switched(scene: bpy.types.Scene, passes: tuple[str, ...], strokes: str) -> Iterator[str]:
@@ -314,11 +352,45 @@ def _together(chosen: Plan, run: Run, view: protocol.ViewTable | None) -> Asking
         return []
     notes, shot = [], ""
     if chosen.strokes == "STICK":
-        shot = str(chosen.folder / "shot.json")
-        looked = yield protocol.ShotRequest(props.new_job(), str(chosen.frames), shot, numbers)
-        notes = _sentences(looked)
+        shot = str(chosen.folder / SHOT)
+        notes = yield from _look(chosen, numbers)
     yield from _paint(chosen, run, numbers, view, shot)
     return notes
+
+
+def _look(chosen: Plan, numbers: tuple[int, ...]) -> Asking:
+    """At the shot. Results go by the shot.json with which they were made: one that says something else is kept, too."""
+    path = chosen.folder / SHOT
+    part = path.with_name(f".{path.stem}.part{path.suffix}")
+    try:
+        looked = yield protocol.ShotRequest(props.new_job(), str(chosen.frames), str(part), numbers)
+        with scene_io.artist_words(f"The file {scene_io.shown(path)} could not be written"):
+            is_other = path.exists() and path.read_bytes() != part.read_bytes()
+            kept = path.rename(_free(path, "_replaced")).name if is_other else ""
+            part.replace(path)
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+    return [
+        *_sentences(looked),
+        *([f"The shot is another than before: what {SHOT} said is in {kept}."] if kept else []),
+    ]
+
+
+def _free(path: Path, why: str) -> Path:
+    """A name that nothing has yet, like that of `path`"""
+    names = (f"{path.stem}{why}{f'.{number:03d}' * (number > 0)}{path.suffix}" for number in range(10**6))
+    return next(found for name in names if not (found := path.with_name(name)).exists())
+
+
+def what_helps(chosen: Plan, message: str) -> str:
+    """Against what the engine refuses, where Blender knows better; empty: what the engine says."""
+    if not message.endswith("made with another shot."):
+        return ""
+    return (
+        "The shot has changed since: frames were added, or rendered anew. Delete the results in "
+        f"{scene_io.shown(chosen.folder)}, or move them, and start again with Resume: renders in frames/ are kept."
+    )
 
 
 def _as_they_finish(chosen: Plan, run: Run, view: protocol.ViewTable | None) -> Asking:
@@ -389,11 +461,9 @@ def render(chosen: Plan, run: Run, blocking: bool) -> Generator[Said, None, None
 
 
 def _not_rendered(chosen: Plan, run: Run) -> Iterator[int]:
-    """Whole ones of this size that have the passes are kept; others are rendered again."""
-    size = _size(bpy.data.scenes[chosen.scene].render)
-    wanted = set(FOLLOWED_BY[chosen.strokes])
+    """Whole ones are kept, of which the plan knows that they suit; damaged ones are rendered again."""
     for number in chosen.numbers:
-        if _is_rendered(shots.frame_of(chosen.frames, number), size, wanted):
+        if shots.is_whole(shots.frame_of(chosen.frames, number)):
             run.rendered.append(number)
             run.kept += 1
         else:
@@ -406,16 +476,6 @@ def _size(render: bpy.types.RenderSettings) -> tuple[int, int] | None:
         return None
     width, height = (edge * render.resolution_percentage // 100 for edge in (render.resolution_x, render.resolution_y))
     return width, height
-
-
-def _is_rendered(path: Path, size: tuple[int, int] | None, wanted: set[str]) -> bool:
-    if not shots.is_whole(path):
-        return False
-    try:
-        found = shots.header(path)
-    except EngineError:
-        return False
-    return size in (found.size, None) and wanted <= found.passes
 
 
 @contextlib.contextmanager
@@ -456,6 +516,8 @@ def _tried(chosen: Plan, path: Path, blocking: bool) -> Generator[None, None, st
     problem, steady = "", switches.without_motion_blur if chosen.strokes != "ANEW" else contextlib.nullcontext
     for _ in range(2):
         output, passes = scene_io.multilayer_output, switches.switched_on
+        with scene_io.artist_words(f"What is left of a render ({scene_io.shown(path)}) cannot be removed"):
+            path.unlink(missing_ok=True)  # of a Blender that was killed: where this render is stopped it is no result
         try:
             with output(chosen.scene, path), passes(chosen.scene, chosen.passes), steady(chosen.scene):
                 yield from scene_io.rendering(chosen.scene, blocking)
@@ -477,17 +539,15 @@ def _put_in_place(part: Path, path: Path) -> None:
 
 def _progress(done: int, total: int, seconds: float, number: int) -> protocol.Progress:
     pace = (
-        f", {done / seconds:.3g} frames/s, {_words((total - done) * seconds / done)} left" if done and seconds else ""
+        f", {done / seconds:.3g} frames/s, {jobs.duration((total - done) * seconds / done)} left"
+        if done and seconds
+        else ""
     )
     return protocol.Progress("", done / total, f"Rendering frame {number} ({done} of {total}{pace})")
 
 
 def _frames(count: int) -> str:
     return f"{count} frame{'s' * (count != 1)}"
-
-
-def _words(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
 # ---------------------------------------------------------------- the movie
@@ -523,9 +583,7 @@ def _movie(chosen: Plan, files: dict[int, str], blocking: bool) -> Generator[Sai
 
 def _movie_path(first: Path) -> Path:
     """Beside the results, called like them; nothing is overwritten."""
-    base = first.stem.rstrip("0123456789").rstrip("_")
-    names = (f"{base}.mp4" if number == 0 else f"{base}.{number:03d}.mp4" for number in range(10**6))
-    return next(path for name in names if not (path := first.with_name(name)).exists())
+    return _free(first.with_name(first.stem.rstrip("0123456789").rstrip("_") + ".mp4"), "")
 
 
 def _movie_scene(chosen: Plan, files: dict[int, str], path: Path) -> str:

@@ -1,5 +1,6 @@
 """The worker: started, spoken to, listened to. Free of bpy, and the only importer of the engine: of its protocol and
-errors, and of looks, which shows overlays in Blender as in the engine's own pictures and needs numpy alone.
+errors, of looks, which shows overlays in Blender as in the engine's own pictures and needs numpy alone, and of the
+names that it gives to results.
 
 Two threads per worker read its pipes and put what they hear into a queue; Blender's main thread takes it out with
 `receive`, which never blocks. Every way a worker can fail (it exits, is killed, closes its pipe, falls silent, talks
@@ -22,11 +23,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from engine import looks, protocol
+    from engine import looks, protocol, sequence
     from engine.errors import EngineError
+    from engine.style_pack import slug
 else:
-    from .engine import looks, protocol
+    from .engine import looks, protocol, sequence
     from .engine.errors import EngineError
+    from .engine.style_pack import slug
 
 __all__ = [
     "STYLES",
@@ -37,6 +40,8 @@ __all__ = [
     "blender_python",
     "looks",
     "protocol",
+    "sequence",
+    "slug",
 ]
 
 ADDON = Path(__file__).resolve().parent

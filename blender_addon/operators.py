@@ -17,6 +17,8 @@ from . import animating, explaining, jobs, preferences, props, scene_io, switche
 from .engine_client import EngineError, protocol
 
 Answer = set[str]
+IMPATIENCE = jobs.Limits(cancel=2.0)
+"""With animations: a worker within a long step need not come to its end, for finished frames are on the disk."""
 
 
 class JobOperator:
@@ -319,6 +321,8 @@ def animation_job(plan: animating.Plan, blocking: bool) -> jobs.Job:
         blocking,
     )
     job.beside = animating.render(plan, run, blocking) if plan.as_they_finish else None
+    job.limits, job.loses_nothing = IMPATIENCE, True
+    job.what_helps = functools.partial(animating.what_helps, plan)
     job.stopped = "was cancelled. Finished frames stay; with Resume it goes on"
     return job
 
@@ -409,39 +413,48 @@ def _render_requests(
 
 # ---------------------------------------------------------------- after Blender's own Render Animation
 
-_written: list[int] = []
-"""Frames that Blender's own render has written"""
+
+class Watched:
+    """The render that Blender is at, or was at last. One at a time is all it does."""
+
+    is_ours = False
+    """A job has begun it; it stays ours when that is cancelled and Blender goes on to the end of a frame"""
+    written: list[int] = []
+    """Frames of Blender's own that are on the disk"""
 
 
 @bpy.app.handlers.persistent
 def _render_begins(*_: object) -> None:
-    _written.clear()
+    Watched.is_ours = scene_io.Ours.renders
+    Watched.written.clear()
 
 
 @bpy.app.handlers.persistent
 def _frame_written(scene: bpy.types.Scene, *_: object) -> None:
-    """Renders of ours are none of Blender's own: a job is at work then."""
-    if jobs.current() is None and scene.pentimento_animation.after_render:
-        _written.append(scene.frame_current)
+    if not Watched.is_ours and scene.pentimento_animation.after_render:
+        Watched.written.append(scene.frame_current)
 
 
 @bpy.app.handlers.persistent
 def _render_ended(scene: bpy.types.Scene, *_: object) -> None:
     """In background the render waits for us; in a window this may be its thread, where nothing of Blender is safe."""
-    numbers = tuple(_written)
-    _written.clear()
+    numbers = tuple(Watched.written)
+    Watched.written.clear()
     if len(numbers) < 2:
         return  # no animation
-    if bpy.app.background:
-        _after_render(scene.name, numbers)
-    else:
-        bpy.app.timers.register(functools.partial(_after_render, scene.name, numbers), first_interval=0.1)
+    after = functools.partial(_after_render, scene.name, numbers)
+    wait = after() if bpy.app.background else 0.1
+    if wait is not None:
+        bpy.app.timers.register(after, first_interval=wait)
 
 
-def _after_render(scene_name: str, numbers: tuple[int, ...]) -> None:
-    """Paints what was written. There is no operator to report an error: it goes to the panel and the console."""
+def _after_render(scene_name: str, numbers: tuple[int, ...]) -> float | None:
+    """Paints what was written. There is no operator to report an error: it goes to the panel and the console. Returns
+    in how many seconds to try again, where another job is at work."""
+    if jobs.current() is not None:
+        return 0.5
     if scene_name not in bpy.data.scenes:
-        return
+        return None
     blocking = bpy.app.background
     try:
         job = animation_job(animating.plan_written(bpy.data.scenes[scene_name], numbers), blocking)
@@ -451,6 +464,7 @@ def _after_render(scene_name: str, numbers: tuple[int, ...]) -> None:
     if blocking and (report := jobs.last_report()):
         print(f"Pentimento: {report.text}")
     jobs.redraw()
+    return None
 
 
 HANDLERS = {

@@ -827,8 +827,22 @@ def check_camera(scene: bpy.types.Scene) -> None:
         raise EngineError("The scene has no camera.", "Add a camera, then start again.")
 
 
+class Ours:
+    """What Blender does because a job asked for it."""
+
+    renders = False
+
+
 def rendering(scene_name: str, blocking: bool, animation: bool = False) -> Iterator[None]:
     """Renders the current frame of the scene, or its animation, to where its output goes."""
+    Ours.renders = True
+    try:
+        yield from _rendering(scene_name, blocking, animation)
+    finally:
+        Ours.renders = False
+
+
+def _rendering(scene_name: str, blocking: bool, animation: bool) -> Iterator[None]:
     what = {"animation": animation, "write_still": not animation, "scene": scene_name}
     if blocking:
         bpy.ops.render.render("EXEC_DEFAULT", **what)

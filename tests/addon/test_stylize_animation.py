@@ -359,21 +359,87 @@ def test_without_resume_nothing_is_overwritten(shot: Any, folder: Path) -> None:
         bpy.ops.pentimento.stylize_animation(frames=str(frame(folder, 3)))
 
 
+def test_results_that_are_there_are_found_before_rendering(shot: Any, styles: Any, folder: Path) -> None:
+    """Nights of rendering, and then an error that could have been told at once"""
+    stylize()
+    for path in (folder / "frames").iterdir():
+        path.unlink()
+    shot.pentimento_animation.resume = False
+    with pytest.raises(RuntimeError, match=r"Scene_identity_0003\.exr is painted already"):
+        bpy.ops.pentimento.stylize_animation()
+    assert not list((folder / "frames").iterdir())
+    styles.style = "Brush"
+    stylize()
+    assert len(results(folder)) == len(results(folder, "brush")) == 3
+
+
 def test_a_folder_of_the_artist(shot: Any, tmp_path: Path) -> None:
     shot.pentimento_animation.folder = "//mine/"
     stylize()
     assert len(results(tmp_path / "mine")) == 3
 
 
-def test_renders_of_another_size_are_made_again(addon: Any, shot: Any, folder: Path) -> None:
+def test_renders_of_another_size_are_never_replaced(addon: Any, shot: Any, tmp_path: Path, folder: Path) -> None:
+    """A try-out at half the size, in the folder of the finished film."""
     shot.pentimento_animation.strokes = "ANEW"
     stylize()
-    for path in results(folder):
-        path.unlink()
+    before = {path: path.read_bytes() for path in folder.rglob("*.exr")}
     shot.render.resolution_percentage = 50
+    with pytest.raises(RuntimeError, match=r"in 64 x 36 pixels, the scene's size is 32 x 18(.|\n)*another folder"):
+        bpy.ops.pentimento.stylize_animation()
+    assert {path: path.read_bytes() for path in folder.rglob("*.exr")} == before and len(before) == 6
+    shot.pentimento_animation.folder = "//half/"
     stylize()
     assert "3 frames rendered, 0 there already." in addon.jobs.last_report().fix
-    assert next(iter(layers_of(frame(folder, 3)).values())).shape[:2] == (18, 32)
+    assert next(iter(layers_of(frame(tmp_path / "half", 3)).values())).shape[:2] == (18, 32)
+
+
+def test_renders_that_lack_passes_are_never_replaced(addon: Any, shot: Any, folder: Path) -> None:
+    shot.pentimento_animation.strokes = "ANEW"
+    stylize()
+    before = {path: path.read_bytes() for path in folder.rglob("*.exr")}
+    shot.pentimento_animation.strokes = "STICK"
+    with pytest.raises(RuntimeError, match="without the pass Position, Depth"):
+        bpy.ops.pentimento.stylize_animation()
+    assert {path: path.read_bytes() for path in folder.rglob("*.exr")} == before and len(before) == 6
+    shot.pentimento_animation.strokes = "ANEW"
+    stylize()
+    assert "0 frames rendered, 3 there already." in addon.jobs.last_report().fix
+
+
+def test_a_shot_that_changed_is_no_dead_end(addon: Any, shot: Any, folder: Path) -> None:
+    stylize()
+    before = (folder / "shot.json").read_bytes()
+    for path in (folder / "frames").iterdir():
+        path.unlink()
+    shot.camera.location.z = 5
+    with pytest.raises(
+        RuntimeError, match=r"made with another shot(.|\n)*Delete the results(.|\n)*renders in frames/ are"
+    ):
+        bpy.ops.pentimento.stylize_animation()
+    for path in results(folder):
+        path.rename(path.with_name(f"mine_{path.name}"))
+    stylize()
+    assert "0 frames rendered, 3 there already." in addon.jobs.last_report().fix and len(names(folder)) == 6
+    assert (folder / "shot_replaced.json").read_bytes() == before != (folder / "shot.json").read_bytes()
+    assert sorted(path.name for path in folder.glob("*shot*")) == ["shot.json", "shot_replaced.json"]
+
+
+def test_a_shot_that_grows(addon: Any, shot: Any, folder: Path) -> None:
+    """Frames keep their results where the shot says the same of them; else it is said what to do."""
+    shot.frame_end = 4
+    stylize()
+    before = (folder / "shot.json").read_bytes()
+    shot.frame_end = 5
+    try:
+        stylize()
+    except RuntimeError as error:
+        assert "The shot has changed since: frames were added" in str(error)
+        for path in results(folder):
+            path.unlink()
+        stylize()
+        assert "0 frames rendered, 3 there already." in addon.jobs.last_report().fix
+    assert len(results(folder)) == 3 and (folder / "shot_replaced.json").read_bytes() == before
 
 
 # ---------------------------------------------------------------- however it ends
@@ -391,6 +457,23 @@ def test_cancel_while_painting(addon: Any, shot: Any, tmp_path: Path, folder: Pa
     assert 1 <= made < 40 and "with Resume it goes on" in addon.jobs.last_report().message
     stylize(frames=str(tmp_path / "walk_####.exr"))
     assert f"{40 - made} frames painted" in addon.jobs.last_report().fix and len(results(folder)) == 40
+
+
+def test_a_worker_that_cannot_be_cancelled_loses_nothing(addon: Any, shot: Any, tmp_path: Path, folder: Path) -> None:
+    """The real one, in the middle of real work, deaf because it is stopped."""
+    shot.frame_end = 42
+    render_frames(shot, tmp_path)
+    plan = addon.animating.plan(shot, str(tmp_path / "walk_####.exr"))
+    addon.jobs.start(addon.operators.animation_job(plan, blocking=True))
+    pump(addon.jobs, lambda: len(results(folder)) > 2, 60)
+    os.kill(addon.jobs.PAINTING.slot.worker.pid, signal.SIGSTOP)
+    addon.jobs.cancel()
+    assert pump(addon.jobs, lambda: addon.jobs.current() is None, 10) < 2.5
+    report, made = addon.jobs.last_report(), len(results(folder))
+    assert report.level == "WARNING" and "with Resume it goes on" in report.message and not report.details
+    assert not addon.jobs.PAINTING.slot.worker and 2 < made < 40
+    stylize(frames=str(tmp_path / "walk_####.exr"))
+    assert f"{made} there already" in addon.jobs.last_report().fix and len(results(folder)) == 40
 
 
 def test_cancel_while_blender_renders_in_its_window(
@@ -484,6 +567,19 @@ def test_a_render_that_is_stopped(addon: Any, shot: Any, folder: Path, monkeypat
     assert settings_of(shot) == before and not results(folder)
 
 
+def test_what_a_killed_blender_left_is_no_render(
+    addon: Any, shot: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was killed between writing and the name: that may have been another scene."""
+    shot.frame_end = 3
+    stylize()
+    old = frame(folder, 3).rename(frame(folder, 3).with_name(".Scene_0003.part.exr"))
+    monkeypatch.setattr(addon.scene_io, "rendering", lambda *_, **__: iter(()))
+    with pytest.raises(RuntimeError, match="stopped at frame 3"):
+        bpy.ops.pentimento.stylize_animation()
+    assert not frame(folder, 3).exists() and not old.exists()
+
+
 def test_an_undo_meanwhile_does_no_harm(addon: Any, shot: Any, folder: Path) -> None:
     """Scenes are found by their names: what a reference points at is gone after an undo."""
     bpy.ops.ed.undo_push(message="before")
@@ -564,6 +660,36 @@ def test_other_renders_start_nothing(addon: Any, shot: Any, tmp_path: Path, fold
     stylize()
     assert len(results(folder)) == 3
     assert not results(folder / "frames"), "a render of ours is none of Blender's own"
+
+
+def test_after_render_animation_while_another_job_runs(
+    addon: Any, shot: Any, tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was written is noted all the same, and painted when the other job has ended."""
+    asked: list[tuple[str, tuple[int, ...]]] = []
+    after = addon.operators._after_render
+    monkeypatch.setattr(addon.operators, "_after_render", lambda *what: asked.append(what) or after(*what))
+    render_frames(shot, tmp_path)
+    plan = addon.animating.plan(shot, str(tmp_path / "walk_####.exr"))
+    addon.jobs.start(addon.operators.animation_job(plan, blocking=True))
+    shot.pentimento_animation.after_render = True
+    shot.pentimento_animation.folder = "//second/"
+    render_frames(shot, tmp_path / "own")
+    assert asked == [("Scene", NUMBERS)] and not results(tmp_path / "second")
+    pump(addon.jobs, lambda: addon.jobs.current() is None, 60)
+    shot.render.use_compositing = False  # which shows the first painting now
+    assert after(*asked[0]) is None
+    assert len(results(folder)) == len(results(tmp_path / "second")) == 3
+
+
+def test_a_render_of_ours_is_none_of_blenders_own(addon: Any, shot: Any, folder: Path) -> None:
+    """Also the movie, which is an animation in one render, of a scene that says the same as the artist's."""
+    shot.pentimento_animation.after_render = shot.pentimento_animation.movie = True
+    stylize()
+    assert (folder / "Scene_identity.mp4").exists()
+    assert addon.operators.Watched.is_ours and not addon.operators.Watched.written
+    render_frames(shot, folder / "own", multilayer=False)
+    assert not addon.operators.Watched.is_ours
 
 
 def test_passes_for_blenders_own_render(addon: Any, shot: Any) -> None:
