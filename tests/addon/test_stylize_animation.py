@@ -668,14 +668,14 @@ def test_after_render_animation_while_another_job_runs(
     """What was written is noted all the same, and painted when the other job has ended."""
     asked: list[tuple[str, tuple[int, ...]]] = []
     after = addon.operators._after_render
-    monkeypatch.setattr(addon.operators, "_after_render", lambda *what: asked.append(what) or after(*what))
+    monkeypatch.setattr(addon.operators, "_after_render", lambda *what: asked.append(what))
     render_frames(shot, tmp_path)
     plan = addon.animating.plan(shot, str(tmp_path / "walk_####.exr"))
     addon.jobs.start(addon.operators.animation_job(plan, blocking=True))
     shot.pentimento_animation.after_render = True
     shot.pentimento_animation.folder = "//second/"
     render_frames(shot, tmp_path / "own")
-    assert asked == [("Scene", NUMBERS)] and not results(tmp_path / "second")
+    assert asked == [("Scene", NUMBERS)] and after(*asked[0]) == 0.5 and not results(tmp_path / "second")
     pump(addon.jobs, lambda: addon.jobs.current() is None, 60)
     shot.render.use_compositing = False  # which shows the first painting now
     assert after(*asked[0]) is None
