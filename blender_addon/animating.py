@@ -16,6 +16,7 @@ import contextlib
 import itertools
 import math
 import os
+import re
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field, replace
@@ -25,7 +26,7 @@ from pathlib import Path
 import bpy
 
 from . import compat, jobs, props, scene_io, shots, switches
-from .engine_client import EngineError, protocol, sequence, slug
+from .engine_client import EngineError, protocol
 
 Said = protocol.Progress | protocol.FrameFailed | None
 """What is told while Blender renders; None where there is nothing new"""
@@ -150,9 +151,12 @@ def _plan_render(scene: bpy.types.Scene) -> Plan:
 
 
 def _refuse_results(chosen: Plan) -> None:
-    """The engine refuses them as well, but only when all is rendered."""
-    results = sequence.results(sequence.sequence(str(chosen.frames)), slug(chosen.style), chosen.folder, ".exr")
-    there = [path for number in chosen.numbers if (path := results.path(number)).exists()]
+    """The engine refuses them as well, but only when all is rendered. How it names a style is its own: of plain names
+    it is known here."""
+    look = re.sub(r"[^a-z0-9]+", "-", chosen.style.lower()).strip("-")
+    begins, wanted = f"{chosen.frames.name.partition('#')[0]}{look}_", set(chosen.numbers)
+    found = shots.pictures_in(chosen.folder) if chosen.folder.is_dir() else []
+    there = [path for path in found if path.name.startswith(begins) and wanted & set(shots.numbers_in(path.stem)[-1:])]
     if there:
         raise EngineError(
             f"{there[0].name} is painted already.", "Switch Resume on to go on with it, or choose another folder."
@@ -381,16 +385,6 @@ def _free(path: Path, why: str) -> Path:
     """A name that nothing has yet, like that of `path`"""
     names = (f"{path.stem}{why}{f'.{number:03d}' * (number > 0)}{path.suffix}" for number in range(10**6))
     return next(found for name in names if not (found := path.with_name(name)).exists())
-
-
-def what_helps(chosen: Plan, message: str) -> str:
-    """Against what the engine refuses, where Blender knows better; empty: what the engine says."""
-    if not message.endswith("made with another shot."):
-        return ""
-    return (
-        "The shot has changed since: frames were added, or rendered anew. Delete the results in "
-        f"{scene_io.shown(chosen.folder)}, or move them, and start again with Resume: renders in frames/ are kept."
-    )
 
 
 def _as_they_finish(chosen: Plan, run: Run, view: protocol.ViewTable | None) -> Asking:

@@ -23,13 +23,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from engine import looks, protocol, sequence
+    from engine import looks, protocol
     from engine.errors import EngineError
-    from engine.style_pack import slug
 else:
-    from .engine import looks, protocol, sequence
+    from .engine import looks, protocol
     from .engine.errors import EngineError
-    from .engine.style_pack import slug
 
 __all__ = [
     "STYLES",
@@ -40,8 +38,6 @@ __all__ = [
     "blender_python",
     "looks",
     "protocol",
-    "sequence",
-    "slug",
 ]
 
 ADDON = Path(__file__).resolve().parent

@@ -94,8 +94,6 @@ class Job:
     """What Cancel does to it, as the report says it."""
     loses_nothing: bool = False
     """What is finished has its place on disk: nothing is amiss when the worker has to be ended after Cancel."""
-    what_helps: Callable[[str], str] | None = None
-    """Against what the engine says has gone wrong; empty where the engine knows best."""
     outlives_file: bool = False
     """What it makes has its place on disk: it goes on when another file is opened."""
     beside: Beside | None = None
@@ -344,8 +342,7 @@ def _ending(job: Job, event: protocol.Event | None) -> Report:
     if isinstance(event, protocol.Cancelled) or (job.cancelling and (ended or not job.delivered)):
         return Report("WARNING", f"{job.title} {job.stopped}.")
     if isinstance(event, protocol.Failed):
-        fix = job.what_helps(event.message) if job.what_helps else ""
-        return Report("ERROR", event.message, fix or event.fix, event.report)
+        return Report("ERROR", event.message, event.fix, event.report)
     told = "\n".join([*job.notes, *_failures(job.failed)])
     if told and not job.delivered:
         return Report("ERROR", f"{job.title} failed.", told)

@@ -322,7 +322,6 @@ def animation_job(plan: animating.Plan, blocking: bool) -> jobs.Job:
     )
     job.beside = animating.render(plan, run, blocking) if plan.as_they_finish else None
     job.limits, job.loses_nothing = IMPATIENCE, True
-    job.what_helps = functools.partial(animating.what_helps, plan)
     job.stopped = "was cancelled. Finished frames stay; with Resume it goes on"
     return job
 
@@ -421,6 +420,8 @@ class Watched:
     """A job has begun it; it stays ours when that is cancelled and Blender goes on to the end of a frame"""
     written: list[int] = []
     """Frames of Blender's own that are on the disk"""
+    waiting: Callable[[], float | None] | None = None
+    """What is to paint them, while another job is at work"""
 
 
 @bpy.app.handlers.persistent
@@ -445,7 +446,16 @@ def _render_ended(scene: bpy.types.Scene, *_: object) -> None:
     after = functools.partial(_after_render, scene.name, numbers)
     wait = after() if bpy.app.background else 0.1
     if wait is not None:
+        _stop_waiting()
+        Watched.waiting = after
         bpy.app.timers.register(after, first_interval=wait)
+
+
+def _stop_waiting() -> None:
+    """A timer that is left keeps Blender from ending."""
+    if Watched.waiting is not None and bpy.app.timers.is_registered(Watched.waiting):
+        bpy.app.timers.unregister(Watched.waiting)
+    Watched.waiting = None
 
 
 def _after_render(scene_name: str, numbers: tuple[int, ...]) -> float | None:
@@ -907,6 +917,7 @@ def register() -> None:
 
 
 def unregister() -> None:
+    _stop_waiting()
     for name, handler in HANDLERS.items():
         getattr(bpy.app.handlers, name).remove(handler)
     for cls in reversed(CLASSES):

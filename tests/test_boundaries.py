@@ -45,7 +45,7 @@ ADDON_EDGES = {
     "scene_io": {"compat", "encode", "props", "switches", "engine_client"},
     "switches": {"props", "engine_client"},
     "explaining": {"compat", "encode", "props", "scene_io", "shots", "engine_client"},
-    "animating": {"compat", "props", "scene_io", "shots", "switches", "engine_client"},
+    "animating": {"compat", "jobs", "props", "scene_io", "shots", "switches", "engine_client"},
     "training": {"curves", "props", "scene_io", "shots", "engine_client"},
     "curves": set(),
     "shots": {"engine_client"},
