@@ -21,9 +21,8 @@ from ..explain.overlay import finished
 from ..motion import SKY, Motion, bilinear, motion
 from ..passes import Passes, first_ids
 from ..picture import Floats
-from .camera import Camera, fitted
 from .held import answer_to_light, between, clearness, lit_change, sharpened, soften
-from .surfaces import Places, inside_frame, within_frame
+from .surfaces import Places, camera_of, inside_frame, within_frame
 
 MOST_ORIGINS = 6
 """Frames of which strokes are carried; beyond, all are taken from the last result, which softens them once"""
@@ -146,7 +145,7 @@ def with_sky(way: Motion, before: Passes, now: Passes) -> Motion:
     if far is None or was_far is None or not far.any():
         return way
     rows, columns = (place.astype(np.float64) for place in np.nonzero(far))
-    cameras = _camera(now), _camera(before)
+    cameras = camera_of(now), camera_of(before)
     if cameras[0] and cameras[1]:
         rows, columns = cameras[1].project_far(cameras[0].directions(rows, columns))
     seen = inside_frame((now.height, now.width), rows, columns)
@@ -155,14 +154,6 @@ def with_sky(way: Motion, before: Passes, now: Passes) -> Motion:
     result = Motion(way.rows.copy(), way.columns.copy(), way.visible.copy())
     result.rows[far], result.columns[far], result.visible[far] = rows, columns, seen
     return result
-
-
-def _camera(passes: Passes) -> Camera | None:
-    if "Position" not in passes:
-        return None
-    position = np.nan_to_num(passes["Position"][..., :3].transpose(2, 0, 1).astype(np.float32))
-    depth = passes["Depth"][..., 0]
-    return fitted(position, depth < SKY, depth)
 
 
 def _smooth(state: _State, rows: Floats, columns: Floats, owner: NDArray) -> NDArray[np.bool_]:

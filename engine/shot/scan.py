@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..atomic import NewFile, shown, writing
+from ..atomic import NewFile, writing
 from ..errors import EngineError
 from ..exr import read_if_exr
 from ..motion import motion
@@ -25,7 +25,7 @@ from . import record
 from .camera import MOST_POINTS, Camera
 from .moves import STILL, Move, moves
 from .record import Frame, Shot
-from .surfaces import FAR, Pose, Surfaces, after, is_empty, places, surfaces
+from .surfaces import FAR, Pose, Surfaces, after, is_empty, no_render, places, surfaces
 
 SEEN = 128
 """Longer edge of the frames on which anchors are chosen"""
@@ -117,10 +117,7 @@ def _looked(
 def _passes(path: Path) -> Passes:
     file = read_if_exr(path)
     if file is None:
-        raise EngineError(
-            f"{shown(path.name)} is no render with passes, by which strokes could stick.",
-            "Render the shot to OpenEXR MultiLayer with Position, Depth, Vector, UV and Cryptomatte.",
-        )
+        raise no_render(path.name)
     return fullest_of(file, path)
 
 

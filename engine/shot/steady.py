@@ -23,7 +23,7 @@ from .camera import WORST
 from .carried import Carried
 from .held import Anchor, Held
 from .record import Frame
-from .surfaces import FAR, Surfaces, surfaces
+from .surfaces import FAR, Surfaces, no_render, surfaces
 
 SAMPLES = 500
 """Pixels by which a frame is known again"""
@@ -49,14 +49,12 @@ class Steady(Protocol):
 
 def opened(
     request: AnimateRequest, open_frame: Callable[[int], Painting], size: tuple[int, int], floats: bool, first: int
-) -> Steady | None:
-    """What the request asks for; None where every frame is painted alone. open_frame: any frame of the shot; size,
+) -> Steady:
+    """What the request asks for, where it asks for one. open_frame: any frame of the shot; size,
     floats: height and width of all, and whether they are renders, not bytes; first: the number of the first frame."""
-    if not request.shot and not request.sequential:
-        return None
     _check(request)
     if not floats:
-        raise _no_render(Path(request.frames).name)
+        raise no_render(Path(request.frames).name)
     if request.shot:
         return _ByShot(request, open_frame, size)
     return _InOrder(request.settings, first)
@@ -162,15 +160,8 @@ def passes_to_follow(painting: Painting) -> Passes:
     """Of a frame whose surfaces are to be found again."""
     found = painting.opened
     if found.file is None:
-        raise _no_render(found.source.name)
+        raise no_render(found.source.name)
     return fullest_of(found.file, found.source.path)
-
-
-def _no_render(name: str) -> EngineError:
-    return EngineError(
-        f"{shown(name)} is no render with passes, by which strokes could stick.",
-        "Render the shot to OpenEXR MultiLayer with Position, Depth, Vector, UV and Cryptomatte.",
-    )
 
 
 def _as_looked_at(frame: Frame, passes: Passes) -> Surfaces:

@@ -16,6 +16,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
+from ..atomic import shown
 from ..errors import EngineError
 from ..motion import SKY
 from ..passes import Passes, first_ids
@@ -119,9 +120,7 @@ def surfaces(passes: Passes, camera: Camera | None = None) -> Surfaces:
     """What a render shows. Raises EngineError without Position and Depth, or where they tell of no camera.
 
     camera: as Blender tells it; None reads it off Position."""
-    passes.need("Position", "Depth")
-    position = np.nan_to_num(passes["Position"][..., :3].transpose(2, 0, 1).astype(np.float32))
-    depth = np.nan_to_num(passes["Depth"][..., 0].astype(np.float32), nan=SKY * 2, posinf=SKY * 2)
+    position, depth = _where(passes)
     there = depth < SKY
     camera = camera or fitted(position, there, depth)
     if camera is None:
@@ -133,6 +132,28 @@ def surfaces(passes: Passes, camera: Camera | None = None) -> Surfaces:
     objects = np.where(there, first_ids(passes) + FAR + 1, FAR)
     uv = passes["UV"][..., :2].transpose(2, 0, 1).astype(np.float32) if "UV" in passes else None
     return Surfaces(position, objects, depth, camera, uv)
+
+
+def _where(passes: Passes) -> tuple[Floats, Floats]:
+    """Position (3, H, W) and Depth (H, W), all finite."""
+    passes.need("Position", "Depth")
+    position = np.nan_to_num(passes["Position"][..., :3].transpose(2, 0, 1).astype(np.float32))
+    return position, np.nan_to_num(passes["Depth"][..., 0].astype(np.float32), nan=SKY * 2, posinf=SKY * 2)
+
+
+def camera_of(passes: Passes) -> Camera | None:
+    """As Position tells it; None where it does not."""
+    if "Position" not in passes or "Depth" not in passes:
+        return None
+    position, depth = _where(passes)
+    return fitted(position, depth < SKY, depth)
+
+
+def no_render(name: str) -> EngineError:
+    return EngineError(
+        f"{shown(name)} is no render with passes, by which strokes could stick.",
+        "Render the shot to OpenEXR MultiLayer with Position, Depth, Vector, UV and Cryptomatte.",
+    )
 
 
 def is_empty(passes: Passes) -> bool:
