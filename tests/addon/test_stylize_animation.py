@@ -341,6 +341,7 @@ def test_resume_makes_nothing_anew_and_heals_what_is_damaged(addon: Any, shot: A
     cut, lost = results(folder)[1], frame(folder, 5)
     cut.write_bytes(whole[cut][:-200])
     lost.write_bytes(whole[lost][:-100])
+    shot.render.use_stamp_note, shot.render.stamp_note_text = True, "again"  # else it may be the same to the byte
     stylize()
     assert "1 frame rendered, 2 there already." in addon.jobs.last_report().fix
     assert "2 frames painted (" in addon.jobs.last_report().fix  # of the frame that was rendered anew as well
