@@ -67,7 +67,6 @@ NEVER_IMPORTED = (
 )
 """A third of the wheels, by measure. tests/addon starts the worker from what is left."""
 
-ADDON_FILES = ("*.py", "blender_manifest.toml")
 NOT_FOR_BLENDER = ("__pycache__", "*.pyc", ".*", "samples")
 """What stays out of the engine's copy; the samples are for the demo where no Blender is."""
 MAX_ZIP = 200 * 10**6
@@ -148,10 +147,9 @@ def own_folder() -> Iterator[Path]:
 
 def stage(target: Target, staged: Path) -> None:
     """Puts all that goes into the zip into the folder."""
-    for pattern in ADDON_FILES:
-        for file in (REPO / "blender_addon").glob(pattern):
-            shutil.copy(file, staged)
-    shutil.copytree(REPO / "engine", staged / "engine", ignore=shutil.ignore_patterns(*NOT_FOR_BLENDER))
+    left_out = shutil.ignore_patterns(*NOT_FOR_BLENDER)
+    shutil.copytree(REPO / "blender_addon", staged, ignore=left_out, dirs_exist_ok=True)
+    shutil.copytree(REPO / "engine", staged / "engine", ignore=left_out)
     if (REPO / "LICENSE").is_file():
         shutil.copy(REPO / "LICENSE", staged)
     (staged / "blender_manifest.toml").write_text(manifest(target), encoding="utf-8")

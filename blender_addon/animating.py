@@ -52,7 +52,7 @@ class Plan:
     folder: Path
     how: protocol.StylizeSettings
     strokes: str
-    """One of props.STROKES, as it can be done with these frames"""
+    """One of props.choices.STROKES, as it can be done with these frames"""
     resume: bool
     movie: bool
     view_of: str = ""

@@ -213,7 +213,7 @@ def _not_alone(chosen: Any, what: str, called: str) -> str:
     return next((_not_brought(style, what, called) for style in used.values()), "")
 
 
-def _not_brought(style: props.Style, what: str, called: str) -> str:
+def _not_brought(style: props.library.Style, what: str, called: str) -> str:
     if what in style.brings:
         return ""
     if style.third_party:
@@ -267,7 +267,7 @@ NEEDS: dict[str, Callable[[Any, Subject | None], str]] = {
 def lacks(name: str, chosen: Any, subject: Subject | None) -> str:
     """Why an overlay cannot answer here, in words that go on a sentence; empty where it can."""
     try:
-        return NEEDS[props.QUESTIONS[name].needs](chosen, subject)
+        return NEEDS[props.choices.QUESTIONS[name].needs](chosen, subject)
     except EngineError as error:  # a style that is not installed
         return error.message.rstrip(".")
 
@@ -275,7 +275,7 @@ def lacks(name: str, chosen: Any, subject: Subject | None) -> str:
 def questions(context: bpy.types.Context, subject: Subject) -> tuple[str, ...]:
     """The overlays that are ticked and can answer. Raises EngineError where there is none."""
     chosen, ticked = props.settings(context), props.explain_settings(context).questions
-    reasons = {name: lacks(name, chosen, subject) for name in props.QUESTIONS if name in ticked}
+    reasons = {name: lacks(name, chosen, subject) for name in props.choices.QUESTIONS if name in ticked}
     asked = tuple(name for name, reason in reasons.items() if not reason)
     if not asked:
         why = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
@@ -426,7 +426,7 @@ def answer_beside(image: bpy.types.Image | None) -> list[Told]:
     beside = [other for other in bpy.data.images if other.get(scene_io.SOURCE) == original and other.get(ANSWER)]
     number = int(shown.get(ANSWER, 0)) or max((int(other[ANSWER]) for other in beside), default=0)
     answer = [found for other in beside if other[ANSWER] == number and (found := told(other))]
-    order = {name: place for place, name in enumerate(props.QUESTIONS)}
+    order = {name: place for place, name in enumerate(props.choices.QUESTIONS)}
     return sorted(answer, key=lambda found: order.get(found.family, len(order)))
 
 

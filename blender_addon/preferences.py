@@ -21,15 +21,15 @@ PACKAGES = ("numpy", "pillow", "onnxruntime", "openexr", "torch", "onnx", "safet
 
 def interpreter() -> Interpreter:
     """The Python that runs the worker: the chosen one with its own packages, else Blender's with ours."""
-    chosen = props.preferences().python
+    chosen = props.library.preferences().python
     return Interpreter(bpy.path.abspath(chosen)) if chosen else blender_python()
 
 
 def training_interpreter() -> Interpreter:
     """The Python that trains. Raises EngineError where the last check found none."""
-    if props.preferences().can_train:
+    if props.library.preferences().can_train:
         return interpreter()
-    if not props.preferences().python:
+    if not props.library.preferences().python:
         raise EngineError("Training needs a Python with PyTorch.", SETUP)
     raise EngineError(
         f"The Python in the add-on's preferences cannot train: it lacks one of {', '.join(NEEDED)}.",
@@ -54,19 +54,19 @@ def check_job() -> jobs.Job:
 
 
 def _check_requests() -> jobs.Requests:
-    props.preferences().verdict = "Checking ..."
+    props.library.preferences().verdict = "Checking ..."
     yield protocol.CheckRequest(props.new_job())
 
 
 def _keep_verdict(event: protocol.Event) -> None:
     if isinstance(event, protocol.Checked):
-        props.preferences().verdict = verdict(event)
-        props.preferences().can_train = event.training
+        props.library.preferences().verdict = verdict(event)
+        props.library.preferences().can_train = event.training
 
 
 def _keep_failure(report: jobs.Report) -> None:
     if report.level != "INFO":
-        props.preferences().verdict = f"{report.message} {report.fix}".strip()
+        props.library.preferences().verdict = f"{report.message} {report.fix}".strip()
 
 
 def verdict(checked: protocol.Checked) -> str:
@@ -90,11 +90,11 @@ def _python_changed(preferences: Any, _context: Any) -> None:
 
 
 def _styles_folder_changed(_preferences: Any, _context: Any) -> None:
-    props.refresh_styles()
+    props.library.refresh_styles()
 
 
 class PentimentoPreferences(bpy.types.AddonPreferences):
-    bl_idname = props.PACKAGE
+    bl_idname = props.library.PACKAGE
 
     python: bpy.props.StringProperty(
         name="Python for CUDA and Training",

@@ -756,7 +756,7 @@ def results_folder() -> Path:
     """Where results go that are files: `//pentimento/` beside the .blend, else a folder of ours."""
     if bpy.data.filepath:
         return Path(bpy.data.filepath).parent / "pentimento"
-    return compat.user_folder(props.PACKAGE, "renders")
+    return compat.user_folder(props.library.PACKAGE, "renders")
 
 
 def writable(folder: Path) -> Path:

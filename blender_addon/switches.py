@@ -31,7 +31,7 @@ STEADY = {
     "CARRY": ("z", "vector", "cryptomatte_object"),
     "ANEW": (),
 }
-"""By what strokes do from frame to frame (props.STROKES): the switches of the passes by which the engine follows
+"""By what strokes do from frame to frame (choices.STROKES): the switches of the passes by which the engine follows
 surfaces. UV are for what deforms; moves are read off Vector and Position"""
 _LABELS = {"emit": "Emission", "environment": "Environment", "z": "Z", "uv": "UV"}
 """Switches that Blender calls otherwise than scripts do"""

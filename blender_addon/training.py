@@ -98,8 +98,8 @@ def style_name(chosen: props.TrainingSettings) -> str:
 
 def free_place(name: str) -> Path:
     """Where a new style of that name goes. Raises EngineError where something lies there."""
-    out = props.user_styles() / bpy.path.clean_name(name.lower())
-    if props.is_installed(name) or out.exists():
+    out = props.library.user_styles() / bpy.path.clean_name(name.lower())
+    if props.library.is_installed(name) or out.exists():
         raise EngineError(f"There is a style called {name!r} already.", "Choose another name in the Training panel.")
     workspace = protocol.training_folder(str(out))
     if (workspace / REQUEST).exists() or _begun(workspace):
@@ -277,7 +277,9 @@ def _check_size(what: str, name: str, frame: Path) -> None:
 def _check_guides(frame: Path, guides: list[str]) -> None:
     """Refuses guides that a frame has no passes for."""
     passes = shots.header(frame).passes if guides else ()
-    missing = [props.GUIDES[name] for name in guides if not set(props.GUIDES[name].passes) & set(passes)]
+    missing = [
+        props.choices.GUIDES[name] for name in guides if not set(props.choices.GUIDES[name].passes) & set(passes)
+    ]
     if missing:
         switches = ", ".join(guide.switch for guide in missing)
         raise EngineError(
@@ -288,7 +290,7 @@ def _check_guides(frame: Path, guides: list[str]) -> None:
 
 
 def _guides(chosen: props.TrainingSettings) -> list[str]:
-    return [name for name in props.GUIDES if name in chosen.guides]
+    return [name for name in props.choices.GUIDES if name in chosen.guides]
 
 
 def guides_there(scene: bpy.types.Scene, chosen: props.TrainingSettings) -> list[str]:
@@ -304,7 +306,7 @@ def guides_there(scene: bpy.types.Scene, chosen: props.TrainingSettings) -> list
         passes = _passes_of(file, file.stat().st_mtime_ns)
     except (OSError, EngineError):
         return []
-    return [name for name, guide in props.GUIDES.items() if passes.intersection(guide.passes)]
+    return [name for name, guide in props.choices.GUIDES.items() if passes.intersection(guide.passes)]
 
 
 @lru_cache(maxsize=4)
@@ -421,7 +423,7 @@ _unfinished: tuple[Path, tuple[Unfinished, ...]] | None = None
 
 def unfinished() -> tuple[Unfinished, ...]:
     global _unfinished
-    folder = props.user_styles()
+    folder = props.library.user_styles()
     if _unfinished is None or _unfinished[0] != folder:
         places = sorted(folder.glob(f"*.training/{REQUEST}"))
         _unfinished = folder, tuple(found for place in places if (found := _read(place)))
@@ -502,7 +504,7 @@ def take(event: protocol.Event) -> None:
         _show_preview(event)
     elif isinstance(event, protocol.StyleReady):
         forget()
-        props.refresh_styles()
+        props.library.refresh_styles()
 
 
 def _add_diagnosis(event: protocol.Diagnosis) -> None:

@@ -35,7 +35,7 @@ def steps() -> Generator[Step, None, None]:
     area = editors()
     area.spaces.active.image = image
     settings = bpy.context.scene.pentimento
-    if any(style.name == SETTINGS["style"] for style in addon.props.styles()):
+    if any(style.name == SETTINGS["style"] for style in addon.props.library.styles()):
         settings.style = SETTINGS["style"]
     settings.overlays = {"Scale", "Removal"}
     bpy.ops.ed.undo_push(message="Ready")
@@ -80,7 +80,7 @@ def steps() -> Generator[Step, None, None]:
     properties.spaces.active.context = "RENDER"
     addon.jobs.PAINTING.report = None
     yield from show_controls(addon, properties)
-    yield from open_render_panels(addon.panels, properties, {addon.panels.RenderPanel})
+    yield from open_render_panels(addon.panels, properties, {addon.panels.painting.RenderPanel})
     shoot("panel_render.png", properties)
     bpy.context.scene.render.engine = "CYCLES"
     bpy.context.scene.cycles.samples, bpy.context.scene.cycles.use_denoising = 1, False
@@ -120,7 +120,7 @@ def show_explaining(addon: Any, area: Any) -> Generator[Step, None, None]:
     """A box around the place that a click points at: what is said while it is checked, and what at last."""
     chosen, panels = bpy.context.scene.pentimento_explain, addon.panels
     chosen.place, chosen.size, chosen.questions = "BOX", 60, {"Influence", "Removal", "Scale"}
-    arrange(panels, {panels.ImageExplainPanel})
+    arrange(panels, {panels.explanation.ImageExplainPanel})
     yield 1.0
     window = bpy.context.window_manager.windows[0]
     canvas = next(region for region in area.regions if region.type == "WINDOW")
@@ -158,10 +158,10 @@ def show_explaining(addon: Any, area: Any) -> Generator[Step, None, None]:
 def show_mixing(addon: Any, area: Any) -> Generator[Step, None, None]:
     """Two styles by a mask, and the palette of a third."""
     chosen, panels = bpy.context.scene.pentimento, addon.panels
-    others = [style.name for style in addon.props.styles() if style.name != chosen.style]
+    others = [style.name for style in addon.props.library.styles() if style.name != chosen.style]
     bpy.ops.pentimento.add_style()
     chosen.share, chosen.mixed[0].share, chosen.palette = 0.6, 0.4, others[-1]
-    arrange(panels, {panels.ImageEditorPanel, panels.ImageMixingPanel})
+    arrange(panels, {panels.painting.ImageEditorPanel, panels.mixing.ImageMixingPanel})
     yield from scroll(area)
     shoot("panel_mixing.png", area)
     chosen.palette = "OWN"
@@ -174,8 +174,8 @@ SHORT = {"size": 160, "crop": 128, "critic_scales": 2, "style_side": 400, "pairs
 
 def show_training(addon: Any, area: Any) -> Generator[Step, None, None]:
     """What is missing, what is asked, what it shows while it runs; the style that it makes stands in the picker."""
-    panels, preferences = addon.panels, addon.props.preferences()
-    arrange(panels, {panels.ImageTrainingPanel})
+    panels, preferences = addon.panels, addon.props.library.preferences()
+    arrange(panels, {panels.training.ImageTrainingPanel})
     yield 1.0
     shoot("panel_training_setup.png", area)
 
@@ -208,7 +208,7 @@ def show_training(addon: Any, area: Any) -> Generator[Step, None, None]:
     bpy.ops.pentimento.stop_training()
     yield lambda: addon.jobs.current(addon.jobs.TRAINING) is None
     print(f"SHOWN {addon.jobs.last_report(addon.jobs.TRAINING)}")
-    assert addon.props.style_of("My Hand"), "the new style stands in the picker"
+    assert addon.props.library.style_of("My Hand"), "the new style stands in the picker"
     preferences.styles_folder = SETTINGS["styles"]
 
 
@@ -234,13 +234,13 @@ def show_keyframes(addon: Any, area: Any, chosen: Any) -> Generator[Step, None, 
 def arrange(panels: Any, open_ones: set[Any]) -> None:
     """Opens these panels of the Image Editor and closes the others."""
     every = [
-        panels.ImageEditorPanel,
-        panels.ImageControlsPanel,
-        panels.ImageMixingPanel,
-        panels.ImageAnimationPanel,
-        panels.ImageExplainPanel,
-        panels.ImageTrainingPanel,
-        panels.ImageSignaturePanel,
+        panels.painting.ImageEditorPanel,
+        panels.controls.ImageControlsPanel,
+        panels.mixing.ImageMixingPanel,
+        panels.animation.ImageAnimationPanel,
+        panels.explanation.ImageExplainPanel,
+        panels.training.ImageTrainingPanel,
+        panels.training.ImageSignaturePanel,
     ]
     drawn_anew(every, open_ones)
 
@@ -276,14 +276,19 @@ def show_controls(addon: Any, area: Any) -> Generator[Step, None, None]:
     layer.use_pass_environment = True
     bpy.ops.pentimento.add_place(active=True)
     chosen.places[0].strength, chosen.band_stroke, chosen.gain_glossy = 0.3, 0.5, 0.0
-    yield from open_render_panels(panels, area, {panels.RenderPanel, panels.RenderControlsPanel})
+    yield from open_render_panels(panels, area, {panels.painting.RenderPanel, panels.controls.RenderControlsPanel})
     shoot("panel_controls.png", area)
     bpy.ops.pentimento.reset_controls()
 
 
 def open_render_panels(panels: Any, area: Any, open_ones: set[Any]) -> Generator[Step, None, None]:
     """Opens them, closes our others and scrolls down: they come last."""
-    every = [panels.RenderPanel, panels.RenderControlsPanel, panels.RenderMixingPanel, panels.RenderAnimationPanel]
+    every = [
+        panels.painting.RenderPanel,
+        panels.controls.RenderControlsPanel,
+        panels.mixing.RenderMixingPanel,
+        panels.animation.RenderAnimationPanel,
+    ]
     drawn_anew(every, open_ones)
     yield 1.0
     region = next(region for region in area.regions if region.type == "WINDOW")
@@ -300,7 +305,7 @@ def show_animation(addon: Any, area: Any) -> Generator[Step, None, None]:
     before = scene.render.filepath, scene.render.image_settings.file_format, scene.frame_current
     scene.frame_start, scene.frame_end = 1, 6
     chosen.movie, scene.pentimento.overlays = bpy.app.ffmpeg.supported, {"Scale"}
-    yield from open_render_panels(panels, area, {panels.RenderPanel, panels.RenderAnimationPanel})
+    yield from open_render_panels(panels, area, {panels.painting.RenderPanel, panels.animation.RenderAnimationPanel})
     shoot("panel_animation.png", area)
     chosen.folder = SETTINGS["animation"]
     yield from animate(addon, area, "ANEW")

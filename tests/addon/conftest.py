@@ -95,7 +95,7 @@ def styles(addon: Addon, packs: Path) -> Any:
     """The scene's settings, with the tiny styles to choose from and Identity chosen."""
     import bpy
 
-    addon.props.preferences().styles_folder = str(packs)
+    addon.props.library.preferences().styles_folder = str(packs)
     settings = bpy.context.scene.pentimento
     settings.style, settings.overlays = "Identity", set()
     return settings

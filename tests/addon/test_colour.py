@@ -191,8 +191,8 @@ def test_a_painted_colour_shows_as_it_was_painted(
     styles.colours = "DISPLAY"
     for number, colour in enumerate(PALETTE):
         tiny_styles.flat(tmp_path / "styles" / str(number), f"Flat {number}", colour)
-    addon.props.preferences().styles_folder = str(tmp_path / "styles")
-    addon.props.refresh_styles()
+    addon.props.library.preferences().styles_folder = str(tmp_path / "styles")
+    addon.props.library.refresh_styles()
     stone = new_image(is_float=True)
     pixels = pixels_of(stone).copy()
     pixels[:4, :, :3] = 100

@@ -32,7 +32,7 @@ def blur_packs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def blur(addon: Any, blur_packs: Path) -> Any:
     """What to ask: Influence of a pixel, with the style Blur"""
-    addon.props.preferences().styles_folder = str(blur_packs)
+    addon.props.library.preferences().styles_folder = str(blur_packs)
     bpy.context.scene.pentimento.style = "Blur"
     asked = bpy.context.scene.pentimento_explain
     asked.questions = {"Influence"}
@@ -416,7 +416,7 @@ def test_a_render_that_was_not_painted_says_what_to_do(addon: Any, blur: Any, ed
 
 def test_a_style_of_another_program_answers_what_it_can(addon: Any, blur: Any, tmp_path: Path) -> None:
     tiny_styles.bgr_255(tmp_path / "mosaic.onnx")
-    addon.props.preferences().styles_folder = str(tmp_path / "mine")
+    addon.props.library.preferences().styles_folder = str(tmp_path / "mine")
     bpy.ops.pentimento.import_style(filepath=str(tmp_path / "mosaic.onnx"), name="Foreign")
     image = new_image(size=SIZE)
     reason = "Influence: the style Foreign was made by another program and brings no gradients"
@@ -433,7 +433,7 @@ def test_reasons_are_those_of_picture_and_style(addon: Any, blur: Any) -> None:
     lit = explaining.Subject("shot", SIZE, "shot.exr", frozenset({*explaining.LIGHTS[1], "CryptoObject00"}))
 
     def able(subject: Any) -> set[str]:
-        return {name for name in addon.props.QUESTIONS if not explaining.lacks(name, chosen, subject)}
+        return {name for name in addon.props.choices.QUESTIONS if not explaining.lacks(name, chosen, subject)}
 
     own = {"Influence", "Detail", "Removal", "Scale"}
     assert able(plain) == able(bare) == own
@@ -506,8 +506,8 @@ def test_a_style_that_ships_can_be_asked_everything(addon: Any) -> None:
 def test_every_question_has_a_tooltip_and_a_known_need(addon: Any) -> None:
     from engine.explain.overlay import OF_A_REGION
 
-    assert set(OF_A_REGION) == set(addon.props.QUESTIONS)
-    for question in addon.props.QUESTIONS.values():
+    assert set(OF_A_REGION) == set(addon.props.choices.QUESTIONS)
+    for question in addon.props.choices.QUESTIONS.values():
         assert question.about.endswith("?") and question.needs in addon.explaining.NEEDS
 
 
@@ -517,7 +517,7 @@ def test_every_question_has_a_tooltip_and_a_known_need(addon: Any) -> None:
 def test_while_it_is_checked_the_answer_stands_there(addon: Any, blur: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(addon.engine_client, "command", lambda _python: [sys.executable, str(FAKE_WORKER), "slow"])
     new_image(size=SIZE)
-    addon.jobs.start(addon.operators.explain_job(bpy.context, "Stone", (30, 20), blocking=False))
+    addon.jobs.start(addon.operators.explanation.explain_job(bpy.context, "Stone", (30, 20), blocking=False))
     pump(addon.jobs, lambda: addon.jobs.current().fraction > 0, 10)
     protocol = addon.engine_client.protocol
     addon.jobs.current().on_event(
@@ -537,7 +537,7 @@ def test_a_killed_worker_ends_the_question(addon: Any, blur: Any, monkeypatch: p
     new_image(size=SIZE)
     with monkeypatch.context() as patched:
         patched.setattr(addon.engine_client, "command", lambda _python: [sys.executable, str(FAKE_WORKER), "slow"])
-        addon.jobs.start(addon.operators.explain_job(bpy.context, "Stone", (30, 20), blocking=False))
+        addon.jobs.start(addon.operators.explanation.explain_job(bpy.context, "Stone", (30, 20), blocking=False))
         pump(addon.jobs, lambda: addon.jobs.current().fraction > 0, 10)
         os.kill(addon.jobs.PAINTING.slot.worker.pid, signal.SIGKILL)
         pump(addon.jobs, lambda: addon.jobs.current() is None, 10)
@@ -551,7 +551,7 @@ def test_in_the_background_it_is_one_undo_step(addon: Any, blur: Any) -> None:
     stone.pack()
     stone.use_fake_user = True
     bpy.ops.ed.undo_push(message="before")
-    addon.jobs.start(addon.operators.explain_job(bpy.context, "Stone", (30, 20), blocking=False))
+    addon.jobs.start(addon.operators.explanation.explain_job(bpy.context, "Stone", (30, 20), blocking=False))
     pump(addon.jobs, lambda: addon.jobs.current() is None, 60)
     assert addon.jobs.last_report().level == "INFO" and "Stone Explained" in bpy.data.images
     bpy.ops.ed.undo()
@@ -626,14 +626,14 @@ def drawn(addon: Any, image: Any = None) -> str:
         space_data=space,
         object=bpy.context.object,
     )
-    addon.panels.ImageExplainPanel.draw(types.SimpleNamespace(layout=Layout(said)), context)
+    addon.panels.explanation.ImageExplainPanel.draw(types.SimpleNamespace(layout=Layout(said)), context)
     return "\n".join(said)
 
 
 def test_the_panel_asks(addon: Any, blur: Any) -> None:
     assert "No Image in View" in drawn(addon)
     said = drawn(addon, new_image(size=SIZE)).split("\n")
-    assert said.count("questions") == len(addon.props.QUESTIONS)
+    assert said.count("questions") == len(addon.props.choices.QUESTIONS)
     assert {"place", "cursor_location", "pentimento.explain", "pentimento.point"} <= set(said)
     assert "Passes, Objects: this is no render with passes." in said
     assert "size" not in said

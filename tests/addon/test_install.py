@@ -196,7 +196,7 @@ def test_twice_on_and_off_leaves_nothing(addon: Any, styles: Any) -> None:
 
 def test_disabling_in_the_middle_of_a_job_ends_it(addon: Any, styles: Any) -> None:
     new_image()
-    addon.jobs.start(addon.operators.image_job(bpy.context, "Stone", blocking=False))
+    addon.jobs.start(addon.operators.painting.image_job(bpy.context, "Stone", blocking=False))
     pid = addon.jobs.PAINTING.slot.worker.pid
     bpy.ops.preferences.addon_disable(module=PACKAGE)
     assert not bpy.app.timers.is_registered(addon.jobs._tick)

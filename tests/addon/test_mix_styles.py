@@ -20,7 +20,7 @@ def flats(addon: Any, styles: Any, tmp_path: Path) -> Any:
     tiny_styles.flat(tmp_path / "red", "Red", RED)
     tiny_styles.flat(tmp_path / "blue", "Blue", BLUE)
     tiny_styles.brush(tmp_path / "brush")
-    addon.props.preferences().styles_folder = str(tmp_path)
+    addon.props.library.preferences().styles_folder = str(tmp_path)
     styles.style = "Red"
     return styles
 
@@ -39,7 +39,7 @@ def painted(name: str) -> np.ndarray:
 def test_untouched_it_asks_for_what_it_always_did(addon: Any, flats: Any) -> None:
     protocol = addon.engine_client.protocol
     how = addon.props.stylize_settings(flats, is_render=False)
-    folder = str(addon.props.style_of("Red").folder)
+    folder = str(addon.props.library.style_of("Red").folder)
     assert how == protocol.StylizeSettings((protocol.StyleShare(folder),), overlays=())
 
 

@@ -18,8 +18,8 @@ def texture(addon: Any, styles: Any, tmp_path: Path) -> Any:
     """The settings of the Texture panel, with one tiny texture style beside one for pictures."""
     tiny_styles.brush(tmp_path / "brush")
     tiny_styles.pattern(tmp_path / "pattern")
-    addon.props.preferences().styles_folder = str(tmp_path)
-    addon.props.refresh_styles()
+    addon.props.library.preferences().styles_folder = str(tmp_path)
+    addon.props.library.refresh_styles()
     settings = bpy.context.scene.pentimento_texture
     settings.style, settings.width, settings.height, settings.seed = "Pattern", 96, 64, 7
     return settings
@@ -52,7 +52,7 @@ def test_the_image_is_what_the_engine_makes(addon: Any, texture: Any, tmp_path: 
 
 def test_a_variant_can_be_chosen_where_there_are_such(addon: Any, texture: Any, tmp_path: Path) -> None:
     tiny_styles.patchwork(tmp_path / "patchwork")
-    addon.props.refresh_styles()
+    addon.props.library.refresh_styles()
     assert "variant" not in draw(addon, "ImageTexturePanel").split()
     texture.style, texture.variant = "Patchwork", 2
     assert "variant" in draw(addon, "ImageTexturePanel").split()
@@ -73,22 +73,22 @@ def test_nothing_is_overwritten(texture: Any) -> None:
 
 
 def test_in_the_background_it_arrives_with_an_undo_step(addon: Any, texture: Any) -> None:
-    addon.jobs.start(addon.operators.texture_job(bpy.context, blocking=False))
+    addon.jobs.start(addon.operators.painting.texture_job(bpy.context, blocking=False))
     pump(addon.jobs, lambda: addon.jobs.current() is None, 60)
     assert "Pattern 7" in bpy.data.images
 
 
 def test_the_pickers_keep_the_kinds_apart(addon: Any, texture: Any) -> None:
-    assert "Pattern" not in [style.name for style in addon.props.styles()]
-    assert "Pattern" in [style.name for style in addon.props.texture_styles()]
+    assert "Pattern" not in [style.name for style in addon.props.library.styles()]
+    assert "Pattern" in [style.name for style in addon.props.library.texture_styles()]
     assert texture.style == "Pattern"
 
 
 @pytest.fixture
 def nothing_installed(addon: Any, texture: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(addon.props, "STYLES", tmp_path / "empty")  # nor does any ship
-    addon.props.preferences().styles_folder = str(tmp_path / "empty")
-    addon.props.refresh_styles()
+    monkeypatch.setattr(addon.props.library, "STYLES", tmp_path / "empty")  # nor does any ship
+    addon.props.library.preferences().styles_folder = str(tmp_path / "empty")
+    addon.props.library.refresh_styles()
 
 
 def test_without_a_texture_style_it_says_what_to_do(nothing_installed: None) -> None:
@@ -106,7 +106,7 @@ def test_an_imported_texture_style_is_chosen(addon: Any, texture: Any, tmp_path:
     from engine import style_pack
 
     zipped = style_pack.export_style(style_pack.load(tiny_styles.pattern(tmp_path / "b", "Basalt")), tmp_path / "b.zip")
-    addon.props.preferences().styles_folder = str(tmp_path / "mine")
+    addon.props.library.preferences().styles_folder = str(tmp_path / "mine")
     bpy.ops.pentimento.import_style(filepath=str(zipped))
     assert bpy.context.scene.pentimento_texture.style == "Basalt"
 

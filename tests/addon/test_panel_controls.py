@@ -82,16 +82,16 @@ def test_they_are_what_the_command_line_calls_them(addon: Any, styles: Any, tmp_
 
     fields = styles.bl_rna.properties
     assert tuple(fields["whose_colours"].enum_items.keys()) == colours.WAYS
-    assert [fields[name].name.lower() for name in addon.props.BANDS] == list(BANDS)
-    assert tuple(addon.props.GAINS) == tuple(addon.switches.LIGHT_PASSES) == passes.LIGHTS
-    assert [fields[name].name for name in addon.props.GAINS.values()] == list(passes.LIGHTS)
-    assert {fields[name].hard_max for name in addon.props.BANDS} == {controls.MOST_BAND}
-    assert {fields[name].hard_max for name in addon.props.GAINS.values()} == {controls.MOST_GAIN}
+    assert [fields[name].name.lower() for name in addon.props.choices.BANDS] == list(BANDS)
+    assert tuple(addon.props.choices.GAINS) == tuple(addon.switches.LIGHT_PASSES) == passes.LIGHTS
+    assert [fields[name].name for name in addon.props.choices.GAINS.values()] == list(passes.LIGHTS)
+    assert {fields[name].hard_max for name in addon.props.choices.BANDS} == {controls.MOST_BAND}
+    assert {fields[name].hard_max for name in addon.props.choices.GAINS.values()} == {controls.MOST_GAIN}
 
 
 def test_every_tooltip_names_what_foretells_it(addon: Any, styles: Any) -> None:
     fields = styles.bl_rna.properties
-    named = ["whose_colours", "lock", *addon.props.BANDS, *addon.props.GAINS.values()]
+    named = ["whose_colours", "lock", *addon.props.choices.BANDS, *addon.props.choices.GAINS.values()]
     tooltips = [fields[name].description for name in named]
     tooltips.append(fields["places"].fixed_type.properties["strength"].description)
     for said in tooltips:
@@ -111,7 +111,7 @@ def test_only_styles_of_other_programs_are_locked(addon: Any, styles: Any, tmp_p
     styles.lock = True
     assert not addon.props.can_lock(styles)
     assert not addon.props.stylize_settings(styles, is_render=True).lock
-    addon.props.preferences().styles_folder = str(tmp_path)
+    addon.props.library.preferences().styles_folder = str(tmp_path)
     tiny_styles.normalised(tmp_path / "theirs.onnx")
     assert bpy.ops.pentimento.import_style(filepath=str(tmp_path / "theirs.onnx"), name="Theirs") == {"FINISHED"}
     assert addon.props.can_lock(styles)
@@ -229,14 +229,14 @@ def test_a_file_without_them_opens_as_it_was_and_with_them_keeps_them(addon: Any
     """A file holds what was set, so one in which only the strength was set is one from before there were controls."""
     file, protocol = str(tmp_path / "old.blend"), addon.engine_client.protocol
     styles.strength = 0.25
-    moved = [*addon.props.BANDS, *addon.props.GAINS.values(), "whose_colours", "lock"]
+    moved = [*addon.props.choices.BANDS, *addon.props.choices.GAINS.values(), "whose_colours", "lock"]
     assert not any(styles.is_property_set(name) for name in moved)
     bpy.ops.wm.save_as_mainfile(filepath=file)
     move_all(styles)
     bpy.ops.wm.open_mainfile(filepath=file)
     chosen = bpy.context.scene.pentimento
     how = addon.props.stylize_settings(chosen, is_render=True)
-    share = protocol.StyleShare(str(addon.props.style_of("Identity").folder))
+    share = protocol.StyleShare(str(addon.props.library.style_of("Identity").folder))
     assert how == protocol.StylizeSettings((share,), strength=0.25)
     assert not addon.props.moved_controls(chosen)
 
@@ -254,7 +254,7 @@ def test_a_file_without_them_opens_as_it_was_and_with_them_keeps_them(addon: Any
 def test_the_panel_offers_what_the_picture_has(addon: Any, lit: Any, styles: Any) -> None:
     place(styles, 0.5, "Cube")
     said = draw(addon, "RenderControlsPanel").split()
-    assert [name for name in said if name.startswith("gain_")] == list(addon.props.GAINS.values())
+    assert [name for name in said if name.startswith("gain_")] == list(addon.props.choices.GAINS.values())
     assert "matte" in said and "mask" not in said and "Layer" not in said
     stylized_render()
     result = next(image for image in bpy.data.images if image.name.startswith("shot_0001 ("))
@@ -274,7 +274,7 @@ def test_moved_controls_can_be_set_back(addon: Any, styles: Any) -> None:
     def header() -> list[str]:
         said: list[str] = []
         drawing = types.SimpleNamespace(layout=Layout(said))
-        addon.panels.RenderControlsPanel.draw_header(drawing, bpy.context)
+        addon.panels.controls.RenderControlsPanel.draw_header(drawing, bpy.context)
         return said
 
     assert header() == []

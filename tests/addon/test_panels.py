@@ -58,7 +58,7 @@ def draw(addon: Any, panel: str, image: Any = None) -> str:
 def lines_of(addon: Any, panel: str, image: Any = None) -> list[str]:
     """The panel's texts, as if it were drawn in a sidebar 200 pixels wide."""
     said: list[str] = []
-    cls = getattr(addon.panels, panel)
+    cls = next(cls for cls in addon.panels.CLASSES if cls.__name__ == panel)
     space = types.SimpleNamespace(type="IMAGE_EDITOR", image=image)
     context = types.SimpleNamespace(
         scene=bpy.context.scene,
@@ -109,7 +109,7 @@ def test_while_a_job_runs(addon: Any, styles: Any, panel: str, monkeypatch: pyte
 
     monkeypatch.setattr(addon.engine_client, "command", lambda _python: [sys.executable, str(FAKE_WORKER), "slow"])
     new_image()
-    addon.jobs.start(addon.operators.image_job(bpy.context, "Stone", blocking=False))
+    addon.jobs.start(addon.operators.painting.image_job(bpy.context, "Stone", blocking=False))
     pump(addon.jobs, lambda: addon.jobs.current().fraction > 0, 10)
     said = draw(addon, panel)
     assert "Painting" in said
@@ -148,8 +148,8 @@ def test_an_error_and_its_fix_are_readable(addon: Any, styles: Any) -> None:
 
 
 def test_without_styles_it_says_so(addon: Any, styles: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(addon.props, "STYLES", tmp_path)
-    addon.props.preferences().styles_folder = str(tmp_path)
+    monkeypatch.setattr(addon.props.library, "STYLES", tmp_path)
+    addon.props.library.preferences().styles_folder = str(tmp_path)
     assert "No style is installed" in draw(addon, "ViewportPanel")
 
 
@@ -180,7 +180,7 @@ def test_mixing_draws_one_row_for_each_style(addon: Any, styles: Any) -> None:
 
 @pytest.mark.parametrize("panel", ["ImageTrainingPanel", "ViewportTrainingPanel"])
 def test_training_says_how_to_get_a_python_for_it(addon: Any, styles: Any, panel: str) -> None:
-    preferences = addon.props.preferences()
+    preferences = addon.props.library.preferences()
     preferences.can_train = False
     said = draw(addon, panel)
     assert "Training needs a Python with PyTorch" in said.replace("  ", " ")
@@ -191,7 +191,7 @@ def test_training_says_how_to_get_a_python_for_it(addon: Any, styles: Any, panel
 def test_training_tells_an_artist_what_was_measured_last(addon: Any, styles: Any, monkeypatch: Any) -> None:
     """By plain names; what this kind of style has not is left out, and so is the time left once it has ended."""
     protocol, training = addon.engine_client.protocol, addon.training
-    addon.props.preferences().can_train, training.view = True, training.View("Own Hand")
+    addon.props.library.preferences().can_train, training.view = True, training.View("Own Hand")
     numbers = {"patch_distance": 1.2345, "content_diversity": 0.81, "seed_diversity": 0.4, "gradient": 3.0}
     running = types.SimpleNamespace(title="Training Own Hand", fraction=0.5, stage="", cancelling=False)
     monkeypatch.setattr(addon.jobs, "current", lambda lane: running)
@@ -217,8 +217,8 @@ def test_training_at_rest_and_at_work(
 ) -> None:
     import sys
 
-    addon.props.preferences().can_train, addon.training.view = True, None
-    addon.props.preferences().styles_folder = str(tmp_path)
+    addon.props.library.preferences().can_train, addon.training.view = True, None
+    addon.props.library.preferences().styles_folder = str(tmp_path)
     settings = bpy.context.scene.pentimento_training
     assert "No Style Picture" in draw(addon, panel)
     settings.pictures.add().image = new_image("own_hand.jpg", size=(64, 64))
@@ -234,7 +234,7 @@ def test_training_at_rest_and_at_work(
 
     monkeypatch.setattr(addon.engine_client, "command", lambda _python: [sys.executable, str(FAKE_WORKER), "slow"])
     plan = addon.training.plan(bpy.context, {})
-    addon.jobs.start(addon.operators._training_job("Own Hand", plan.out, addon.training.requests(plan)))
+    addon.jobs.start(addon.operators.training.training_job("Own Hand", plan.out, addon.training.requests(plan)))
     pump(addon.jobs, lambda: addon.jobs.current(addon.jobs.TRAINING).fraction > 0, 10)
     addon.training.take(addon.engine_client.protocol.TrainStep("", 1, 9, {"code": 0.5}, 60.0))
     finding = addon.engine_client.protocol.Finding("grid artefact", "A grid stands out.", "Train for longer.")
@@ -260,6 +260,7 @@ def test_training_at_rest_and_at_work(
 def test_panels_keep_their_order(addon: Any, place: str) -> None:
     """Also where one has been registered again: Blender would put that one last."""
     first = "ImageEditorPanel" if place == "Image" else "ViewportPanel"
-    panels = [getattr(addon.panels, name) for name in (first, f"{place}TexturePanel", f"{place}TrainingPanel")]
+    named = {cls.__name__: cls for cls in addon.panels.CLASSES}
+    panels = [named[name] for name in (first, f"{place}TexturePanel", f"{place}TrainingPanel")]
     orders = [panel.bl_order for panel in panels]
     assert orders == sorted(set(orders))

@@ -128,7 +128,7 @@ def test_frames_are_painted_while_others_are_rendered(
 ) -> None:
     shot.pentimento_animation.strokes, before = "ANEW", settings_of(shot)
     Slow(monkeypatch, addon, until=lambda: len(results(folder)) == 2)
-    addon.jobs.start(addon.operators.animation_job(addon.animating.plan(shot), blocking=True))
+    addon.jobs.start(addon.operators.animation.animation_job(addon.animating.plan(shot), blocking=True))
     pump(addon.jobs, lambda: addon.jobs.current() is None, 60)
     assert len(results(folder)) == 3
     assert settings_of(shot) == before
@@ -139,7 +139,7 @@ def test_progress_says_how_fast_and_how_long(addon: Any, shot: Any) -> None:
     shot.frame_end = 12
     stages: list[str] = []
     drawn: list[str] = []
-    addon.jobs.start(addon.operators.animation_job(addon.animating.plan(shot), blocking=True))
+    addon.jobs.start(addon.operators.animation.animation_job(addon.animating.plan(shot), blocking=True))
 
     def ended() -> bool:
         job = addon.jobs.current()
@@ -438,7 +438,7 @@ def test_cancel_while_painting(addon: Any, shot: Any, tmp_path: Path, folder: Pa
     shot.frame_end = 42
     render_frames(shot, tmp_path)
     plan = addon.animating.plan(shot, str(tmp_path / "walk_####.exr"))
-    addon.jobs.start(addon.operators.animation_job(plan, blocking=True))
+    addon.jobs.start(addon.operators.animation.animation_job(plan, blocking=True))
     pump(addon.jobs, lambda: bool(results(folder)), 60)
     addon.jobs.cancel()
     assert pump(addon.jobs, lambda: addon.jobs.current() is None, 10) < 2
@@ -453,7 +453,7 @@ def test_a_worker_that_cannot_be_cancelled_loses_nothing(addon: Any, shot: Any, 
     shot.frame_end = 42
     render_frames(shot, tmp_path)
     plan = addon.animating.plan(shot, str(tmp_path / "walk_####.exr"))
-    addon.jobs.start(addon.operators.animation_job(plan, blocking=True))
+    addon.jobs.start(addon.operators.animation.animation_job(plan, blocking=True))
     pump(addon.jobs, lambda: len(results(folder)) > 2, 60)
     os.kill(addon.jobs.PAINTING.slot.worker.pid, signal.SIGSTOP)
     addon.jobs.cancel()
@@ -470,7 +470,7 @@ def test_cancel_while_blender_renders_in_its_window(
 ) -> None:
     shot.pentimento_animation.strokes, before = "ANEW", settings_of(shot)
     Slow(monkeypatch, addon, until=lambda: False)
-    addon.jobs.start(addon.operators.animation_job(addon.animating.plan(shot), blocking=True))
+    addon.jobs.start(addon.operators.animation.animation_job(addon.animating.plan(shot), blocking=True))
     pump(addon.jobs, lambda: len(results(folder)) == 2, 60)
     assert settings_of(shot) != before
     addon.jobs.cancel()
@@ -483,7 +483,7 @@ def test_cancel_while_blender_renders_in_its_window(
 
 def test_cancel_while_rendering(addon: Any, shot: Any, folder: Path) -> None:
     shot.frame_end, before = 60, settings_of(shot)
-    addon.jobs.start(addon.operators.animation_job(addon.animating.plan(shot), blocking=True))
+    addon.jobs.start(addon.operators.animation.animation_job(addon.animating.plan(shot), blocking=True))
     pump(addon.jobs, lambda: frame(folder, 4).exists(), 60)
     assert shot.frame_current in (4, 5)
     addon.jobs.cancel()
@@ -497,7 +497,7 @@ def test_a_killed_worker_loses_nothing_that_is_finished(addon: Any, shot: Any, t
     shot.frame_end = 42
     render_frames(shot, tmp_path)
     plan = addon.animating.plan(shot, str(tmp_path / "walk_####.exr"))
-    addon.jobs.start(addon.operators.animation_job(plan, blocking=True))
+    addon.jobs.start(addon.operators.animation.animation_job(plan, blocking=True))
     pump(addon.jobs, lambda: len(results(folder)) > 2, 60)
     os.kill(addon.jobs.PAINTING.slot.worker.pid, signal.SIGTERM)
     pump(addon.jobs, lambda: addon.jobs.current() is None, 10)
@@ -573,7 +573,7 @@ def test_an_undo_meanwhile_does_no_harm(addon: Any, shot: Any, folder: Path) -> 
     """Scenes are found by their names: what a reference points at is gone after an undo."""
     bpy.ops.ed.undo_push(message="before")
     before = settings_of(shot)
-    addon.jobs.start(addon.operators.animation_job(addon.animating.plan(shot), blocking=True))
+    addon.jobs.start(addon.operators.animation.animation_job(addon.animating.plan(shot), blocking=True))
     pump(addon.jobs, lambda: frame(folder, 3).exists(), 60)
     bpy.ops.ed.undo_push(message="meanwhile")
     bpy.ops.ed.undo()
@@ -656,11 +656,11 @@ def test_after_render_animation_while_another_job_runs(
 ) -> None:
     """What was written is noted all the same, and painted when the other job has ended."""
     asked: list[tuple[str, tuple[int, ...]]] = []
-    after = addon.operators._after_render
-    monkeypatch.setattr(addon.operators, "_after_render", lambda *what: asked.append(what))
+    after = addon.operators.animation._after_render
+    monkeypatch.setattr(addon.operators.animation, "_after_render", lambda *what: asked.append(what))
     render_frames(shot, tmp_path)
     plan = addon.animating.plan(shot, str(tmp_path / "walk_####.exr"))
-    addon.jobs.start(addon.operators.animation_job(plan, blocking=True))
+    addon.jobs.start(addon.operators.animation.animation_job(plan, blocking=True))
     shot.pentimento_animation.after_render = True
     shot.pentimento_animation.folder = "//second/"
     render_frames(shot, tmp_path / "own")
@@ -676,9 +676,9 @@ def test_a_render_of_ours_is_none_of_blenders_own(addon: Any, shot: Any, folder:
     shot.pentimento_animation.after_render = shot.pentimento_animation.movie = True
     stylize()
     assert (folder / "Scene_identity.mp4").exists()
-    assert addon.operators.Watched.is_ours and not addon.operators.Watched.written
+    assert addon.operators.animation.Watched.is_ours and not addon.operators.animation.Watched.written
     render_frames(shot, folder / "own", multilayer=False)
-    assert not addon.operators.Watched.is_ours
+    assert not addon.operators.animation.Watched.is_ours
 
 
 def test_passes_for_blenders_own_render(addon: Any, shot: Any) -> None:
@@ -714,7 +714,7 @@ def test_everything_has_a_tooltip(addon: Any, shot: Any) -> None:
 
 
 def test_while_it_runs_the_button_is_grey(addon: Any, shot: Any) -> None:
-    addon.jobs.start(addon.operators.animation_job(addon.animating.plan(shot), blocking=True))
+    addon.jobs.start(addon.operators.animation.animation_job(addon.animating.plan(shot), blocking=True))
     assert not bpy.ops.pentimento.stylize_animation.poll()
     addon.jobs.cancel()
     pump(addon.jobs, lambda: addon.jobs.current() is None, 10)

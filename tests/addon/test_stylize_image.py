@@ -207,7 +207,7 @@ def test_a_background_job_makes_an_undo_step_of_its_own(addon: Any, styles: Any)
     new_image().pack()
     bpy.data.images["Stone"].use_fake_user = True
     bpy.ops.ed.undo_push(message="before")
-    addon.jobs.start(addon.operators.image_job(bpy.context, "Stone", blocking=False))
+    addon.jobs.start(addon.operators.painting.image_job(bpy.context, "Stone", blocking=False))
     pump(addon.jobs, lambda: addon.jobs.current() is None, 30)
     assert "Stone (Identity)" in bpy.data.images
     bpy.ops.ed.undo()
@@ -221,7 +221,7 @@ def test_undo_during_a_job_does_no_harm(addon: Any, styles: Any) -> None:
     bpy.ops.ed.undo_push(message="one")
     bpy.context.scene.frame_current = 7
     bpy.ops.ed.undo_push(message="two")
-    addon.jobs.start(addon.operators.image_job(bpy.context, "Stone", blocking=False))
+    addon.jobs.start(addon.operators.painting.image_job(bpy.context, "Stone", blocking=False))
     bpy.ops.ed.undo()
     pump(addon.jobs, lambda: addon.jobs.current() is None, 30)
     assert addon.jobs.last_report().level == "INFO"
@@ -230,7 +230,7 @@ def test_undo_during_a_job_does_no_harm(addon: Any, styles: Any) -> None:
 
 def test_an_image_that_vanishes_during_the_job_is_said(addon: Any, styles: Any) -> None:
     new_image()
-    addon.jobs.start(addon.operators.image_job(bpy.context, "Stone", blocking=False))
+    addon.jobs.start(addon.operators.painting.image_job(bpy.context, "Stone", blocking=False))
     bpy.data.images.remove(bpy.data.images["Stone"])
     pump(addon.jobs, lambda: addon.jobs.current() is None, 30)
     assert addon.jobs.last_report().level == "ERROR"
@@ -290,7 +290,7 @@ def test_what_has_no_pixels_is_refused(addon: Any, styles: Any) -> None:
 def test_without_a_style_it_says_what_to_do(addon: Any, styles: Any, tmp_path: Path) -> None:
     new_image()
     tiny_styles.brush(tmp_path / "brush")
-    addon.props.preferences().styles_folder = str(tmp_path)
+    addon.props.library.preferences().styles_folder = str(tmp_path)
     refused("'Identity' is not installed. Choose another", image="Stone")
 
 

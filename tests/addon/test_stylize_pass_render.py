@@ -124,7 +124,7 @@ def test_guides_of_a_style_are_switched_on_too(addon: Any, shot: Any, styles: An
     import tiny_styles
 
     tiny_styles.guided(packs / "guided")
-    addon.props.refresh_styles()
+    addon.props.library.refresh_styles()
     styles.style = "Guided"
     before = switches_of(shot)
     assert bpy.ops.pentimento.stylize_render() == {"FINISHED"}
@@ -189,7 +189,7 @@ def test_switches_are_as_they_were_after_a_cancel(
     """Cancelled while Blender still renders in its window"""
     styles.painted_pass, before = "DiffCol", switches_of(shot)
     Rendering(monkeypatch, addon, steps=10**6)
-    addon.jobs.start(addon.operators.render_job(bpy.context, "", blocking=False))
+    addon.jobs.start(addon.operators.painting.render_job(bpy.context, "", blocking=False))
     assert switches_of(shot)["diffuse_color"] and not before["diffuse_color"]
     addon.jobs.cancel()
     pump(addon.jobs, lambda: addon.jobs.current() is None, 30)

@@ -51,7 +51,7 @@ def render_to(folder: Path) -> None:
 @pytest.fixture
 def chosen(addon: Any, rendered: Path, tmp_path: Path) -> Any:
     """The panel's settings: a Python that trains, no style, and a keyframe of the rendered shot's frame 8."""
-    preferences = addon.props.preferences()
+    preferences = addon.props.library.preferences()
     preferences.styles_folder, preferences.python = str(tmp_path / "mine"), sys.executable
     preferences.can_train = True  # what is refused, and what is drawn, needs no torch
     (tmp_path / "mine").mkdir()
@@ -77,7 +77,7 @@ def plan(addon: Any, config: dict[str, Any] = SHOT) -> Any:
 def start(addon: Any, config: dict[str, Any]) -> None:
     """As the button does: the training runs on, the operator has returned."""
     begun = plan(addon, config)
-    job = addon.operators._training_job(begun.config["name"], begun.out, addon.training.requests(begun))
+    job = addon.operators.training.training_job(begun.config["name"], begun.out, addon.training.requests(begun))
     addon.jobs.start(job)
 
 
@@ -104,18 +104,20 @@ def test_a_painted_frame_becomes_a_style_that_paints_the_shot(addon: Any, chosen
     assert found.name == "My Walk"
     before = addon.training.view.losses["reconstruction"][-1][0]
     addon.jobs.start(
-        addon.operators._training_job(found.name, Path(found.request.out), addon.training.resume_requests(found))
+        addon.operators.training.training_job(
+            found.name, Path(found.request.out), addon.training.resume_requests(found)
+        )
     )
     pump(addon.jobs, lambda: addon.training.view.losses.get("reconstruction", [(0, 0)])[-1][0] > before, 90)
     assert bpy.ops.pentimento.stop_training() == {"FINISHED"}
     assert ended(addon).level == "INFO"
-    assert "My Walk" in [item[0] for item in addon.props.style_items(None, None)]
+    assert "My Walk" in [item[0] for item in addon.props.library.style_items(None, None)]
     assert 0 not in addon.training.image_of(addon.training.PREVIEW).size[:]
 
     settings = bpy.context.scene.pentimento
     settings.style, settings.overlays = "My Walk", set()
     new_scene(SIZE)
-    frame = shutil.copy(rendered / "walk_0009.exr", addon.props.user_styles().parent)
+    frame = shutil.copy(rendered / "walk_0009.exr", addon.props.library.user_styles().parent)
     assert bpy.ops.pentimento.stylize_render(filepath=frame) == {"FINISHED"}
 
 
@@ -267,9 +269,9 @@ def test_guides_are_those_of_the_engine(addon: Any, styles: Any) -> None:
     from engine.guides import GUIDES
     from engine.passes import canonical
 
-    assert list(addon.props.GUIDES) == list(GUIDES)
+    assert list(addon.props.choices.GUIDES) == list(GUIDES)
     for name, guide in GUIDES.items():
-        ours = addon.props.GUIDES[name]
+        ours = addon.props.choices.GUIDES[name]
         assert {canonical(one) for one in ours.passes} == {guide.source} and ours.switch == guide.switch
 
 
@@ -335,8 +337,8 @@ def test_a_material_is_trained_and_new_texture_makes_it(addon: Any, chosen: Any)
     said = draw(addon, "ImageTrainingPanel")
     assert "Train Old Stone" in said and not {"content", "shot", "guides", "folder"} & set(said.split())
     assert bpy.ops.pentimento.train(settings=json.dumps(MATERIAL)) == {"FINISHED"}
-    assert "Old Stone" in [style.name for style in addon.props.texture_styles()]
-    assert addon.props.style_of("Old Stone") is None, "it paints no pictures"
+    assert "Old Stone" in [style.name for style in addon.props.library.texture_styles()]
+    assert addon.props.library.style_of("Old Stone") is None, "it paints no pictures"
     assert addon.training.unfinished() == () and running(addon) is None
     assert {"patches"} <= set(addon.training.view.losses)
     settings = bpy.context.scene.pentimento_texture

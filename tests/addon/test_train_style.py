@@ -34,7 +34,7 @@ TINY = {
 @pytest.fixture
 def chosen(addon: Any, tmp_path: Path) -> Any:
     """The panel's settings: a Python that trains, an empty folder of styles, a painting and two open textures."""
-    preferences = addon.props.preferences()
+    preferences = addon.props.library.preferences()
     preferences.styles_folder, preferences.python = str(tmp_path / "mine"), sys.executable
     (tmp_path / "mine").mkdir()
     addon.training.view = None
@@ -52,9 +52,9 @@ def train(**changes: Any) -> Any:
 
 def start(addon: Any, **changes: Any) -> None:
     """As the button does: the training runs on, the operator has returned."""
-    operator = addon.operators.Train
+    operator = addon.operators.training.Train
     plan = addon.training.plan(bpy.context, {**TINY, **changes})
-    job = addon.operators._training_job(plan.config["name"], plan.out, addon.training.requests(plan))
+    job = addon.operators.training.training_job(plan.config["name"], plan.out, addon.training.requests(plan))
     assert operator.bl_idname == "pentimento.train"
     addon.jobs.start(job)
 
@@ -69,10 +69,10 @@ def test_a_style_is_trained_and_stands_in_the_picker(addon: Any, chosen: Any, tm
     before = pixels_of(bpy.data.images["Stone"]).copy()
     assert train() == {"FINISHED"}
     assert addon.jobs.last_report(addon.jobs.TRAINING).message == "Training Long Waves: done."
-    style = addon.props.style_of("Long Waves")
+    style = addon.props.library.style_of("Long Waves")
     assert style.folder.parent == tmp_path / "mine"
     assert (style.author, style.licence) == ("Tests", "CC0-1.0")
-    assert "Long Waves" in [item[0] for item in addon.props.style_items(None, None)]
+    assert "Long Waves" in [item[0] for item in addon.props.library.style_items(None, None)]
     assert addon.training.unfinished() == ()
 
     training = addon.training
@@ -174,7 +174,7 @@ def test_what_is_missing_is_said_before_anything_starts(addon: Any, chosen: Any,
 
 
 def test_without_a_python_that_trains_it_says_what_to_do(addon: Any, chosen: Any) -> None:
-    preferences = addon.props.preferences()
+    preferences = addon.props.library.preferences()
     preferences.can_train = False
     refused("cannot train: it lacks one of torch, onnx, safetensors. *\\n?.*Check Python")
     preferences.python, preferences.can_train = "", False
@@ -194,7 +194,7 @@ def test_pause_and_resume_on_another_day(addon: Any, chosen: Any, tmp_path: Path
     report = ended(addon)
     assert report.level == "WARNING"
     assert "is paused" in report.message
-    assert addon.props.style_of("Long Waves") is None
+    assert addon.props.library.style_of("Long Waves") is None
 
     bpy.ops.wm.read_homefile(use_empty=True)
     (found,) = addon.training.unfinished()
@@ -206,7 +206,7 @@ def test_pause_and_resume_on_another_day(addon: Any, chosen: Any, tmp_path: Path
     addon.training.watch("Long Waves", Path(found.request.out))
     assert addon.training.view.losses["code"][0][0] == 2, "curves go on from what the diagnoses say"
     assert bpy.ops.pentimento.resume_training(name="Long Waves") == {"FINISHED"}
-    assert addon.props.style_of("Long Waves")
+    assert addon.props.library.style_of("Long Waves")
     assert addon.training.unfinished() == ()
 
 
@@ -248,8 +248,8 @@ def test_an_unfinished_training_is_never_overwritten(
 
 def test_painting_goes_on_while_a_style_is_trained(addon: Any, chosen: Any, packs: Path) -> None:
     """In a worker of its own; neither undo nor another file ends it."""
-    shutil.copytree(packs / "identity", Path(addon.props.preferences().styles_folder, "identity"))
-    addon.props.refresh_styles()
+    shutil.copytree(packs / "identity", Path(addon.props.library.preferences().styles_folder, "identity"))
+    addon.props.library.refresh_styles()
     bpy.context.scene.pentimento.style = "Identity"
     start(addon, steps=100000)
     pump(addon.jobs, lambda: addon.training.view.caption != "", 90)
@@ -275,7 +275,7 @@ def test_the_artist_says_finish_now(addon: Any, chosen: Any) -> None:
     pump(addon.jobs, lambda: "code" in addon.training.view.losses, 90)
     assert bpy.ops.pentimento.stop_training() == {"FINISHED"}
     assert ended(addon).level == "INFO"
-    assert addon.props.style_of("Long Waves")
+    assert addon.props.library.style_of("Long Waves")
     with pytest.raises(RuntimeError, match="poll"):
         bpy.ops.pentimento.stop_training()
 

@@ -27,7 +27,7 @@ def fake(addon: Any, styles: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[
 
 def start_stylize(addon: Any) -> None:
     """As the button does: the job runs on, the operator has returned."""
-    addon.jobs.start(addon.operators.image_job(bpy.context, "Stone", blocking=False))
+    addon.jobs.start(addon.operators.painting.image_job(bpy.context, "Stone", blocking=False))
 
 
 def failure_of(addon: Any, seconds: float) -> Any:

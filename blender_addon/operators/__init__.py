@@ -1,0 +1,25 @@
+"""What the buttons do: a file for each thing that artists do."""
+
+from __future__ import annotations
+
+import bpy
+
+from . import animation, controls, explanation, mixing, painting, styles, training, worker
+
+CLASSES = tuple(
+    cls
+    for room in (painting, animation, explanation, styles, mixing, controls, training, worker)
+    for cls in room.CLASSES
+)
+
+
+def register() -> None:
+    for cls in CLASSES:
+        bpy.utils.register_class(cls)
+    animation.watch_renders()
+
+
+def unregister() -> None:
+    animation.leave_renders()
+    for cls in reversed(CLASSES):
+        bpy.utils.unregister_class(cls)

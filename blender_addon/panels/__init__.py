@@ -1,0 +1,21 @@
+"""What the artist sees, in the editors where the pictures are: a file for each panel."""
+
+from __future__ import annotations
+
+import bpy
+
+from . import animation, controls, explanation, mixing, painting, texture, training
+
+CLASSES = tuple(
+    cls for room in (painting, controls, mixing, animation, explanation, texture, training) for cls in room.CLASSES
+)
+
+
+def register() -> None:
+    for cls in CLASSES:
+        bpy.utils.register_class(cls)
+
+
+def unregister() -> None:
+    for cls in reversed(CLASSES):
+        bpy.utils.unregister_class(cls)

@@ -1,0 +1,201 @@
+"""The installed styles, as pickers show them. Only names are read: the worker verifies a pack before it is used."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bpy
+import bpy.utils.previews
+
+from .. import compat
+from ..engine_client import STYLES
+from .choices import GUIDES
+
+PACKAGE = (__package__ or "pentimento.props").rpartition(".")[0]
+
+
+def preferences() -> Any:
+    chosen: Any = bpy.context.preferences
+    return chosen.addons[PACKAGE].preferences
+
+
+@dataclass(frozen=True)
+class Style:
+    """A style as the picker shows it. Only names are read here; the worker verifies the pack before it is used."""
+
+    name: str
+    folder: Path
+    author: str = ""
+    licence: str = ""
+    makes_textures: bool = False
+    """Of noise alone: it paints no picture."""
+    variants: int = 0
+    """Exemplars of a texture of which it can be made alone"""
+    brings: frozenset[str] = frozenset()
+    """What overlays need of it: gradients, pictures (what it was made of), fit (what is usual in them)"""
+    third_party: bool = False
+    """Made by another program"""
+    guides: frozenset[str] = frozenset()
+    """Those of GUIDES that it is told beside the colours of a render"""
+
+    @property
+    def preview(self) -> Path:
+        return self.folder / "preview.png"
+
+
+_styles: tuple[Style, ...] | None = None
+_items: list[tuple[str, str, str, int, int]] = []
+"""Blender keeps no copy of the strings of a dynamic enum: they must live as long as it shows them."""
+_palette_items: list[tuple[str, str, str, int, int]] = []
+_texture_items: list[tuple[str, str, str, int, int]] = []
+_previews: Any = None
+
+
+def user_styles() -> Path:
+    """The folder that imported and trained styles go into."""
+    chosen = preferences().styles_folder
+    return Path(bpy.path.abspath(chosen)) if chosen else compat.user_folder(PACKAGE, "styles")
+
+
+def styles() -> tuple[Style, ...]:
+    """The installed styles that paint pictures, by name."""
+    return tuple(style for style in _installed() if not style.makes_textures)
+
+
+def texture_styles() -> tuple[Style, ...]:
+    """Those that make textures"""
+    return tuple(style for style in _installed() if style.makes_textures)
+
+
+def _installed() -> tuple[Style, ...]:
+    """All styles by name; one of the artist's own hides a shipped one of the same name."""
+    global _styles
+    if _styles is None:
+        found = {style.name: style for folder in (STYLES, user_styles()) for style in _styles_in(folder)}
+        _styles = tuple(sorted(found.values(), key=lambda style: style.name.lower()))
+    return _styles
+
+
+def refresh_styles() -> None:
+    """Looks at the folders again, after an import, a training or a change of the folder."""
+    global _styles
+    _styles = None
+    _items.clear()
+    _palette_items.clear()
+    _texture_items.clear()
+    free_previews()
+
+
+def free_previews() -> None:
+    global _previews
+    if _previews is not None:
+        bpy.utils.previews.remove(_previews)
+        _previews = None
+
+
+def _styles_in(folder: Path) -> list[Style]:
+    try:
+        return [style for pack in sorted(folder.iterdir()) if (style := _style(pack))]
+    except OSError:
+        return []
+
+
+def _style(pack: Path) -> Style | None:
+    """The style in a folder, or None where there is none that could be shown."""
+    try:
+        data = json.loads((pack / "style.json").read_text(encoding="utf-8"))
+        inputs = data.get("model", {}).get("inputs", {})
+        author, licence = str(data.get("author", "")), str(data.get("licence", ""))
+        makes_textures = bool(inputs) and "image" not in inputs
+        variants = len((inputs["noise"].get("strokes") or {}).get("parts", ())) if makes_textures else 0
+        foreign, guides = data.get("kind") == "third-party", frozenset(set(GUIDES) & set(inputs))
+        return Style(str(data["name"]), pack, author, licence, makes_textures, variants, _brings(data), foreign, guides)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _brings(data: dict[str, Any]) -> frozenset[str]:
+    files = data.get("files", {})
+    has = {
+        "gradients": "explain.onnx" in files,
+        "pictures": bool(data.get("pictures")),
+        "fit": "fit.bytes" in files,
+    }
+    return frozenset(name for name, there in has.items() if there)
+
+
+def style_items(_settings: Any, _context: Any) -> list[tuple[str, str, str, int, int]]:
+    if not _items:
+        _items.extend(_item(style, number) for number, style in enumerate(styles()))
+    return _items
+
+
+def _item(style: Style, number: int) -> tuple[str, str, str, int, int]:
+    about = " · ".join(part for part in (style.author, style.licence) if part)
+    return style.name, style.name, about, _icon(style), number
+
+
+def get_style(chosen: Any) -> int:
+    """The place of the chosen style in the list; the first where none was chosen yet."""
+    names = [style.name for style in styles()]
+    return names.index(chosen.style_name) if chosen.style_name in names else 0
+
+
+def set_style(chosen: Any, number: int) -> None:
+    chosen.style_name = styles()[number].name
+
+
+def palette_items(_settings: Any, _context: Any) -> list[tuple[str, str, str, int, int]]:
+    """Their own colours first, then every style."""
+    if not _palette_items:
+        _palette_items.append(("OWN", "Its Own", "Every style keeps the colours of its painting", 0, 0))
+        _palette_items.extend(_item(style, number) for number, style in enumerate(styles(), 1))
+    return _palette_items
+
+
+def get_palette(chosen: Any) -> int:
+    names = [style.name for style in styles()]
+    return 1 + names.index(chosen.palette_name) if chosen.palette_name in names else 0
+
+
+def set_palette(chosen: Any, number: int) -> None:
+    chosen.palette_name = styles()[number - 1].name if number else ""
+
+
+def texture_style_items(_settings: Any, _context: Any) -> list[tuple[str, str, str, int, int]]:
+    if not _texture_items:
+        _texture_items.extend(_item(style, number) for number, style in enumerate(texture_styles()))
+    return _texture_items
+
+
+def get_texture_style(chosen: Any) -> int:
+    names = [style.name for style in texture_styles()]
+    return names.index(chosen.style_name) if chosen.style_name in names else 0
+
+
+def set_texture_style(chosen: Any, number: int) -> None:
+    chosen.style_name = texture_styles()[number].name
+
+
+def _icon(style: Style) -> int:
+    """The preview picture, loaded by Blender when it first draws it. There is nothing to draw in background."""
+    global _previews
+    if bpy.app.background or not style.preview.is_file():
+        return 0
+    if _previews is None:
+        _previews = bpy.utils.previews.new()
+    if style.name not in _previews:
+        _previews.load(style.name, str(style.preview), "IMAGE")
+    return _previews[style.name].icon_id
+
+
+def is_installed(name: str) -> bool:
+    """Is there any style of that name, for pictures or for textures?"""
+    return any(style.name == name for style in _installed())
+
+
+def style_of(name: str) -> Style | None:
+    return next((style for style in styles() if style.name == name), None)
