@@ -79,7 +79,9 @@ def main() -> int:
 
 
 def request(pattern: str, style: str, device: str) -> AnimateRequest:
-    return AnimateRequest("1", pattern, StylizeSettings((StyleShare(style),), device=device), "", resume=True)
+    return AnimateRequest(
+        "1", pattern, StylizeSettings((StyleShare(style),), device=device), "", resume=True, workers=1
+    )
 
 
 def frames(folder: Path, sources: Sequence[Path], size: tuple[int, int], count: int) -> str:
