@@ -43,7 +43,7 @@ from .protocol import (
 
 _PATIENCE = 0.5
 """Seconds without a word after which the job says so, and can be cancelled"""
-_MOST_WAIT = 1.5
+_MOST_WAIT = 1.0
 """Seconds that workers get to stop before they are killed"""
 _MAX_LINE = 1 << 24
 
