@@ -1,0 +1,210 @@
+"""Other people's models before they are kept: what they are taken for, and a look at what they paint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny_styles
+from onnx import helper, numpy_helper
+from PIL import Image
+
+from engine import import_onnx, style_jobs, style_pack
+from engine.errors import EngineError
+from engine.protocol import (
+    Done,
+    ExportStyleRequest,
+    ImportOptions,
+    ImportPreviewed,
+    ImportStyleRequest,
+    PictureSource,
+    PixelBlock,
+    PreviewImportRequest,
+    StyleExported,
+    StyleReady,
+    from_line,
+    to_line,
+)
+from engine.runtime import Session
+
+RANGES = {"0..1": (0.0, 1.0), "-1..1": (-1.0, 1.0), "0..255": (0.0, 255.0)}
+IMAGENET = (np.array((0.485, 0.456, 0.406)), np.array((0.229, 0.224, 0.225)))
+
+
+def negative(path: Path, layout: str, values: tuple[float, float], sides: tuple[int | str, ...] = ("h", "w")) -> Path:
+    """A model that paints every colour as its opposite, in the layout and range of values given."""
+    low, high = values
+    nodes = [helper.make_node("Clip", ["x", "low", "high"], ["a"]), helper.make_node("Sub", ["sum", "a"], ["y"])]
+    numbers = {"low": low, "high": high, "sum": low + high}
+    weights = [numpy_helper.from_array(np.float32(value), name) for name, value in numbers.items()]
+    shape = [1, 3, *sides] if layout == "nchw" else [1, *sides, 3]
+    path.write_bytes(tiny_styles.model_bytes(nodes, weights, [("x", shape)], ("y", shape)))
+    return path
+
+
+def picture(path: Path, width: int = 96, height: int = 64) -> PictureSource:
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    planes = np.stack([x / width, y / height, np.full_like(x, 0.25)], 2)
+    Image.fromarray(np.rint(planes * 255).astype(np.uint8)).save(path)
+    return PictureSource("Waves", path=str(path))
+
+
+def look(path: Path, options: ImportOptions | None = None, source: PictureSource | None = None) -> ImportPreviewed:
+    request = PreviewImportRequest("p", str(path), str(path.parent), options or ImportOptions(), source)
+    events = list(style_jobs.preview_import(from_line(to_line(request))))
+    assert isinstance(events[-1], Done)
+    (seen,) = (event for event in events if isinstance(event, ImportPreviewed))
+    assert from_line(to_line(seen)) == seen
+    return seen
+
+
+def pixels(block: PixelBlock) -> np.ndarray:
+    return np.fromfile(block.path, block.dtype).reshape(block.shape).astype(int)
+
+
+@pytest.fixture(params=[(layout, name) for layout in ("nchw", "nhwc") for name in RANGES], ids="-".join)
+def model(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Path, str, tuple[float, float]]]:
+    layout, name = request.param
+    yield negative(tmp_path / "negative.onnx", layout, RANGES[name]), layout, RANGES[name]
+
+
+def test_each_layout_and_range_paints_what_the_model_means(model: tuple[Path, str, tuple[float, float]]) -> None:
+    """The artist says the range; the layout is read off the file. What comes out is the picture's negative."""
+    path, layout, values = model
+    seen = look(path, ImportOptions(value_range=values), picture(path.with_suffix(".png")))
+    assert seen.facts.layout == layout and seen.facts.value_range == seen.facts.output_range == values
+    assert seen.facts.known["layout"] == "file" and seen.facts.known["value_range"] == "chosen"
+    before, after = pixels(seen.before), pixels(seen.after)
+    assert before.shape == (64, 96, 3)
+    assert np.abs(before + after - 255).max() <= 1
+
+
+def test_what_is_kept_paints_as_its_preview(model: tuple[Path, str, tuple[float, float]], tmp_path: Path) -> None:
+    path, _, values = model
+    options = ImportOptions(value_range=values, author="Somebody", licence="CC0-1.0")
+    request = ImportStyleRequest("i", str(path), str(tmp_path / "styles"), "Negative", options)
+    (ready,) = (event for event in style_jobs.import_style(request) if isinstance(event, StyleReady))
+    pack = style_pack.load(ready.folder)
+    assert (pack.author, pack.licence, pack.model.range) == ("Somebody", "CC0-1.0", values)
+    given = np.random.default_rng(0).random((1, 3, 32, 48)).astype(np.float32)
+    assert np.abs(Session(pack, "cpu").run(given) - (1 - given)).max() < 1e-5
+
+
+def test_a_wrong_range_shows(tmp_path: Path) -> None:
+    """Which is what the preview is for."""
+    path = negative(tmp_path / "n.onnx", "nchw", (0.0, 255.0))
+    source = picture(tmp_path / "p.png")
+    wrong = look(path, ImportOptions(value_range=(0.0, 1.0)), source)
+    assert pixels(wrong.after).min() == 255, "0 to 1 is black to it, and its negative white everywhere"
+
+
+def test_the_order_of_channels_shows(tmp_path: Path) -> None:
+    path, source = tiny_styles.bgr_255(tmp_path / "bgr.onnx", metadata=True), picture(tmp_path / "p.png", 64, 64)
+    by_file, rgb = look(path, source=source), look(path, ImportOptions(channel_order="rgb"), source)
+    assert by_file.facts.known["channel_order"] == "file" and by_file.facts.channel_order == "bgr"
+    assert (by_file.facts.width, by_file.facts.height, by_file.facts.multiple) == (64, 64, 1)
+    assert np.array_equal(pixels(by_file.after)[..., ::-1].shape, pixels(rgb.after).shape)
+    assert np.abs(pixels(by_file.after) - pixels(rgb.after)).mean() < 1, "it swaps red and blue whoever names them"
+    nothing_said = look(tiny_styles.bgr_255(tmp_path / "b.onnx"), source=source)
+    assert nothing_said.facts.known["channel_order"] == "usual" and nothing_said.facts.channel_order == "rgb"
+
+
+def test_another_range_comes_out(tmp_path: Path) -> None:
+    """0..1 goes in, 0..255 comes out."""
+    nodes = [helper.make_node("Mul", ["x", "bytes"], ["y"])]
+    weights = [numpy_helper.from_array(np.float32(255), "bytes")]
+    shape = [1, 3, "h", "w"]
+    (tmp_path / "m.onnx").write_bytes(tiny_styles.model_bytes(nodes, weights, [("x", shape)], ("y", shape)))
+    options = ImportOptions(value_range=(0.0, 1.0), output_range=(0.0, 255.0))
+    seen = look(tmp_path / "m.onnx", options, picture(tmp_path / "p.png"))
+    assert np.abs(pixels(seen.before) - pixels(seen.after)).max() <= 1
+
+
+def test_normalised_colours_go_in(tmp_path: Path) -> None:
+    """A model that undoes ImageNet's normalisation gives the picture back only where it is given it."""
+    mean, deviation = (part.astype(np.float32).reshape(1, 3, 1, 1) for part in IMAGENET)
+    nodes = [helper.make_node("Mul", ["x", "s"], ["a"]), helper.make_node("Add", ["a", "m"], ["y"])]
+    weights = [numpy_helper.from_array(deviation, "s"), numpy_helper.from_array(mean, "m")]
+    shape, path = [1, 3, "h", "w"], tmp_path / "m.onnx"
+    path.write_bytes(tiny_styles.model_bytes(nodes, weights, [("x", shape)], ("y", shape)))
+    options = ImportOptions(value_range=(0.0, 1.0), normalisation="imagenet")
+    seen = look(path, options, source := picture(tmp_path / "p.png"))
+    assert np.abs(pixels(seen.before) - pixels(seen.after)).max() <= 1
+    assert np.abs(pixels(look(path, source=source).after) - pixels(seen.before)).max() > 20
+    pack = style_pack.import_style(path, tmp_path / "styles", "", options)
+    assert style_pack.load(pack.source).model.inputs["image"].mean == pytest.approx(IMAGENET[0])
+    given = np.random.default_rng(0).random((1, 3, 32, 48)).astype(np.float32)
+    assert np.abs(Session(pack, "cpu").run(given) - given).max() < 1e-5
+
+
+def test_sizes_fit_the_models_grid(tmp_path: Path) -> None:
+    """One that halves five times needs multiples of 32: the artist says so, and it runs."""
+    path = negative(tmp_path / "n.onnx", "nchw", (0.0, 1.0))
+    seen = look(path, ImportOptions(multiple=32), picture(tmp_path / "p.png", 500, 300))
+    assert seen.facts.multiple == 32 and seen.facts.known["size"] == "chosen"
+    assert seen.after.shape == seen.before.shape == (154, 256, 3), "shown as wide for its height as the picture"
+
+
+def test_without_a_picture_it_is_tried_on_one_of_ours(tmp_path: Path) -> None:
+    seen = look(negative(tmp_path / "some_look.onnx", "nhwc", (0.0, 1.0)))
+    assert seen.facts.name == "Some Look" and pixels(seen.before).std() > 30
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        (ImportOptions(channel_order="cmyk"), "channel order"),
+        (ImportOptions(layout="nhcw"), "layout"),
+        (ImportOptions(normalisation="z"), "normalisation"),
+        (ImportOptions(value_range=(1.0, 0.0)), "range"),
+        (ImportOptions(output_range=(0.0, float("inf"))), "range"),
+        (ImportOptions(multiple=65), "multiples"),
+        (ImportOptions(layout="nhwc"), "channels"),
+    ],
+)
+def test_what_cannot_be_is_said_with_its_fix(tmp_path: Path, options: ImportOptions, word: str) -> None:
+    path = negative(tmp_path / "n.onnx", "nchw", (0.0, 1.0))
+    with pytest.raises(EngineError, match=word) as caught:
+        import_onnx.look_at(path, options)
+    assert caught.value.fix
+
+
+@pytest.mark.parametrize("change", [{"mean": [0, 1]}, {"deviation": [0, 0, 0]}, {"mean": ["a", 1, 2]}])
+def test_a_broken_normalisation_is_refused(tmp_path: Path, change: dict[str, list[float]]) -> None:
+    import json
+
+    pack = tiny_styles.identity(tmp_path / "a")
+    data = json.loads((pack / "style.json").read_text())
+    data["model"]["inputs"]["image"].update(change)
+    (pack / "style.json").write_text(json.dumps(data))
+    with pytest.raises(EngineError, match="three numbers"):
+        style_pack.load(pack)
+
+
+# ---------------------------------------------------------------- folders, and the way out
+
+
+def test_styles_in_folders_are_found_one_level_deep(tmp_path: Path) -> None:
+    tiny_styles.identity(tmp_path / "Client A" / "a", name="Theirs")
+    tiny_styles.identity(tmp_path / "one" / "two" / "b", name="Deep")
+    tiny_styles.identity(tmp_path / "run.training" / "c", name="Half Trained")
+    assert style_pack.find("theirs", [tmp_path]).name == "Theirs"
+    names = {info.name for info in style_pack.installed([tmp_path])}
+    assert "Theirs" in names and not names & {"Deep", "Half Trained"}
+
+
+def test_a_style_that_lies_in_a_folder_is_not_imported_again(tmp_path: Path) -> None:
+    pack = tiny_styles.identity(tmp_path / "styles" / "Client A" / "identity")
+    with pytest.raises(EngineError, match="'Client A'"):
+        style_pack.import_style(pack, tmp_path / "styles")
+    assert style_pack.import_style(pack, tmp_path / "styles", "Second").name == "Second"
+
+
+def test_a_style_is_exported_and_comes_back(tmp_path: Path) -> None:
+    pack = tiny_styles.following(tmp_path / "a")
+    request = ExportStyleRequest("e", str(pack), str(tmp_path / "a.zip"))
+    (told,) = (event for event in style_jobs.export_style(request) if isinstance(event, StyleExported))
+    back = style_pack.import_style(told.path, tmp_path / "styles")
+    assert (back.hash, dict(back.files)) == (style_pack.load(pack).hash, dict(style_pack.load(pack).files))
