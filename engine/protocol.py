@@ -475,6 +475,8 @@ class ImportStyleRequest:
     name: str = ""
     options: ImportOptions = ImportOptions()
     """Of an .onnx file; a style pack knows them itself"""
+    more: tuple[str, ...] = ()
+    """Further files, under the names they bring; then one that fails is told and the others come in"""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import style_pack
+from .errors import EngineError
 from .protocol import (
     Done,
     Event,
@@ -17,6 +18,7 @@ from .protocol import (
     PixelBlock,
     PreviewImportRequest,
     Progress,
+    SourceFailed,
     StyleExported,
     StyleReady,
     Styles,
@@ -34,10 +36,18 @@ def styles(request: StylesRequest) -> Iterator[Event]:
 
 
 def import_style(request: ImportStyleRequest) -> Iterator[Event]:
-    """Bring a style pack or somebody else's model into the request's folder."""
-    yield Progress(request.job, 0.1, "Looking at the style")
-    pack = style_pack.import_style(request.path, request.folder, request.name, request.options)
-    yield StyleReady(request.job, pack.name, str(pack.source))
+    """Bring style packs or somebody else's model into the request's folder."""
+    paths = (request.path, *request.more)
+    for number, path in enumerate(paths):
+        yield Progress(request.job, (number + 0.1) / len(paths), "Looking at the style")
+        try:
+            pack = style_pack.import_style(path, request.folder, request.name * (number == 0), request.options)
+        except EngineError as error:
+            if len(paths) == 1:
+                raise
+            yield SourceFailed(request.job, Path(path).name, f"{Path(path).name}: {error.message}", error.fix)
+        else:
+            yield StyleReady(request.job, pack.name, str(pack.source))
     yield Done(request.job)
 
 
