@@ -35,6 +35,8 @@ class Checking:
     """Looked at after it"""
     image: str = ""
     """What it is tried on; empty: a picture of the engine's"""
+    found: protocol.ModelFacts | None = None
+    """What it was taken for at first, before the artist changed anything"""
     facts: protocol.ModelFacts | None = None
     problem: EngineError | None = None
     """Why it could not be tried as it is"""
@@ -130,6 +132,7 @@ def _take(event: protocol.Event) -> None:
     if checking is None or not isinstance(event, protocol.ImportPreviewed):
         return
     first, checking.facts = checking.facts is None, event.facts
+    checking.found = checking.found or event.facts
     checking.pictures, checking.seconds = (_pixels(event.before), _pixels(event.after)), event.seconds
     _forget_pictures()
     if first:
@@ -147,17 +150,19 @@ def _pixels(block: protocol.PixelBlock) -> np.ndarray:
 def _ended(report: jobs.Report) -> None:
     if checking is not None and report.level == "ERROR":
         checking.problem = EngineError(report.message, report.fix)
+    if report.level == "INFO" and not bpy.app.background:
+        jobs.forget_report()  # the pictures say it
 
 
 # ---------------------------------------------------------------- what the panel shows
 
 
-def how_known(facts: protocol.ModelFacts) -> str:
-    """One sentence for each way in which something is known."""
+def how_known(found: protocol.ModelFacts) -> str:
+    """One sentence for each way in which something was found out."""
     names = {"channel_order": "channels", "value_range": "values", "layout": "layout", "normalisation": "normalisation"}
     by_way: dict[str, list[str]] = {}
     for key, name in names.items():
-        by_way.setdefault(facts.known[key], []).append(name)
+        by_way.setdefault(found.known[key], []).append(name)
     said = {
         "file": "The file says: {}.",
         "trial": "Seen in a trial: {}.",
@@ -179,11 +184,13 @@ def icon(which: str) -> int:
 
 
 def _made(preview: Any, pixels: np.ndarray) -> int:
-    """Blender keeps the bottom row first, and four channels."""
-    height, width, _ = pixels.shape
-    shown = np.ones((height, width, 4), np.float32)
+    """Its middle, as icons are square. Blender keeps the bottom row first, and four channels."""
+    side = min(pixels.shape[:2])
+    top, left = ((size - side) // 2 for size in pixels.shape[:2])
+    pixels = pixels[top : top + side, left : left + side]
+    shown = np.ones((side, side, 4), np.float32)
     shown[..., :3] = pixels[::-1] / np.float32(255)
-    preview.image_size = width, height
+    preview.image_size = side, side
     preview.image_pixels_float.foreach_set(shown.ravel())
     return preview.icon_id
 

@@ -222,13 +222,11 @@ def _size(tensor: TensorInfo, layout: str) -> tuple[int, int] | None:
         return None
     batch, channels = tensor.shape[0], tensor.shape[1 if layout == "NCHW" else 3]
     height, width = tensor.shape[2:] if layout == "NCHW" else tensor.shape[1:3]
+    other = "NHWC" if layout == "NCHW" else "NCHW"
+    if channels != 3 and tensor.shape[3 if layout == "NCHW" else 1] == 3:
+        raise EngineError(f"The layout is not {layout}: the file says that it is {other}.", f"Choose {other}.")
     if batch > 1 or channels not in (0, 3):
         raise EngineError(f"The model takes {batch or 1} pictures of {channels} channels at once.", _FIX)
-    other = "NHWC" if layout == "NCHW" else "NCHW"
-    if not channels and tensor.shape[3 if layout == "NCHW" else 1] == 3:
-        raise EngineError(
-            f"The layout is not {layout}: the file says that its channels are {other}.", f"Choose {other}."
-        )
     if not height or not width:
         return None
     if not (16 <= height <= 4096 and 16 <= width <= 4096 and height * width <= 1 << 22):

@@ -33,8 +33,8 @@ class ImportPanel:
             draw_text(layout.box().column(align=True), context, str(model.problem), "ERROR")
         if jobs.current():
             draw_progress(layout, context)
-        if model.facts is not None:
-            _draw_facts(layout, context, model.facts)
+        if model.found is not None:
+            _draw_facts(layout, context, model.found)
         row = layout.row(align=True)
         row.scale_y = 1.5
         row.operator("pentimento.keep_import", icon="CHECKMARK")
@@ -53,7 +53,7 @@ def _draw_pictures(layout: bpy.types.UILayout, model: importing.Checking) -> Non
         row.label(text=title)
 
 
-def _draw_facts(layout: bpy.types.UILayout, context: bpy.types.Context, facts: props.protocol.ModelFacts) -> None:
+def _draw_facts(layout: bpy.types.UILayout, context: bpy.types.Context, found: props.protocol.ModelFacts) -> None:
     chosen = props.gallery.import_settings(context)
     column = layout.column()
     for name in ("name", "author", "licence"):
@@ -65,10 +65,10 @@ def _draw_facts(layout: bpy.types.UILayout, context: bpy.types.Context, facts: p
     column.prop(chosen, "normalisation")
     column.prop(chosen, "layout")
     size = column.column()
-    size.enabled = not facts.width
+    size.enabled = not found.width
     size.prop(chosen, "multiple")
-    text = f"Only {facts.width} x {facts.height} pixels at once: the file says so." if facts.width else ""
-    draw_text(layout.column(align=True), context, f"{importing.how_known(facts)} {text}".strip(), "INFO")
+    text = f"Only {found.width} x {found.height} pixels at once: the file says so." if found.width else ""
+    draw_text(layout.column(align=True), context, f"{importing.how_known(found)} {text}".strip(), "INFO")
     layout.operator("pentimento.try_import", icon="FILE_REFRESH")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import types
 from pathlib import Path
 from typing import Any
 
@@ -206,6 +207,19 @@ def test_files_can_be_dropped_where_blender_lets_them(addon: Any) -> None:
     for handler in handlers:
         assert handler.is_registered and handler.bl_import_operator == "pentimento.import_style"
         assert handler.bl_file_extensions == ".zip;.onnx"
+        for area, takes in (("VIEW_3D", True), ("IMAGE_EDITOR", True), ("TEXT_EDITOR", False)):
+            context = types.SimpleNamespace(area=types.SimpleNamespace(type=area))
+            assert handler.poll_drop(context) == takes
+        assert not handler.poll_drop(types.SimpleNamespace(area=None))
+
+
+def test_what_was_dropped_comes_in_without_a_file_browser(addon: Any, mine: Path, tmp_path: Path) -> None:
+    """A drop calls the button with its files."""
+    bpy.ops.pentimento.export_style(name="Brush", filepath=str(tmp_path / "b.zip"))
+    bpy.ops.pentimento.delete_style(name="Brush")
+    dropped = {"directory": str(tmp_path), "files": [{"name": "b.zip"}]}
+    assert bpy.ops.pentimento.import_style("INVOKE_DEFAULT", **dropped) == {"FINISHED"}
+    assert (mine / "brush").is_dir()
 
 
 # ---------------------------------------------------------------- the panel

@@ -161,7 +161,7 @@ def test_without_a_picture_it_is_tried_on_one_of_ours(tmp_path: Path) -> None:
         (ImportOptions(value_range=(1.0, 0.0)), "range"),
         (ImportOptions(output_range=(0.0, float("inf"))), "range"),
         (ImportOptions(multiple=65), "multiples"),
-        (ImportOptions(layout="nhwc"), "channels"),
+        (ImportOptions(layout="nhwc"), "the file says that it is NCHW"),
     ],
 )
 def test_what_cannot_be_is_said_with_its_fix(tmp_path: Path, options: ImportOptions, word: str) -> None:
