@@ -10,7 +10,7 @@ from pathlib import Path
 import bpy
 
 from .. import gallery, jobs, preferences, props
-from ..engine_client import protocol
+from ..engine_client import EngineError, protocol
 from .base import Answer, JobOperator
 
 
@@ -134,13 +134,50 @@ class ExportStyle(StyleOperator, bpy.types.Operator):
     def job(self, _context: bpy.types.Context, blocking: bool) -> jobs.Job:
         style, path = gallery.find(self.name), Path(bpy.path.abspath(self.filepath))
         path = path if path.suffix.lower() == ".zip" else path.with_name(f"{path.name}.zip")
-        requests = _export_requests(str(style.folder), str(path))
-        return jobs.Job(f"Export {style.name}", requests, lambda _event: None, preferences.interpreter())
+        return export_job(f"Export {style.name}", {str(style.folder): str(path)}, f"It lies in {path}.")
 
 
-def _export_requests(style: str, path: str) -> jobs.Requests:
-    yield protocol.ExportStyleRequest(props.new_job(), style, path)
-    return f"It lies in {path}."
+class ExportShown(JobOperator, bpy.types.Operator):
+    """Write every style that the gallery shows as a .zip of its own into a folder"""
+
+    bl_idname = "pentimento.export_shown"
+    bl_label = "Export Shown Styles"
+
+    directory: bpy.props.StringProperty(subtype="DIR_PATH", options={"SKIP_SAVE"})
+    filter_folder: bpy.props.BoolProperty(default=True, options={"HIDDEN"})
+
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        return jobs.current() is None
+
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> Answer:
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self, context: bpy.types.Context) -> Answer:
+        run = jobs.run if bpy.app.background else jobs.start
+        return self._report(lambda: run(self.job(context, blocking=False)))
+
+    def job(self, context: bpy.types.Context, blocking: bool) -> jobs.Job:
+        folder = Path(bpy.path.abspath(self.directory))
+        paths = {
+            str(style.folder): str(folder / f"{bpy.path.clean_name(style.name)}.zip")
+            for style in gallery.shown(props.gallery.gallery(context))
+        }
+        if taken := [path for path in paths.values() if Path(path).exists()]:
+            raise EngineError(f"There is already a file {taken[0]}.", "Choose an empty folder.")
+        return export_job("Export Styles", paths, f"{len(paths)} styles lie in {folder}.")
+
+
+def export_job(title: str, paths: dict[str, str], said: str) -> jobs.Job:
+    """paths: the .zip of each style's folder"""
+    return jobs.Job(title, _export_requests(paths, said), lambda _event: None, preferences.interpreter())
+
+
+def _export_requests(paths: dict[str, str], said: str) -> jobs.Requests:
+    for style, path in paths.items():
+        yield protocol.ExportStyleRequest(props.new_job(), style, path)
+    return said
 
 
 CLASSES = (
@@ -150,4 +187,5 @@ CLASSES = (
     MoveStyle,
     RemoveInstalledStyle,
     ExportStyle,
+    ExportShown,
 )

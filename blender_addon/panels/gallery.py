@@ -37,6 +37,7 @@ class GalleryPanel:
             _draw_card(layout, context, looked_at)
         row = layout.row(align=True)
         row.operator("pentimento.import_style", icon="IMPORT")
+        row.operator("pentimento.export_shown", text="", icon="EXPORT")
         row.operator("pentimento.refresh_styles", text="", icon="FILE_REFRESH")
 
 

@@ -28,7 +28,7 @@ class ImportPanel:
         model = importing.checking
         waiting = f" ({len(model.waiting)} more wait)" if model.waiting else ""
         layout.label(text=model.path.name + waiting, icon="FILE")
-        _draw_pictures(layout, model)
+        _draw_pictures(layout, context, model)
         if model.problem is not None:
             draw_text(layout.box().column(align=True), context, str(model.problem), "ERROR")
         if jobs.current():
@@ -41,13 +41,16 @@ class ImportPanel:
         row.operator("pentimento.discard_import", icon="X")
 
 
-def _draw_pictures(layout: bpy.types.UILayout, model: importing.Checking) -> None:
+def _draw_pictures(layout: bpy.types.UILayout, context: bpy.types.Context, model: importing.Checking) -> None:
+    """Side by side, as large as the panel is wide; an icon is as high as it is scaled, however narrow its place."""
     if model.pictures is None:
         return
+    half = context.region.width / context.preferences.system.ui_scale / 2
+    scale = min(max((half - 25) / 20, 3.0), 10.0)
     grid = layout.grid_flow(row_major=True, columns=2, even_columns=True)
     for which, title in (("before", model.image or "Test Picture"), ("after", "Painted")):
         cell = grid.column(align=True)
-        cell.template_icon(icon_value=importing.icon(which), scale=6.5)
+        cell.template_icon(icon_value=importing.icon(which), scale=scale)
         row = cell.row()
         row.alignment = "CENTER"
         row.label(text=title)
@@ -67,7 +70,8 @@ def _draw_facts(layout: bpy.types.UILayout, context: bpy.types.Context, found: p
     size = column.column()
     size.enabled = not found.width
     size.prop(chosen, "multiple")
-    text = f"Only {found.width} x {found.height} pixels at once: the file says so." if found.width else ""
+    only = f"Only {found.width} x {found.height} pixels at once: the file says so."
+    text = only if found.width else "Any size: the file leaves width and height open."
     draw_text(layout.column(align=True), context, f"{importing.how_known(found)} {text}".strip(), "INFO")
     layout.operator("pentimento.try_import", icon="FILE_REFRESH")
 

@@ -32,7 +32,6 @@ class PresetsPanel(bpy.types.Panel):
                 remove.operator("pentimento.remove_preset", text="", icon="REMOVE").name = preset.name
         layout.separator()
         row = layout.row(align=True)
-        row.emboss = "NORMAL"
         row.prop(props.gallery.gallery(context), "preset_name", text="")
         row.operator("pentimento.save_preset", text="", icon="ADD")
 

@@ -195,6 +195,15 @@ def test_several_files_come_in_at_once(addon: Any, mine: Path, tmp_path: Path) -
         bpy.ops.pentimento.import_style(directory=str(tmp_path), files=files, name="All")
 
 
+def test_all_that_is_shown_is_exported_at_once(addon: Any, mine: Path, tmp_path: Path) -> None:
+    chosen(addon).search = "tests"
+    (tmp_path / "out").mkdir()
+    assert bpy.ops.pentimento.export_shown(directory=str(tmp_path / "out")) == {"FINISHED"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"Brush.zip", "Identity.zip"}
+    with pytest.raises(RuntimeError, match="already a file"):
+        bpy.ops.pentimento.export_shown(directory=str(tmp_path / "out"))
+
+
 def test_a_style_in_a_folder_is_not_imported_twice(addon: Any, mine: Path, tmp_path: Path) -> None:
     bpy.ops.pentimento.export_style(name="Brush", filepath=str(tmp_path / "b.zip"))
     with pytest.raises(RuntimeError, match="Client A"):
