@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import tiny_styles
 from blender import bpy, new_image, pump
-from test_import_preview import negative
 from test_panels import draw
 
 RANGES = {"UNIT": (0.0, 1.0), "SIGNED": (-1.0, 1.0), "BYTES": (0.0, 255.0)}
@@ -36,7 +35,7 @@ def spec(folder: Path) -> Any:
 def test_each_layout_and_range_is_tried_and_kept(
     addon: Any, mine: Path, tmp_path: Path, layout: str, values: str
 ) -> None:
-    path = negative(tmp_path / "look.onnx", layout.lower(), RANGES[values])
+    path = tiny_styles.negative(tmp_path / "look.onnx", layout.lower(), RANGES[values])
     assert bpy.ops.pentimento.try_import(filepath=str(path)) == {"FINISHED"}
     assert chosen(addon).layout == layout
     chosen(addon).value_range, chosen(addon).licence = values, "CC0-1.0"
@@ -54,7 +53,7 @@ def test_it_is_tried_on_the_picture_in_view(addon: Any, mine: Path, tmp_path: Pa
 
     stone = new_image(size=(96, 64))
     use_in_material(stone)
-    bpy.ops.pentimento.try_import(filepath=str(negative(tmp_path / "look.onnx", "nchw", (0.0, 1.0))))
+    bpy.ops.pentimento.try_import(filepath=str(tiny_styles.negative(tmp_path / "look.onnx", "nchw", (0.0, 1.0))))
     assert addon.importing.checking.image == "Stone"
     assert addon.importing.checking.pictures[0].shape == (64, 96, 3)
     rows = np.array(stone.pixels[:]).reshape(64, 96, 4)[::-1, :, :3]
@@ -63,7 +62,7 @@ def test_it_is_tried_on_the_picture_in_view(addon: Any, mine: Path, tmp_path: Pa
 
 
 def test_everything_can_be_changed(addon: Any, mine: Path, tmp_path: Path) -> None:
-    bpy.ops.pentimento.try_import(filepath=str(negative(tmp_path / "look.onnx", "nchw", (0.0, 1.0))))
+    bpy.ops.pentimento.try_import(filepath=str(tiny_styles.negative(tmp_path / "look.onnx", "nchw", (0.0, 1.0))))
     c = chosen(addon)
     c.name, c.author, c.channel_order, c.normalisation, c.multiple = "Mine", "Me", "BGR", "IMAGENET", 32
     c.value_range, c.low, c.high, c.output_range = "OTHER", -2.0, 3.0, "BYTES"
@@ -78,7 +77,7 @@ def test_everything_can_be_changed(addon: Any, mine: Path, tmp_path: Path) -> No
 
 
 def test_what_cannot_be_run_is_said_and_can_be_mended(addon: Any, mine: Path, tmp_path: Path) -> None:
-    bpy.ops.pentimento.try_import(filepath=str(negative(tmp_path / "look.onnx", "nchw", (0.0, 1.0))))
+    bpy.ops.pentimento.try_import(filepath=str(tiny_styles.negative(tmp_path / "look.onnx", "nchw", (0.0, 1.0))))
     chosen(addon).layout = "NHWC"
     with pytest.raises(RuntimeError, match="Choose NCHW"):
         bpy.ops.pentimento.try_import()
@@ -103,7 +102,7 @@ def test_what_is_no_model_is_refused(addon: Any, mine: Path, tmp_path: Path, con
 
 
 def test_several_are_looked_at_one_after_the_other(addon: Any, mine: Path, tmp_path: Path) -> None:
-    paths = [negative(tmp_path / f"{name}.onnx", "nchw", (0.0, 1.0)) for name in ("one", "two", "three")]
+    paths = [tiny_styles.negative(tmp_path / f"{name}.onnx", "nchw", (0.0, 1.0)) for name in ("one", "two", "three")]
     addon.importing.begin(paths, None)
     assert "2 more wait" in draw(addon, "RenderImportPanel")
     bpy.ops.pentimento.try_import()
@@ -117,7 +116,7 @@ def test_several_are_looked_at_one_after_the_other(addon: Any, mine: Path, tmp_p
 
 
 def test_scripts_say_what_they_know(addon: Any, mine: Path, tmp_path: Path) -> None:
-    path = negative(tmp_path / "look.onnx", "nhwc", (-1.0, 1.0))
+    path = tiny_styles.negative(tmp_path / "look.onnx", "nhwc", (-1.0, 1.0))
     known = {"channel_order": "bgr", "value_range": (-1.0, 1.0), "layout": "nhwc", "author": "Somebody"}
     assert bpy.ops.pentimento.import_style(filepath=str(path), name="Look", **known) == {"FINISHED"}
     assert spec(mine / "look")["range"] == [-1.0, 1.0] and spec(mine / "look")["order"] == "BGR"
@@ -130,7 +129,7 @@ def test_a_change_is_tried_in_a_moment_and_only_the_last_one(
     importing, started = addon.importing, []
     start = addon.jobs.start
     monkeypatch.setattr(addon.jobs, "start", lambda job: (started.append(job), start(job))[1])
-    importing.begin([negative(tmp_path / "look.onnx", "nchw", (0.0, 1.0))], None)
+    importing.begin([tiny_styles.negative(tmp_path / "look.onnx", "nchw", (0.0, 1.0))], None)
     assert importing._try() is None, "it starts the job and goes"
     pump(addon.jobs, lambda: addon.jobs.current() is None, 60)
     assert importing.checking.pictures is not None

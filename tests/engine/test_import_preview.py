@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import hostile
 import numpy as np
 import pytest
 import tiny_styles
@@ -33,17 +34,6 @@ RANGES = {"0..1": (0.0, 1.0), "-1..1": (-1.0, 1.0), "0..255": (0.0, 255.0)}
 IMAGENET = (np.array((0.485, 0.456, 0.406)), np.array((0.229, 0.224, 0.225)))
 
 
-def negative(path: Path, layout: str, values: tuple[float, float], sides: tuple[int | str, ...] = ("h", "w")) -> Path:
-    """A model that paints every colour as its opposite, in the layout and range of values given."""
-    low, high = values
-    nodes = [helper.make_node("Clip", ["x", "low", "high"], ["a"]), helper.make_node("Sub", ["sum", "a"], ["y"])]
-    numbers = {"low": low, "high": high, "sum": low + high}
-    weights = [numpy_helper.from_array(np.float32(value), name) for name, value in numbers.items()]
-    shape = [1, 3, *sides] if layout == "nchw" else [1, *sides, 3]
-    path.write_bytes(tiny_styles.model_bytes(nodes, weights, [("x", shape)], ("y", shape)))
-    return path
-
-
 def picture(path: Path, width: int = 96, height: int = 64) -> PictureSource:
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     planes = np.stack([x / width, y / height, np.full_like(x, 0.25)], 2)
@@ -67,7 +57,7 @@ def pixels(block: PixelBlock) -> np.ndarray:
 @pytest.fixture(params=[(layout, name) for layout in ("nchw", "nhwc") for name in RANGES], ids="-".join)
 def model(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Path, str, tuple[float, float]]]:
     layout, name = request.param
-    yield negative(tmp_path / "negative.onnx", layout, RANGES[name]), layout, RANGES[name]
+    yield tiny_styles.negative(tmp_path / "negative.onnx", layout, RANGES[name]), layout, RANGES[name]
 
 
 def test_each_layout_and_range_paints_what_the_model_means(model: tuple[Path, str, tuple[float, float]]) -> None:
@@ -94,7 +84,7 @@ def test_what_is_kept_paints_as_its_preview(model: tuple[Path, str, tuple[float,
 
 def test_a_wrong_range_shows(tmp_path: Path) -> None:
     """Which is what the preview is for."""
-    path = negative(tmp_path / "n.onnx", "nchw", (0.0, 255.0))
+    path = tiny_styles.negative(tmp_path / "n.onnx", "nchw", (0.0, 255.0))
     source = picture(tmp_path / "p.png")
     wrong = look(path, ImportOptions(value_range=(0.0, 1.0)), source)
     assert pixels(wrong.after).min() == 255, "0 to 1 is black to it, and its negative white everywhere"
@@ -141,14 +131,14 @@ def test_normalised_colours_go_in(tmp_path: Path) -> None:
 
 def test_sizes_fit_the_models_grid(tmp_path: Path) -> None:
     """One that halves five times needs multiples of 32: the artist says so, and it runs."""
-    path = negative(tmp_path / "n.onnx", "nchw", (0.0, 1.0))
+    path = tiny_styles.negative(tmp_path / "n.onnx", "nchw", (0.0, 1.0))
     seen = look(path, ImportOptions(multiple=32), picture(tmp_path / "p.png", 500, 300))
     assert seen.facts.multiple == 32 and seen.facts.known["size"] == "chosen"
     assert seen.after.shape == seen.before.shape == (154, 256, 3), "shown as wide for its height as the picture"
 
 
 def test_without_a_picture_it_is_tried_on_one_of_ours(tmp_path: Path) -> None:
-    seen = look(negative(tmp_path / "some_look.onnx", "nhwc", (0.0, 1.0)))
+    seen = look(tiny_styles.negative(tmp_path / "some_look.onnx", "nhwc", (0.0, 1.0)))
     assert seen.facts.name == "Some Look" and pixels(seen.before).std() > 30
 
 
@@ -165,10 +155,22 @@ def test_without_a_picture_it_is_tried_on_one_of_ours(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_is_said_with_its_fix(tmp_path: Path, options: ImportOptions, word: str) -> None:
-    path = negative(tmp_path / "n.onnx", "nchw", (0.0, 1.0))
+    path = tiny_styles.negative(tmp_path / "n.onnx", "nchw", (0.0, 1.0))
     with pytest.raises(EngineError, match=word) as caught:
         import_onnx.look_at(path, options)
     assert caught.value.fix
+
+
+@pytest.mark.parametrize("name", sorted(name for name in hostile.MODELS if name.endswith(".onnx")))
+def test_a_look_refuses_what_an_import_refuses(tmp_path: Path, name: str) -> None:
+    """Whatever the artist says of it, and nothing is written."""
+    hostile.MODELS[name](tmp_path / name, hostile.good_pack(tmp_path / "good"))
+    (tmp_path / "out").mkdir()
+    options = ImportOptions("bgr", (0.0, 1.0), (0.0, 1.0), "mean", multiple=1)
+    request = PreviewImportRequest("p", str(tmp_path / name), str(tmp_path / "out"), options)
+    with pytest.raises(EngineError) as caught:
+        list(style_jobs.preview_import(request))
+    assert caught.value.fix and list((tmp_path / "out").iterdir()) == []
 
 
 @pytest.mark.parametrize("change", [{"mean": [0, 1]}, {"deviation": [0, 0, 0]}, {"mean": ["a", 1, 2]}])
