@@ -90,15 +90,27 @@ def test_a_wrong_range_shows(tmp_path: Path) -> None:
     assert pixels(wrong.after).min() == 255, "0 to 1 is black to it, and its negative white everywhere"
 
 
-def test_the_order_of_channels_shows(tmp_path: Path) -> None:
-    path, source = tiny_styles.bgr_255(tmp_path / "bgr.onnx", metadata=True), picture(tmp_path / "p.png", 64, 64)
-    by_file, rgb = look(path, source=source), look(path, ImportOptions(channel_order="rgb"), source)
-    assert by_file.facts.known["channel_order"] == "file" and by_file.facts.channel_order == "bgr"
-    assert (by_file.facts.width, by_file.facts.height, by_file.facts.multiple) == (64, 64, 1)
-    assert np.array_equal(pixels(by_file.after)[..., ::-1].shape, pixels(rgb.after).shape)
-    assert np.abs(pixels(by_file.after) - pixels(rgb.after)).mean() < 1, "it swaps red and blue whoever names them"
-    nothing_said = look(tiny_styles.bgr_255(tmp_path / "b.onnx"), source=source)
-    assert nothing_said.facts.known["channel_order"] == "usual" and nothing_said.facts.channel_order == "rgb"
+@pytest.mark.parametrize(("order", "channel"), [("rgb", 0), ("bgr", 2)])
+def test_the_order_of_channels_shows(tmp_path: Path, order: str, channel: int) -> None:
+    """The model puts out its first channel: that is red in RGB, blue in BGR."""
+    nodes = [helper.make_node("Mul", ["x", "some"], ["y"])]
+    weights = [numpy_helper.from_array(np.float32([0, 1, 1]).reshape(1, 3, 1, 1), "some")]
+    shape, path = [1, 3, "h", "w"], tmp_path / "m.onnx"
+    path.write_bytes(tiny_styles.model_bytes(nodes, weights, [("x", shape)], ("y", shape)))
+    seen = look(path, ImportOptions(channel_order=order, value_range=(0.0, 1.0)), picture(tmp_path / "p.png"))
+    expected = pixels(seen.before)
+    expected[..., channel] = 0
+    assert np.abs(pixels(seen.after) - expected).max() <= 1
+
+
+def test_what_the_file_says_is_believed(tmp_path: Path) -> None:
+    said = look(tiny_styles.bgr_255(tmp_path / "a.onnx", metadata=True)).facts
+    assert (said.channel_order, said.value_range) == ("bgr", (0.0, 255.0))
+    assert (said.width, said.height, said.multiple) == (64, 64, 1)
+    assert {said.known[name] for name in ("channel_order", "value_range", "layout", "size")} == {"file"}
+    silent = look(tiny_styles.bgr_255(tmp_path / "b.onnx")).facts
+    assert (silent.channel_order, silent.value_range) == ("rgb", (0.0, 255.0))
+    assert (silent.known["channel_order"], silent.known["value_range"]) == ("usual", "trial")
 
 
 def test_another_range_comes_out(tmp_path: Path) -> None:
