@@ -33,6 +33,18 @@ def progress(layout: bpy.types.UILayout, fraction: float, text: str) -> None:
         layout.progress(factor=fraction, text=f"{text}  {fraction:.0%}")
 
 
+def drop_handlers(name: str, label: str, operator: str, extensions: str) -> tuple[Any, ...]:
+    """A class that lets files be dropped into the editors of ours; none before 4.1, which had no such thing."""
+    if not hasattr(bpy.types, "FileHandler"):
+        return ()
+    facts = {"bl_idname": name, "bl_label": label, "bl_import_operator": operator, "bl_file_extensions": extensions}
+    return (type(name, (bpy.types.FileHandler,), {**facts, "poll_drop": classmethod(_takes_files)}),)
+
+
+def _takes_files(_cls: type, context: bpy.types.Context) -> bool:
+    return context.area is not None and context.area.type in ("VIEW_3D", "IMAGE_EDITOR")
+
+
 # ---------------------------------------------------------------- nodes
 
 

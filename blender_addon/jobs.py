@@ -121,6 +121,11 @@ def last_report(lane: Lane = PAINTING) -> Report | None:
     return lane.report
 
 
+def forget_report(lane: Lane = PAINTING) -> None:
+    """Nothing is to be said of how the last job ended."""
+    lane.report = None
+
+
 def start(job: Job) -> None:
     """Starts the job and returns; a timer carries it on. Raises EngineError when it cannot even begin.
 

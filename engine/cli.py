@@ -228,10 +228,18 @@ def _not_for_training(doing: str, error: ModuleNotFoundError) -> EngineError:
 def _import_style(arguments: argparse.Namespace) -> int:
     from . import style_pack
 
-    options = {"channel_order": arguments.channel_order, "value_range": arguments.range, "layout": arguments.layout}
-    chosen = {key: value for key, value in options.items() if value is not None}
+    options = protocol.ImportOptions(
+        channel_order=arguments.channel_order or "",
+        value_range=arguments.range,
+        output_range=arguments.output_range,
+        normalisation=arguments.normalisation or "",
+        layout=arguments.layout or "",
+        multiple=arguments.multiple,
+        author=arguments.author,
+        licence=arguments.licence,
+    )
     folder = arguments.folder or style_pack.user_folder()
-    pack = style_pack.import_style(arguments.path, folder, arguments.name, **chosen)
+    pack = style_pack.import_style(arguments.path, folder, arguments.name, options)
     _say_style(pack, "Imported", arguments.json)
     return 0
 
@@ -1074,7 +1082,16 @@ def _add_import(commands: Any) -> None:
     parser.add_argument("--folder", type=Path, metavar="DIR", help="folder of styles (default: your own)")
     parser.add_argument("--channel-order", choices=("rgb", "bgr"), help="order of the model's colour channels")
     parser.add_argument("--range", type=_range, metavar="A..B", help="values the model takes for black..white")
+    parser.add_argument(
+        "--output-range", type=_range, metavar="A..B", help="values it returns (default: those it takes)"
+    )
+    about = "what is taken off the colours before (default none)"
+    parser.add_argument("--normalisation", choices=("none", "imagenet", "mean"), help=about)
     parser.add_argument("--layout", choices=("NCHW", "NHWC"), help="order of the model's dimensions")
+    about = "width and height are multiples of it (default 16)"
+    parser.add_argument("--multiple", type=_whole(1, 64), default=0, metavar="N", help=about)
+    parser.add_argument("--author", default="", help="who made it (default: what the file says)")
+    parser.add_argument("--licence", default="", help="what others may do with it (default: what the file says)")
 
 
 def _add_export(commands: Any) -> None:

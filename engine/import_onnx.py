@@ -19,48 +19,160 @@ from PIL import Image
 from . import onnx_graph, onnx_growth, runtime, style_pack
 from .atomic import reading
 from .errors import EngineError
+from .files import open_source
 from .onnx_graph import GraphSummary, TensorInfo
 from .picture import Floats
+from .protocol import ImportOptions, ModelFacts, PictureSource
+from .resample import reduced
 from .style_pack import GENERATOR, ModelInput, ModelSpec, StylePack
 
 Range = tuple[float, float]
+SHOWN = 256
+"""Longest side of the picture that a look at a model shows"""
 _TRIAL = 256
 """Edge of the test picture where the model takes any size."""
 _FIX = "Choose a style model that takes one RGB picture and returns one of the same size."
 
 
+NORMALISATIONS = {
+    "none": ((), ()),
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "mean": ((0.485, 0.456, 0.406), ()),
+}
+"""Mean and deviation of red, green and blue, in 0..1: what torchvision's networks are fed, and what Caffe's are"""
+MAX_MULTIPLE = 64
+
+
 @dataclass(frozen=True)
-class ImportOptions:
-    """What the artist knows about the model; empty fields are found out."""
+class Model:
+    """Somebody else's model that was looked at and tried: what a style pack needs of it."""
 
-    channel_order: str = ""
-    """rgb | bgr"""
-    value_range: Range | None = None
-    """Values the model takes for black and white, and returns"""
-    layout: str = ""
-    """nchw | nhwc"""
-    author: str = ""
-    licence: str = ""
+    name: str
+    """What its file is called"""
+    data: bytes
+    graph: GraphSummary
+    spec: ModelSpec
+    trial: _Trial
+    author: str
+    licence: str
+    known: Mapping[str, str]
+    """See ModelFacts"""
 
 
-def import_model(source: Path, folder: Path, name: str, options: ImportOptions) -> StylePack:
-    """Wrap the .onnx file as a style in `folder`. Raises EngineError, and leaves nothing, when it is no style."""
+def look_at(source: Path, options: ImportOptions) -> Model:
+    """Everything about the .onnx file. Raises EngineError when it is no style."""
+    _check(options)
     data, graph = _inspected(source)
     growth = onnx_growth.measure(graph)
     spec = _spec(graph, options)
     spec = replace(spec, parameters=graph.parameters, macs_per_pixel=growth.macs)
     trial = _Trial(data, spec)
     spec = _with_range(spec, trial, options, graph.metadata)
+    author = options.author or _line(graph.metadata.get("author", ""))
+    licence = options.licence or _line(graph.metadata.get("license", "") or graph.metadata.get("licence", ""))
+    known = _known(graph, options)
+    return Model(source.name, data, graph, spec, trial, author, licence, known)
+
+
+def import_model(source: Path, folder: Path, name: str, options: ImportOptions) -> StylePack:
+    """Wrap the .onnx file as a style in `folder`. Raises EngineError, and leaves nothing, when it is no style."""
+    model = look_at(source, options)
+    digest = hashlib.sha256(model.data).hexdigest()
     pack = style_pack.new_pack(
         name or _title(source),
-        spec,
-        author=options.author or _line(graph.metadata.get("author", "")),
-        licence=options.licence or _line(graph.metadata.get("license", "") or graph.metadata.get("licence", "")),
+        model.spec,
+        author=model.author,
+        licence=model.licence,
         kind="third-party",
-        recipe={"imported": {"file": source.name, "sha256": hashlib.sha256(data).hexdigest(), "opset": graph.opset}},
+        recipe={"imported": {"file": model.name, "sha256": digest, "opset": model.graph.opset}},
     )
-    files = {GENERATOR: data, style_pack.PREVIEW: _preview(trial, spec)}
-    return style_pack.write_pack(folder / style_pack.slug(pack.name), pack, files)
+    files = {GENERATOR: model.data, style_pack.PREVIEW: _preview(model.trial, model.spec)}
+    return style_pack.write_pack(style_pack.place_for(pack.name, folder), pack, files)
+
+
+def facts(model: Model) -> ModelFacts:
+    """What the model is taken for."""
+    spec, image = model.spec, model.spec.inputs["image"]
+    height, width = spec.fixed_size or (0, 0)
+    names = {norms: name for name, norms in NORMALISATIONS.items()}
+    return ModelFacts(
+        name=_title(Path(model.name)),
+        author=model.author,
+        licence=model.licence,
+        channel_order=image.order.lower(),
+        value_range=image.range,
+        output_range=spec.range,
+        normalisation=names[image.mean, image.deviation],
+        layout=image.layout.lower(),
+        multiple=spec.stride,
+        width=width,
+        height=height,
+        parameters=model.graph.parameters,
+        opset=model.graph.opset,
+        known=dict(model.known),
+    )
+
+
+def tried(model: Model, source: PictureSource | None) -> tuple[np.ndarray, np.ndarray]:
+    """A small picture, and what the model makes of it: sRGB bytes (h, w, 3), at most SHOWN to each side."""
+    reader = open_source(source) if source else None
+    height, width = (reader.height, reader.width) if reader else (SHOWN * 3 // 4, SHOWN)
+    shown = _within(height, width, SHOWN)
+    size = model.spec.fixed_size or _on_grid(shown, model.spec.stride)
+    planes = reduced(reader, size, wrap=False) if reader else trial_picture(*size)
+    before, after = (_bytes(of, shown) for of in (planes, model.trial.painted(planes[None], model.spec)[0]))
+    return before, after
+
+
+def _within(height: int, width: int, longest: int) -> tuple[int, int]:
+    """The size of a picture of at most so many pixels to each side, as wide for its height"""
+    scale = min(1.0, longest / max(height, width))
+    return max(16, round(height * scale)), max(16, round(width * scale))
+
+
+def _on_grid(size: tuple[int, int], multiple: int) -> tuple[int, int]:
+    height, width = (max(1, round(side / multiple)) * multiple for side in size)
+    return height, width
+
+
+def _bytes(planes: Floats, size: tuple[int, int]) -> np.ndarray:
+    """Planes (3, h, w) 0..1 as bytes of the size (height, width)"""
+    pixels = np.rint(np.clip(planes, 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    return np.asarray(image if image.size == size[::-1] else image.resize(size[::-1], Image.Resampling.LANCZOS))
+
+
+def _check(options: ImportOptions) -> None:
+    """What can be wrong with what the artist says, before the file is read."""
+    wrong: dict[str, tuple[str, tuple[str, ...]]] = {
+        "channel order": (options.channel_order.upper(), ("RGB", "BGR")),
+        "layout": (options.layout.upper(), ("NCHW", "NHWC")),
+        "normalisation": (options.normalisation, tuple(NORMALISATIONS)),
+    }
+    for what, (value, allowed) in wrong.items():
+        if value and value not in allowed:
+            choices = " or ".join(allowed).lower()
+            raise EngineError(f"There is no {what} {value.lower()!r}.", f"Choose {choices}.")
+    if not 0 <= options.multiple <= MAX_MULTIPLE:
+        raise EngineError(f"Sizes cannot be multiples of {options.multiple}.", f"Choose 1 to {MAX_MULTIPLE}.")
+    for values in (options.value_range, options.output_range):
+        if values and not (math.isfinite(values[0]) and math.isfinite(values[1]) and values[0] < values[1]):
+            raise EngineError(f"{values[0]:g}..{values[1]:g} is not a range of values.", "Write it like 0..255.")
+
+
+def _known(graph: GraphSummary, options: ImportOptions) -> dict[str, str]:
+    """How each fact is known: see ModelFacts"""
+    says, shape = graph.metadata, graph.inputs[0].shape
+    has_layout = shape is not None and 3 in (shape[1], shape[3])
+    found = {
+        "channel_order": (options.channel_order, "file" if "Image.BitmapPixelFormat" in says else "usual"),
+        "value_range": (options.value_range, "file" if _said_range(says) else "trial"),
+        "output_range": (options.output_range, "usual"),
+        "normalisation": (options.normalisation, "usual"),
+        "layout": (options.layout, "file" if has_layout else "usual"),
+        "size": (options.multiple, "file" if shape is not None and all(shape[1:]) else "usual"),
+    }
+    return {name: "chosen" if chosen else otherwise for name, (chosen, otherwise) in found.items()}
 
 
 def _inspected(source: Path) -> tuple[bytes, GraphSummary]:
@@ -80,11 +192,10 @@ def _spec(graph: GraphSummary, options: ImportOptions) -> ModelSpec:
         raise EngineError(f"The model takes {len(graph.inputs)} inputs and returns {len(graph.outputs)} results.", _FIX)
     taken, returned = graph.inputs[0], graph.outputs[0]
     layout = options.layout.upper() or _layout(taken)
-    if options.layout and layout not in ("NCHW", "NHWC"):
-        raise EngineError(f"There is no layout {options.layout!r}.", "Choose nchw or nhwc.")
     size = _size(taken, layout)
     order = _order(graph.metadata, options)
-    image = ModelInput(3, order, layout, tensor=taken.name)
+    mean, deviation = NORMALISATIONS[options.normalisation or "none"]
+    image = ModelInput(3, order, layout, tensor=taken.name, mean=mean, deviation=deviation)
     return ModelSpec(
         {"image": image},
         output=returned.name,
@@ -92,7 +203,7 @@ def _spec(graph: GraphSummary, options: ImportOptions) -> ModelSpec:
         layout=options.layout.upper() or _layout(returned, layout),
         fixed_size=size,
         # Four halvings and back: whatever the model's own grid is, sizes on a grid of 16 fit it.
-        stride=1 if size else 16,
+        stride=1 if size else options.multiple or 16,
         receptive_radius=None,
     )
 
@@ -111,6 +222,9 @@ def _size(tensor: TensorInfo, layout: str) -> tuple[int, int] | None:
         return None
     batch, channels = tensor.shape[0], tensor.shape[1 if layout == "NCHW" else 3]
     height, width = tensor.shape[2:] if layout == "NCHW" else tensor.shape[1:3]
+    other = "NHWC" if layout == "NCHW" else "NCHW"
+    if channels != 3 and tensor.shape[3 if layout == "NCHW" else 1] == 3:
+        raise EngineError(f"The layout is not {layout}: the file says that it is {other}.", f"Choose {other}.")
     if batch > 1 or channels not in (0, 3):
         raise EngineError(f"The model takes {batch or 1} pictures of {channels} channels at once.", _FIX)
     if not height or not width:
@@ -123,8 +237,6 @@ def _size(tensor: TensorInfo, layout: str) -> tuple[int, int] | None:
 def _order(metadata: Mapping[str, str], options: ImportOptions) -> str:
     """The artist, else Windows ML's metadata, else RGB: nothing in the numbers tells red from blue."""
     if options.channel_order:
-        if options.channel_order.upper() not in ("RGB", "BGR"):
-            raise EngineError(f"There is no channel order {options.channel_order!r}.", "Choose rgb or bgr.")
         return options.channel_order.upper()
     return "BGR" if metadata.get("Image.BitmapPixelFormat", "").lower().startswith("bgr") else "RGB"
 
@@ -152,40 +264,48 @@ class _Trial:
     def run(self, value_range: Range) -> Floats:
         """The test picture given in `value_range` -> the result in the model's own values, (3, H, W), its order."""
         if value_range not in self.results:
-            self.results[value_range] = self._run(value_range)
+            planes = trial_picture(self.height, self.width)[None]
+            self.results[value_range] = self._run(planes, replace(self.spec.inputs["image"], range=value_range))[0]
         return self.results[value_range]
 
-    def _run(self, value_range: Range) -> Floats:
-        image = self.spec.inputs["image"]
-        planes = trial_picture(self.height, self.width)[None]
-        feed = runtime.to_model(planes, replace(image, range=value_range))
+    def painted(self, planes: Floats, spec: ModelSpec) -> Floats:
+        """(1, 3, h, w) display-referred 0..1 -> the same of the result, not clamped"""
+        return runtime.from_model(self._run(planes, spec.inputs["image"]), spec, planar=True)
+
+    def _run(self, planes: Floats, image: ModelInput) -> Floats:
+        feed = runtime.to_model(planes, image)
         (result,) = runtime.run_untrusted(self.session, {image.tensor: feed}, [self.spec.output])
         planar = result.transpose(0, 3, 1, 2) if result.ndim == 4 and self.spec.layout == "NHWC" else result
         if planar.shape != planes.shape:
             raise EngineError(f"The model returned {result.shape} for a picture of {planes.shape}.", _FIX)
         if not np.isfinite(planar).all():
             raise EngineError("The model returned values that are no numbers.", _FIX)
-        return np.asarray(planar[0], np.float32)
+        return np.asarray(planar, np.float32)
 
 
 def _with_range(spec: ModelSpec, trial: _Trial, options: ImportOptions, metadata: Mapping[str, str]) -> ModelSpec:
     values = options.value_range or _detected(trial, metadata)
-    if not (math.isfinite(values[0]) and math.isfinite(values[1]) and values[0] < values[1]):
-        raise EngineError(f"{values[0]:g}..{values[1]:g} is not a range of values.", "Write it like 0..255.")
     trial.run(values)
     image = replace(spec.inputs["image"], range=values)
-    return replace(spec, inputs={"image": image}, range=values)
+    return replace(spec, inputs={"image": image}, range=options.output_range or values)
+
+
+def _said_range(metadata: Mapping[str, str]) -> Range | None:
+    """What Windows ML's metadata say. They mean 0..255 unless they say otherwise."""
+    nominal = metadata.get("Image.NominalPixelRange", "").lower()
+    if nominal.startswith("nominalrange_0_255") or (not nominal and "Image.BitmapPixelFormat" in metadata):
+        return 0.0, 255.0
+    return {"normalized_0_1": (0.0, 1.0), "normalized_1_1": (-1.0, 1.0)}.get(nominal)
 
 
 def _detected(trial: _Trial, metadata: Mapping[str, str]) -> Range:
     """The range of values, judged by what comes out; models return what they take, in all families in use.
 
-    Windows ML's metadata mean 0..255 unless they say otherwise. A model for 0..255 ends in an offset of that size and
-    shows it even when it is given 0..1; one that ends in tanh goes clearly below 0. The rest takes 0..1.
+    A model for 0..255 ends in an offset of that size and shows it even when it is given 0..1; one that ends in tanh
+    goes clearly below 0. The rest takes 0..1.
     """
-    nominal = metadata.get("Image.NominalPixelRange", "").lower()
-    if nominal.startswith("nominalrange_0_255") or (not nominal and "Image.BitmapPixelFormat" in metadata):
-        return 0.0, 255.0
+    if said := _said_range(metadata):
+        return said
     if np.quantile(trial.run((0.0, 1.0)), 0.99) > 4:
         return 0.0, 255.0
     if np.quantile(trial.run((-1.0, 1.0)), 0.01) < -0.2:

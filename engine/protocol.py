@@ -444,6 +444,27 @@ class StylesRequest:
 
 
 @dataclass(frozen=True)
+class ImportOptions:
+    """What the artist knows about somebody else's model; empty fields are found out."""
+
+    channel_order: str = ""
+    """rgb | bgr"""
+    value_range: tuple[float, float] | None = None
+    """Values the model takes for black and white, and returns"""
+    output_range: tuple[float, float] | None = None
+    """Values it returns for black and white, where they are others than it takes"""
+    normalisation: str = ""
+    """none | imagenet | mean: what is subtracted, and divided by, before the range of values (docs of NORMALISATIONS
+    in import_onnx)"""
+    layout: str = ""
+    """nchw | nhwc"""
+    multiple: int = 0
+    """Width and height are multiples of it (1 .. 64), where the model takes any size; 0: of 16"""
+    author: str = ""
+    licence: str = ""
+
+
+@dataclass(frozen=True)
 class ImportStyleRequest:
     """Bring in a style pack (.zip or folder) or somebody else's ONNX style model."""
 
@@ -452,6 +473,34 @@ class ImportStyleRequest:
     folder: str
     """The folder of styles it goes into."""
     name: str = ""
+    options: ImportOptions = ImportOptions()
+    """Of an .onnx file; a style pack knows them itself"""
+    more: tuple[str, ...] = ()
+    """Further files, under the names they bring; then one that fails is told and the others come in"""
+
+
+@dataclass(frozen=True)
+class PreviewImportRequest:
+    """Look at somebody else's ONNX style model and try it on a small picture, without keeping anything."""
+
+    job: str
+    path: str
+    folder: str
+    """Where the raw pixels go"""
+    options: ImportOptions = ImportOptions()
+    source: PictureSource | None = None
+    """What it is tried on; None: a picture of the engine's own"""
+
+
+@dataclass(frozen=True)
+class ExportStyleRequest:
+    """Write a style as one .zip to share."""
+
+    job: str
+    style: str
+    """Name of an installed style, or the path of a style pack"""
+    path: str
+    """The .zip to write; one of that name is replaced"""
 
 
 @dataclass(frozen=True)
@@ -479,6 +528,8 @@ Request = (
     | VotesRequest
     | StylesRequest
     | ImportStyleRequest
+    | PreviewImportRequest
+    | ExportStyleRequest
     | CheckRequest
     | CancelRequest
 )
@@ -666,6 +717,52 @@ class StyleReady:
 
 
 @dataclass(frozen=True)
+class ModelFacts:
+    """What an ONNX style model is taken for, and how each of it is known."""
+
+    name: str
+    author: str
+    licence: str
+    channel_order: str
+    """rgb | bgr"""
+    value_range: tuple[float, float]
+    output_range: tuple[float, float]
+    normalisation: str
+    """none | imagenet | mean"""
+    layout: str
+    """nchw | nhwc"""
+    multiple: int
+    """Sizes are multiples of it; 1 where there is only one size"""
+    width: int
+    """Of the only size that it takes; 0: any"""
+    height: int
+    parameters: int
+    opset: int
+    known: dict[str, str]
+    """channel_order, value_range, normalisation, layout, size: file (it says so) | trial (a test picture showed it) |
+    usual (nothing says otherwise) | chosen (the artist said so)"""
+
+
+@dataclass(frozen=True)
+class ImportPreviewed:
+    """The model was tried: sRGB bytes (h, w, 3) of one size."""
+
+    job: str
+    facts: ModelFacts
+    before: PixelBlock
+    after: PixelBlock
+    seconds: float
+    """The run alone"""
+
+
+@dataclass(frozen=True)
+class StyleExported:
+    job: str
+    name: str
+    path: str
+
+
+@dataclass(frozen=True)
 class StyleInfo:
     """A style as pickers and lists show it."""
 
@@ -738,6 +835,8 @@ Event = (
     | Diagnosis
     | Preview
     | StyleReady
+    | ImportPreviewed
+    | StyleExported
     | Styles
     | Checked
     | Done

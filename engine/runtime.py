@@ -428,6 +428,8 @@ def _unusable(error: BaseException) -> EngineError:
 
 def to_model(image: Floats, item: ModelInput) -> Floats:
     """(N, 3, h, w) display-referred 0..1 in the order, layout and values the model takes."""
+    for step, values in ((np.subtract, item.mean), (np.divide, item.deviation)):
+        image = step(image, np.array(values, np.float32).reshape(1, 3, 1, 1)) if values else image
     result = image[:, ::-1] if item.order == "BGR" else image
     low, high = item.range
     if (low, high) != (0.0, 1.0):

@@ -25,7 +25,7 @@ from typing import Any
 
 from . import onnx_graph, onnx_growth, onnx_weights, pack_files
 from .errors import EngineError
-from .protocol import Json, StyleInfo
+from .protocol import ImportOptions, Json, StyleInfo
 from .strict_json import parse_object
 
 SCHEMA = 1
@@ -121,6 +121,10 @@ class ModelInput:
     """The same strokes by their directions; a style without has strokes that do not follow forms"""
     distribution: str = "normal"
     """normal | uniform (-1 .. 1) | quilted (of pieces of its table `strokes`): the noise of a texture"""
+    mean: tuple[float, ...] = ()
+    """Of a picture, for red, green and blue, subtracted from 0..1 before `range`; empty: nothing is"""
+    deviation: tuple[float, ...] = ()
+    """What is left is divided by these; empty: by 1"""
     waves: tuple[tuple[float, float], ...] = ()
     """The periodic part of a texture's noise (Bergmann et al. 2017): cycles per pixel, down and across, of each wave.
     Sine and cosine of each are its last channels, two to a wave."""
@@ -296,11 +300,25 @@ def _candidates(folders: Sequence[Path | str]) -> list[tuple[Path, str]]:
     """(folder, name) of whatever calls itself a style pack; the name is the folder's where the JSON is broken."""
     found: list[tuple[Path, str]] = []
     for place in style_folders(folders):
-        with _system(place):
-            entries = (entry for entry in place.iterdir() if not entry.name.startswith("."))  # half-written ones
-            packs = sorted(entry for entry in entries if (entry / MANIFEST).is_file())
-        found.extend((pack, _title(pack)) for pack in packs)
+        for group in (place, *groups(place)):
+            with _system(group):
+                packs = sorted(entry for entry in _entries(group) if (entry / MANIFEST).is_file())
+            found.extend((pack, _title(pack)) for pack in packs)
     return found
+
+
+def groups(folder: Path) -> tuple[Path, ...]:
+    """The folders in a folder of styles that are no styles: styles in them are found, one level deep."""
+    if not folder.is_dir():
+        return ()
+    with _system(folder):
+        inside = [entry for entry in _entries(folder) if entry.is_dir() and not entry.is_symlink()]
+        return tuple(sorted(entry for entry in inside if not (entry / MANIFEST).is_file()))
+
+
+def _entries(folder: Path) -> Iterator[Path]:
+    """Without half-written ones, and without what belongs to a training."""
+    return (entry for entry in folder.iterdir() if not entry.name.startswith(".") and entry.suffix != ".training")
 
 
 def _title(folder: Path) -> str:
@@ -333,10 +351,12 @@ def _suggestion(name: str, names: list[str]) -> str:
 # ---------------------------------------------------------------- import, export, write
 
 
-def import_style(path: Path | str, folder: Path | str, name: str = "", **options: Any) -> StylePack:
+def import_style(
+    path: Path | str, folder: Path | str, name: str = "", options: ImportOptions | None = None
+) -> StylePack:
     """Bring a style pack (.zip or folder) or somebody else's .onnx into the folder of styles `folder`.
 
-    options: for an .onnx file, the fields of `import_onnx.ImportOptions` (channel_order, value_range, ...).
+    options: what is known of an .onnx file.
     The new style appears in `folder` as a whole or not at all; an existing one is never overwritten.
     """
     source, target = Path(path), Path(folder)
@@ -345,12 +365,23 @@ def import_style(path: Path | str, folder: Path | str, name: str = "", **options
     if source.suffix.lower() == ".onnx" and source.is_file():
         from . import import_onnx  # needs onnxruntime: only for other people's models
 
-        return import_onnx.import_model(source, target, name, import_onnx.ImportOptions(**options))
-    if options:
+        return import_onnx.import_model(source, target, name, options or ImportOptions())
+    if options and options != ImportOptions():
         raise EngineError("Only .onnx files take import options.", "Leave them out: a style pack knows them itself.")
     pack = load(source)
     pack = replace(pack, name=name or pack.name)
-    return write_pack(target / slug(pack.name), pack, {file: pack.read(file) for file in pack.files})
+    return write_pack(place_for(pack.name, target), pack, {file: pack.read(file) for file in pack.files})
+
+
+def place_for(name: str, folder: Path) -> Path:
+    """The folder of a new style in the folder of styles `folder`. Raises EngineError where a group has it already."""
+    for group in groups(folder):
+        if (group / slug(name)).exists():
+            raise EngineError(
+                f"There is already a style {name!r} in the folder {group.name!r}.",
+                "Give the new one another name, or remove the old one.",
+            )
+    return folder / slug(name)
 
 
 def export_style(pack: StylePack, path: Path | str) -> Path:
@@ -477,6 +508,8 @@ def _input_json(key: str, item: ModelInput) -> Json:
     tables = {"strokes": item.strokes, "turned": item.turned}
     data |= {name: _table_json(table) for name, table in tables.items() if table}
     data |= {"distribution": item.distribution} if item.distribution != "normal" else {}
+    norms = {"mean": item.mean, "deviation": item.deviation}
+    data |= {name: list(values) for name, values in norms.items() if values}
     return data | ({"waves": [list(wave) for wave in item.waves]} if item.waves else {})
 
 
@@ -576,12 +609,16 @@ def _check_picture(reader: _Fields, model: ModelSpec) -> None:
         raise reader.wrong("inputs.image", "a picture has 3 channels and scale 1")
     if any(item.waves or item.distribution != "normal" for item in model.inputs.values()):
         raise reader.wrong("inputs", "only the noise of a texture has waves or another distribution")
+    if any((item.mean or item.deviation) for key, item in model.inputs.items() if key != "image"):
+        raise reader.wrong("inputs", "only the picture has a mean and a deviation")
 
 
 def _check_texture(reader: _Fields, model: ModelSpec) -> None:
     if "noise" not in model.inputs or not set(model.inputs) <= set(NOISES):
         raise reader.wrong("inputs", "it needs one named image, or for a texture noise and nothing but noise")
     for item in model.inputs.values():
+        if item.mean or item.deviation:
+            raise reader.wrong("inputs", "a texture's noise has neither mean nor deviation")
         if item.layout != "NCHW" or (item.distribution == "quilted") != (item.strokes is not None):
             raise reader.wrong("inputs", "a texture's noise is NCHW, and quilted of the table that goes with it")
     _check_quilt(reader, model)
@@ -617,12 +654,22 @@ def _parse_input(reader: _Fields) -> ModelInput:
         strokes=_parse_strokes(reader.sub("strokes")) if "strokes" in reader.data else None,
         turned=_parse_turned(reader.sub("turned")) if "turned" in reader.data else None,
         distribution=reader.choice("distribution", DISTRIBUTIONS, "normal"),
+        mean=_parse_norm(reader, "mean", -10.0),
+        deviation=_parse_norm(reader, "deviation", 0.001),
         waves=_parse_waves(reader),
     )
     reader.nothing_else()
     if 2 * len(item.waves) > item.channels:
         raise reader.wrong("waves", "each takes two of the channels")
     return item
+
+
+def _parse_norm(reader: _Fields, key: str, low: float) -> tuple[float, ...]:
+    values = reader.take(key, list, [])
+    good = len(values) in (0, 3) and all(type(v) in (int, float) and low <= v <= 10 for v in values)
+    if not good:
+        raise reader.wrong(key, f"three numbers from {low:g} to 10 expected")
+    return tuple(map(float, values))
 
 
 def _parse_waves(reader: _Fields) -> tuple[tuple[float, float], ...]:
@@ -853,6 +900,7 @@ def _verify_explain(pack: StylePack, graph: onnx_graph.GraphSummary) -> None:
     made = {tensor.name for tensor in graph.outputs}
     image, model = pack.model.inputs.get("image", ModelInput(0)), pack.model
     plain = {(side.range, side.order, side.layout) for side in (image, model)} == {((0.0, 1.0), "RGB", "NCHW")}
+    plain = plain and not (image.mean or image.deviation)
     if {tensor.name for tensor in graph.inputs} != wanted or GRADIENT + "image" not in made or not plain:
         raise EngineError(f"{EXPLAIN} of {pack.name!r} does not explain its generator.", _FIX)
 

@@ -36,10 +36,12 @@ from .protocol import (
     EvaluateRequest,
     Event,
     ExplainRequest,
+    ExportStyleRequest,
     Failed,
     FlickerRequest,
     Heartbeat,
     ImportStyleRequest,
+    PreviewImportRequest,
     Ready,
     ShotRequest,
     StylesRequest,
@@ -64,6 +66,8 @@ JOBS: dict[type, tuple[str, str]] = {
     VotesRequest: (".blind", "count_votes"),
     StylesRequest: (".style_jobs", "styles"),
     ImportStyleRequest: (".style_jobs", "import_style"),
+    PreviewImportRequest: (".style_jobs", "preview_import"),
+    ExportStyleRequest: (".style_jobs", "export_style"),
     CheckRequest: (".checkup", "check"),
 }
 """Request -> module and function, imported on the first request: a worker that stylizes never loads torch."""

@@ -31,13 +31,15 @@ STANDARD_LIBRARY_ONLY = {"protocol", "errors", "boot", "worker"}
 """`worker` imports each job's module on its first request; before that it needs nothing."""
 
 ADDON_EDGES = {
-    "__init__": {"explaining", "jobs", "operators", "panels", "preferences", "props"},
+    "__init__": {"explaining", "importing", "jobs", "operators", "panels", "preferences", "props"},
     "operators": {
         *{"animating", "explaining", "jobs", "preferences", "props", "scene_io", "switches", "training"},
+        *{"compat", "gallery", "importing", "presets"},
         "engine_client",
     },
     "panels": {
         *{"animating", "compat", "explaining", "jobs", "props", "scene_io", "switches", "training"},
+        *{"gallery", "importing", "presets"},
         "engine_client",
     },
     "preferences": {"jobs", "props", "engine_client"},
@@ -47,6 +49,9 @@ ADDON_EDGES = {
     "explaining": {"compat", "encode", "props", "scene_io", "shots", "engine_client"},
     "animating": {"compat", "jobs", "props", "scene_io", "shots", "switches", "engine_client"},
     "training": {"curves", "props", "scene_io", "shots", "engine_client"},
+    "gallery": {"compat", "props", "engine_client"},
+    "importing": {"jobs", "preferences", "props", "scene_io", "engine_client"},
+    "presets": {"props", "engine_client"},
     "curves": set(),
     "shots": {"engine_client"},
     "encode": set(),

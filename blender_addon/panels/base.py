@@ -52,9 +52,10 @@ def draw_report(layout: bpy.types.UILayout, context: bpy.types.Context, lane: jo
     box.operator("pentimento.copy_report", icon="COPYDOWN").training = lane is jobs.TRAINING
 
 
-def draw_text(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, icon: str) -> None:
-    """Text in as many lines as the width of the panel needs: labels do not wrap by themselves."""
+def draw_text(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, icon: str, share: float = 1.0) -> None:
+    """Text in as many lines as the width of the panel needs: labels do not wrap by themselves. share: how much of the
+    width there is."""
     scale = context.preferences.system.ui_scale
-    characters = max(int((context.region.width / scale - 62) / 7), 16)
+    characters = max(int((context.region.width / scale * share - 62 * (icon != "NONE")) / 7), 16)
     for number, line in enumerate(textwrap.wrap(text, characters)):
-        layout.label(text=line, icon=icon if number == 0 else "BLANK1")
+        layout.label(text=line, icon=icon if number == 0 or icon == "NONE" else "BLANK1")

@@ -14,6 +14,7 @@ import bpy
 from .. import jobs, props, scene_io, switches
 from ..engine_client import EngineError
 from .base import draw_progress, draw_report, draw_text
+from .presets import draw_presets
 
 
 class PentimentoPanel:
@@ -22,6 +23,10 @@ class PentimentoPanel:
     bl_label = "Pentimento"
     bl_category = "Pentimento"
     paints_renders = False
+
+    def draw_header_preset(self, _context: bpy.types.Context) -> None:
+        layout: bpy.types.UILayout = self.layout  # type: ignore[attr-defined]
+        draw_presets(layout)
 
     def draw(self, context: bpy.types.Context) -> None:
         layout: bpy.types.UILayout = self.layout  # type: ignore[attr-defined]

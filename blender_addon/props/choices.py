@@ -134,6 +134,29 @@ KINDS = (
 )
 
 
+CHANNEL_ORDERS = (
+    ("RGB", "RGB", "Red first, as most models take it"),
+    ("BGR", "BGR", "Blue first, as models that were trained with OpenCV or Caffe take it"),
+)
+VALUE_RANGES = (
+    ("UNIT", "0 to 1", "Black is 0, white is 1"),
+    ("SIGNED", "-1 to 1", "Black is -1, white is 1"),
+    ("BYTES", "0 to 255", "Black is 0, white is 255"),
+    ("OTHER", "Other", "Numbers of your own"),
+)
+RANGES = {"UNIT": (0.0, 1.0), "SIGNED": (-1.0, 1.0), "BYTES": (0.0, 255.0)}
+NORMALISATIONS = (
+    ("NONE", "None", "Colours are given as they are"),
+    ("IMAGENET", "ImageNet", "The mean of ImageNet is subtracted and its deviation divides, as in torchvision"),
+    ("MEAN", "Mean Only", "The mean of ImageNet is subtracted, as in Caffe"),
+)
+LAYOUTS = (
+    ("NCHW", "Planes", "Red, green and blue one after the other (NCHW), as PyTorch has them"),
+    ("NHWC", "Pixels", "The three colours of each pixel together (NHWC), as TensorFlow has them"),
+)
+"""What somebody else's model may take, as the engine and the command line name it"""
+
+
 @dataclass(frozen=True)
 class Guide:
     """What a style from keyframes may be told beside a frame: the engine's guide of the same name."""

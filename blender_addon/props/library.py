@@ -40,6 +40,13 @@ class Style:
     """Made by another program"""
     guides: frozenset[str] = frozenset()
     """Those of GUIDES that it is told beside the colours of a render"""
+    group: str = ""
+    """The folder in the artist's folder of styles that it lies in; empty: in none"""
+
+    @property
+    def ships(self) -> bool:
+        """Came with the add-on"""
+        return self.folder.parent == STYLES
 
     @property
     def preview(self) -> Path:
@@ -74,9 +81,27 @@ def _installed() -> tuple[Style, ...]:
     """All styles by name; one of the artist's own hides a shipped one of the same name."""
     global _styles
     if _styles is None:
-        found = {style.name: style for folder in (STYLES, user_styles()) for style in _styles_in(folder)}
+        found = {style.name: style for folder in (STYLES, *_own_folders()) for style in _styles_in(folder)}
         _styles = tuple(sorted(found.values(), key=lambda style: style.name.lower()))
     return _styles
+
+
+def _own_folders() -> tuple[Path, ...]:
+    """The artist's folder of styles and, before it, the folders in it that are no styles: what lies at the top hides
+    what lies deeper. A training keeps its state in a folder of its own beside its style."""
+    own = user_styles()
+    try:
+        inside = sorted(entry for entry in own.iterdir() if entry.is_dir() and not entry.is_symlink())
+    except OSError:
+        return (own,)
+    no_groups = (entry.name.startswith(".") or entry.suffix == ".training" for entry in inside)
+    groups = [entry for entry, other in zip(inside, no_groups, strict=True) if not other]
+    return (*(group for group in groups if not (group / "style.json").exists()), own)
+
+
+def all_styles() -> tuple[Style, ...]:
+    """For pictures and for textures, by name"""
+    return _installed()
 
 
 def refresh_styles() -> None:
@@ -112,9 +137,14 @@ def _style(pack: Path) -> Style | None:
         makes_textures = bool(inputs) and "image" not in inputs
         variants = len((inputs["noise"].get("strokes") or {}).get("parts", ())) if makes_textures else 0
         foreign, guides = data.get("kind") == "third-party", frozenset(set(GUIDES) & set(inputs))
-        return Style(str(data["name"]), pack, author, licence, makes_textures, variants, _brings(data), foreign, guides)
+        about = (author, licence, makes_textures, variants, _brings(data), foreign, guides, _group(pack))
+        return Style(str(data["name"]), pack, *about)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def _group(pack: Path) -> str:
+    return "" if pack.parent in (STYLES, user_styles()) else pack.parent.name
 
 
 def _brings(data: dict[str, Any]) -> frozenset[str]:
@@ -135,7 +165,7 @@ def style_items(_settings: Any, _context: Any) -> list[tuple[str, str, str, int,
 
 def _item(style: Style, number: int) -> tuple[str, str, str, int, int]:
     about = " · ".join(part for part in (style.author, style.licence) if part)
-    return style.name, style.name, about, _icon(style), number
+    return style.name, style.name, about, icon(style), number
 
 
 def get_style(chosen: Any) -> int:
@@ -180,7 +210,7 @@ def set_texture_style(chosen: Any, number: int) -> None:
     chosen.style_name = texture_styles()[number].name
 
 
-def _icon(style: Style) -> int:
+def icon(style: Style) -> int:
     """The preview picture, loaded by Blender when it first draws it. There is nothing to draw in background."""
     global _previews
     if bpy.app.background or not style.preview.is_file():

@@ -61,6 +61,7 @@ def lines_of(addon: Any, panel: str, image: Any = None) -> list[str]:
     cls = next(cls for cls in addon.panels.CLASSES if cls.__name__ == panel)
     space = types.SimpleNamespace(type="IMAGE_EDITOR", image=image)
     context = types.SimpleNamespace(
+        window_manager=bpy.context.window_manager,
         scene=bpy.context.scene,
         preferences=types.SimpleNamespace(system=types.SimpleNamespace(ui_scale=1.0)),
         region=types.SimpleNamespace(width=200),

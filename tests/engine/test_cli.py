@@ -158,6 +158,18 @@ def test_somebody_elses_model_is_imported_and_used(pentimento: Pentimento, pictu
     assert pentimento("stylize", picture, "--style", "Swap", "--out", tmp_path / "out")[0] == 0
 
 
+def test_all_that_is_known_of_a_model_can_be_said(pentimento: Pentimento, tmp_path: Path) -> None:
+    model = tiny_styles.normalised(tmp_path / "theirs.onnx")
+    said = ("--range=-1..1", "--output-range", "0..255", "--normalisation", "mean", "--multiple", "32")
+    code, _, err = pentimento("import-style", model, *said, "--author", "Ann", "--licence", "CC0-1.0")
+    assert code == 0, err
+    facts = json.loads(pentimento("info", "--style", "Theirs", "--json")[1])
+    data = json.loads(Path(facts["folder"], "style.json").read_text())["model"]
+    assert (facts["author"], facts["licence"], data["stride"]) == ("Ann", "CC0-1.0", 32)
+    assert (data["inputs"]["image"]["range"], data["range"]) == ([-1.0, 1.0], [0.0, 255.0])
+    assert data["inputs"]["image"]["mean"] == [0.485, 0.456, 0.406]
+
+
 # ---------------------------------------------------------------- stylize
 
 

@@ -23,7 +23,15 @@ from engine.explain.removal import Grid, Look, _effects
 from engine.files import open_picture
 from engine.mixing import Styles, alone, open_styles
 from engine.picture import Floats
-from engine.protocol import PictureSource, SourceFailed, StyleShare, Stylized, StylizeRequest, StylizeSettings
+from engine.protocol import (
+    ImportOptions,
+    PictureSource,
+    SourceFailed,
+    StyleShare,
+    Stylized,
+    StylizeRequest,
+    StylizeSettings,
+)
 from engine.runtime import Paint, Session, is_exact, painted
 from engine.stylize import stylize
 
@@ -122,7 +130,7 @@ def test_a_maximum_over_the_frame_is_locked_too(tmp_path: Path) -> None:
 
 def test_a_style_of_one_size_is_locked_at_that_size(tmp_path: Path) -> None:
     pack = style_pack.import_style(
-        tiny_styles.bgr_255(tmp_path / "bgr.onnx"), tmp_path / "styles", value_range=(0, 255)
+        tiny_styles.bgr_255(tmp_path / "bgr.onnx"), tmp_path / "styles", "", ImportOptions(value_range=(0, 255))
     )
     session = Session(pack, "cpu")
     assert session.reference_size(200, 400, 1.0) == (28, 56)

@@ -20,6 +20,7 @@ from engine import forms, import_onnx, onnx_graph, onnx_growth, style_pack
 from engine.errors import EngineError
 from engine.explain.provenance import reference
 from engine.files import planes_of
+from engine.protocol import ImportOptions
 from engine.style_pack import FIT, FIT_NUMBERS, GENERATOR, MANIFEST, ModelInput, ModelSpec, StylePicture, write_pack
 
 
@@ -333,12 +334,11 @@ def test_a_third_party_model_is_wrapped(tmp_path: Path) -> None:
 
 def test_the_artist_has_the_last_word(tmp_path: Path) -> None:
     path = tiny_styles.bgr_255(tmp_path / "a.onnx", metadata=True)
-    pack = style_pack.import_style(
-        path, tmp_path / "styles", "Mine", channel_order="rgb", value_range=(-1.0, 1.0), layout="nchw"
-    )
+    known = ImportOptions(channel_order="rgb", value_range=(-1.0, 1.0), layout="nchw")
+    pack = style_pack.import_style(path, tmp_path / "styles", "Mine", known)
     assert pack.model.order == "RGB" and pack.model.range == (-1.0, 1.0)
     with pytest.raises(EngineError, match="channel order"):
-        style_pack.import_style(path, tmp_path / "styles", "Other", channel_order="cmyk")
+        style_pack.import_style(path, tmp_path / "styles", "Other", ImportOptions(channel_order="cmyk"))
 
 
 @pytest.mark.parametrize(("last", "expected"), [("Tanh", (-1.0, 1.0)), ("Sigmoid", (0.0, 1.0)), ("Big", (0.0, 255.0))])

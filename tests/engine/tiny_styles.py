@@ -14,6 +14,7 @@ Each maker writes a verified pack into `folder` and returns its path:
     spotlight(folder)           divides by the brightest pixel of the frame: statistics, declared (radius None)
     spotlight(folder, lie=True) the same, but style.json claims a receptive radius of 8
     normalised(path)            not a pack: a third-party ONNX file of any size, instance norms, strided and back
+    negative(path, layout, values)  not a pack: a third-party ONNX file, every colour as its opposite
     halved(folder, network)     a generator of ours (`lively`), weights in half precision, with its gradients
     explained(pack)             any of them made of convolutions and sums, with its gradients
     bgr_255(path)               not a pack: a third-party ONNX file, BGR, 0..255, fixed size, instance norm
@@ -254,6 +255,17 @@ def bgr_255(path: Path, size: Sequence[int] = (64, 64), metadata: bool = False) 
     shape = [1, 3, *size]
     data = model_bytes(nodes, weights, [("picture", shape)], ("painted", shape), metadata=metadata)
     path.write_bytes(data)
+    return path
+
+
+def negative(path: Path, layout: str, values: tuple[float, float], sides: Sequence[int | str] = ("h", "w")) -> Path:
+    """A model that paints every colour as its opposite, in the layout and range of values given."""
+    low, high = values
+    nodes = [helper.make_node("Clip", ["x", "low", "high"], ["a"]), helper.make_node("Sub", ["sum", "a"], ["y"])]
+    numbers = {"low": low, "high": high, "sum": low + high}
+    weights = [numpy_helper.from_array(np.float32(value), name) for name, value in numbers.items()]
+    shape = [1, 3, *sides] if layout == "nchw" else [1, *sides, 3]
+    path.write_bytes(model_bytes(nodes, weights, [("x", shape)], ("y", shape)))
     return path
 
 
