@@ -33,6 +33,18 @@ def progress(layout: bpy.types.UILayout, fraction: float, text: str) -> None:
         layout.progress(factor=fraction, text=f"{text}  {fraction:.0%}")
 
 
+def save_copy(image: Any, path: str) -> None:
+    """Saves the pixels to another file than the image's own; the image stays unsaved where it was. Before 4.3 a path
+    alone says that it is a copy, and the image counts as saved then: its pixels, put back, say that it is not."""
+    if "save_copy" in image.bl_rna.functions["save"].parameters:
+        image.save(filepath=path, save_copy=True)
+        return
+    was_dirty = image.is_dirty
+    image.save(filepath=path)
+    if was_dirty and not image.is_dirty:
+        image.pixels[0] = image.pixels[0]
+
+
 # ---------------------------------------------------------------- nodes
 
 
