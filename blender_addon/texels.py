@@ -24,6 +24,8 @@ EVEN = 0.002
 """Steps below half a byte: no seam"""
 COVERAGE = 2048
 """Longest edge of the grid on which UV maps are laid out"""
+LARGE = 32
+"""Steps of the grid: larger triangles are filled one by one, smaller ones by points, many at once"""
 
 
 def wraps(rows: Floats) -> bool:
@@ -74,16 +76,16 @@ def outside(rows: Floats, triangles: Floats | None) -> Mask | None:
     and that have the one colour of most of them: the background. Any other colour there is a margin that was baked.
     """
     empty = rows[..., 3] == 0 if rows.shape[2] == 4 else np.zeros(rows.shape[:2], bool)
+    if triangles is not None and not (free := ~covered(triangles, rows.shape[:2])).any():
+        triangles = None  # all is covered, as by a texture that repeats
     if triangles is not None:
-        empty |= _background(rows, ~covered(triangles, rows.shape[:2]))
+        empty |= _background(rows, free)
     return empty if empty.any() and not empty.all() else None
 
 
 def _background(rows: Floats, free: Mask) -> Mask:
     """Those of the free texels that have the colour of at least half of a sample of them"""
     places = np.flatnonzero(free)
-    if not places.size:
-        return free
     flat = rows.reshape(-1, rows.shape[2])
     some = flat[places[:: max(places.size // 4096, 1)]]
     colours, counts = np.unique(some, axis=0, return_counts=True)
@@ -99,13 +101,15 @@ def covered(triangles: Floats, size: tuple[int, ...]) -> Mask:
     shrink = min(1.0, COVERAGE / max(size))
     height, width = (max(round(edge * shrink), 1) for edge in size[:2])
     mask = np.zeros((height, width), bool)
-    corners = triangles * np.array((width, height), np.float32)
-    sides = np.abs(corners - np.roll(corners, 1, axis=1)).max(axis=(1, 2))
-    steps = np.clip(2 ** np.ceil(np.log2(np.maximum(2 * sides, 1))), 1, 4 * COVERAGE).astype(int)
-    for count in np.unique(steps):
-        _touch(mask, corners[steps == count], int(count))
-    if (height, width) == tuple(size[:2]):
-        return mask
+    corners = (triangles * np.array((width, height), np.float32)).astype(np.float32)
+    sides = (corners.max(axis=1) - corners.min(axis=1)).max(axis=1)
+    for triangle in corners[sides > LARGE]:
+        _fill(mask, triangle)
+    steps = (2 ** np.ceil(np.log2(np.maximum(2 * sides, 1)))).astype(int)
+    for count in np.unique(steps[sides <= LARGE]):
+        _touch(mask, corners[(steps == count) & (sides <= LARGE)], int(count))
+    if (height, width) == tuple(size[:2]) or mask.all():
+        return mask if (height, width) == tuple(size[:2]) else np.ones(size[:2], bool)
     rows, columns = (np.arange(edge) * small // edge for edge, small in zip(size, (height, width), strict=False))
     return mask[rows[:, None], columns[None, :]]
 
@@ -120,3 +124,40 @@ def _touch(mask: Mask, corners: Floats, count: int) -> None:
     for first in range(0, len(corners), each):
         places = np.floor(np.einsum("pc,ncx->npx", weights, corners[first : first + each])).astype(int)
         mask[places[..., 1] % height, places[..., 0] % width] = True
+
+
+def _fill(mask: Mask, corners: Floats) -> None:
+    """Marks a triangle (3, 2), in texels: row by row from its left to its right edge."""
+    height, width = mask.shape
+    # What a triangle has beyond so many repeats would take its time and mark nothing new.
+    low, high = np.floor(corners[:, 1].min()), np.floor(corners[:, 1].max())
+    rows = np.arange(low, min(high, low + height - 1) + 1)
+    spans = [_crossed(corners[one], corners[other], rows) for one, other in ((0, 1), (1, 2), (2, 0))]
+    left = np.floor(np.nanmin([span[0] for span in spans], axis=0)).astype(int)
+    right = np.floor(np.nanmax([span[1] for span in spans], axis=0)).astype(int)
+    for row, first, last in zip(rows.astype(int) % height, left, right, strict=True):
+        _mark(mask[row], int(first), int(last) + 1, width)
+
+
+def _crossed(one: Floats, other: Floats, rows: Floats) -> tuple[Floats, Floats]:
+    """The least and the greatest x of an edge within each row of texels; NaN where it does not come."""
+    bottom, top = (one, other) if one[1] <= other[1] else (other, one)
+    low, high = np.maximum(rows, bottom[1]), np.minimum(rows + 1, top[1])
+    slope = (top[0] - bottom[0]) / max(float(top[1] - bottom[1]), 1e-9)
+    if top[1] - bottom[1] < 1e-6:  # level: all of it lies in one row
+        first, last = np.full_like(low, min(one[0], other[0])), np.full_like(low, max(one[0], other[0]))
+    else:
+        ends = bottom[0] + slope * (low - bottom[1]), bottom[0] + slope * (high - bottom[1])
+        first, last = np.minimum(*ends), np.maximum(*ends)
+    away = low > high
+    return np.where(away, np.nan, first), np.where(away, np.nan, last)
+
+
+def _mark(row: Mask, first: int, end: int, width: int) -> None:
+    """Texels first .. end of a row that repeats"""
+    if end - first >= width:
+        row[:] = True
+        return
+    first, end = first % width, first % width + end - first
+    row[first : min(end, width)] = True
+    row[: max(end - width, 0)] = True
