@@ -44,10 +44,10 @@ print(json.dumps({"seconds": seconds, "blender": bpy.app.version_string, "import
 """
 
 
-def in_blender(profile: str, code: str, argument: str) -> str:
+def in_blender(profile: str, code: str, argument: str, timeout: float = 120) -> str:
     environment = {**os.environ, "BLENDER_USER_RESOURCES": profile}
     command = [sys.executable, "-c", code, argument]
-    answer = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=True)
+    answer = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout, check=True)
     return answer.stdout
 
 

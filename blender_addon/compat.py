@@ -45,6 +45,18 @@ def _takes_files(_cls: type, context: bpy.types.Context) -> bool:
     return context.area is not None and context.area.type in ("VIEW_3D", "IMAGE_EDITOR")
 
 
+def save_copy(image: Any, path: str) -> None:
+    """Saves the pixels to another file than the image's own; the image stays unsaved where it was. Before 4.3 a path
+    alone says that it is a copy, and the image counts as saved then: its pixels, put back, say that it is not."""
+    if "save_copy" in image.bl_rna.functions["save"].parameters:
+        image.save(filepath=path, save_copy=True)
+        return
+    was_dirty = image.is_dirty
+    image.save(filepath=path)
+    if was_dirty and not image.is_dirty:
+        image.pixels[0] = image.pixels[0]
+
+
 # ---------------------------------------------------------------- nodes
 
 

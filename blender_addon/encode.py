@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import struct
 import zlib
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,8 @@ from numpy.typing import NDArray
 
 LEVEL = 1
 """Of zlib. Paintings hardly get smaller with more, only slower."""
+PARTS = 2
+"""Of a PNG, packed at once: Blender has nothing else to wait for, and the smallest of machines two cores"""
 ZIP_ROWS = 16
 """Rows that an EXR of compression ZIP packs together."""
 
@@ -27,8 +31,25 @@ def png(rows: NDArray[np.uint8]) -> bytes:
     filtered[:, 0], filtered[0, 1:] = 2, flat[0]
     np.subtract(flat[1:], flat[:-1], out=filtered[1:, 1:])
     head = struct.pack(">IIBBBBB", width, height, 8, {1: 0, 3: 2, 4: 6}[channels], 0, 0, 0)
-    chunks = ((b"IHDR", head), (b"IDAT", zlib.compress(filtered.data, LEVEL)), (b"IEND", b""))
+    chunks = ((b"IHDR", head), (b"IDAT", _packed(filtered)), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(_png_chunk(kind, data) for kind, data in chunks)
+
+
+def _packed(filtered: NDArray[np.uint8]) -> bytes:
+    """As zlib packs it, in parts at once: a stream of deflated parts is one stream (RFC 1950, 1951)."""
+    height = len(filtered)
+    edges = [height * part // PARTS for part in range(PARTS + 1)]
+    parts = [filtered[first:last] for first, last in pairwise(edges)]
+    with ThreadPoolExecutor(max_workers=PARTS) as threads:
+        packed = threads.map(_deflated, parts, [last == height for last in edges[1:]])
+        return b"".join((b"\x78\x01", *packed, struct.pack(">I", zlib.adler32(filtered.data))))
+
+
+def _deflated(part: NDArray[np.uint8], is_last: bool) -> bytes:
+    """Runs alone, as libpng advises for filtered pictures: of paintings about as small as with all that zlib can find
+    in them, in half the time."""
+    packer = zlib.compressobj(LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS, strategy=zlib.Z_RLE)
+    return packer.compress(part.data) + packer.flush(zlib.Z_FINISH if is_last else zlib.Z_FULL_FLUSH)
 
 
 def _png_chunk(kind: bytes, data: bytes) -> bytes:

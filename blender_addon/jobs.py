@@ -31,10 +31,31 @@ LIMITS = Limits()
 SHOWN_IN = {"IMAGE_EDITOR": "UI", "VIEW_3D": "UI", "PROPERTIES": "WINDOW", "PREFERENCES": "WINDOW"}
 """The editors that show a job, and in which of their regions: drawing a whole viewport for a progress bar is dear."""
 
-Requests = Generator[protocol.Request | protocol.Progress | protocol.FrameFailed | None, protocol.Done | None, Any]
+
+@dataclass(frozen=True)
+class Part:
+    """What comes next is one of several things, as "Stone 2 of 7"."""
+
+    number: int
+    """From 0"""
+    count: int
+    name: str
+
+
+@dataclass(frozen=True)
+class Missed:
+    """There is no result of one of several things; the others go on."""
+
+    number: int
+    said: str
+
+
+Said = protocol.Progress | protocol.FrameFailed | Part | Missed
+Requests = Generator[protocol.Request | Said | None, protocol.Done | protocol.Failed | None, Any]
 """What a job asks of the worker: None while it waits for Blender (a render), or what is to be said of that; then a
-request. Each request gives the Done it was answered with; with most jobs there is one. Returns what the artist should
-know, or nothing. It is closed when the job has ended, so what it holds open (a folder for pixels) lives as long."""
+request. Each request gives the Done it was answered with, or the Failed of a job that goes on; with most jobs there is
+one. Returns what the artist should know, or nothing. It is closed when the job has ended, so what it holds open (a
+folder for pixels) lives as long."""
 Beside = Generator[protocol.Progress | protocol.FrameFailed | None, None, None]
 """What Blender does while the worker works, such as rendering the next frame; it says how far it is"""
 Work = Generator[None, None, str]
@@ -96,9 +117,15 @@ class Job:
     """What is finished has its place on disk: nothing is amiss when the worker has to be ended after Cancel."""
     outlives_file: bool = False
     """What it makes has its place on disk: it goes on when another file is opened."""
+    goes_on: bool = False
+    """A request that failed is its generator's to tell: others follow"""
+    thing: str = "frame"
+    """What its results are of, one by one"""
+    part: Part | None = None
+    """Which of them is at work"""
     beside: Beside | None = None
     request: protocol.Request | None = None
-    answer: protocol.Done | None = None
+    answer: protocol.Done | protocol.Failed | None = None
     """To the request before; what comes next has yet to be asked"""
     asked: float = 0.0
     """When the worker was asked, on the clock of time.monotonic"""
@@ -110,7 +137,7 @@ class Job:
     notes: list[str] = field(default_factory=list)
     """What the artist should read when the job is over."""
     failed: dict[int, str] = field(default_factory=dict)
-    """By frame: why there is no result of it"""
+    """By number: why there is no result of it"""
 
 
 def current(lane: Lane = PAINTING) -> Job | None:
@@ -225,7 +252,7 @@ def _step(lane: Lane, wait: float = 0.0) -> bool:
         understood = True
     except EngineError as error:
         understood = True
-        _break_off(lane, Report("ERROR", error.message, error.fix))
+        _break_off(lane, Report("ERROR", error.message, "\n".join([error.fix, *lane.job.notes])))
     except KeyboardInterrupt:
         understood = True
         _break_off(lane, Report("WARNING", f"{lane.job.title} was interrupted."))
@@ -282,11 +309,11 @@ def _ask(job: Job, wait: float) -> None:
             asked = job.requests.send(answer)
         except StopIteration as end:
             job.notes += [end.value] if end.value else []
-            _end(job.lane, _ending(job, answer))
+            _end(job.lane, _ending(job, None if job.goes_on else answer))
             return
     if job.cancelling:
-        _end(job.lane, Report("WARNING", f"{job.title} {job.stopped}."))
-    elif asked is None or isinstance(asked, (protocol.Progress, protocol.FrameFailed)):
+        _end(job.lane, _stopped(job))
+    elif asked is None or isinstance(asked, Said):
         _say(job, asked)
         _go_on_beside(job)
         time.sleep(wait)
@@ -295,14 +322,22 @@ def _ask(job: Job, wait: float) -> None:
         job.lane.slot.submit(job.request, job.interpreter, job.limits or LIMITS)
 
 
-def _say(job: Job, said: protocol.Progress | protocol.FrameFailed | None) -> None:
+def _say(job: Job, said: Said | None) -> None:
     """What a job's own generators tell."""
-    if isinstance(said, protocol.FrameFailed):
+    if isinstance(said, Missed):
+        job.failed[said.number] = said.said
+    elif isinstance(said, Part):
+        job.part = said
+        _say(job, protocol.Progress("", 0.0, "Reading"))
+    elif isinstance(said, protocol.FrameFailed):
         # What a later step says of a frame that failed already is a consequence.
         job.failed.setdefault(said.frame, f"Frame {said.frame}: {said.message} {said.fix}")
     elif said is not None:
-        job.fraction = said.fraction
-        job.stage = job.stage if job.cancelling else said.stage
+        fraction, stage = said.fraction, said.stage
+        if part := job.part:
+            fraction = (part.number + fraction) / part.count
+            stage = f"{part.name} {part.number + 1} of {part.count} ({stage})"
+        job.fraction, job.stage = fraction, job.stage if job.cancelling else stage
 
 
 def _hear(job: Job, event: protocol.Event) -> None:
@@ -316,7 +351,7 @@ def _hear(job: Job, event: protocol.Event) -> None:
         _hear_step(job, event)
     elif isinstance(event, protocol.SourceFailed):
         job.notes.append(f"{event.message} {event.fix}")
-    elif isinstance(event, protocol.Done):
+    elif isinstance(event, protocol.Done) or (job.goes_on and isinstance(event, protocol.Failed)):
         job.request, job.answer = None, event
     elif isinstance(event, protocol.LAST_WORDS):
         _end(job.lane, _ending(job, event))
@@ -345,23 +380,30 @@ MOST_TOLD = 10
 def _ending(job: Job, event: protocol.Event | None) -> Report:
     ended = job.loses_nothing and isinstance(event, protocol.Failed)
     if isinstance(event, protocol.Cancelled) or (job.cancelling and (ended or not job.delivered)):
-        return Report("WARNING", f"{job.title} {job.stopped}.")
+        return _stopped(job)
     if isinstance(event, protocol.Failed):
         return Report("ERROR", event.message, event.fix, event.report)
-    told = "\n".join([*job.notes, *_failures(job.failed)])
+    told = "\n".join([*job.notes, *_failures(job.failed, job.thing)])
     if told and not job.delivered:
         return Report("ERROR", f"{job.title} failed.", told)
     if job.failed:
-        count = f"{len(job.failed)} frame{'s' * (len(job.failed) != 1)}"
+        count = f"{len(job.failed)} {job.thing}{'s' * (len(job.failed) != 1)}"
         return Report("WARNING", f"{job.title}: done but for {count}.", told, partly=True)
     return Report("INFO", f"{job.title}: done.", told)
 
 
-def _failures(failed: dict[int, str]) -> list[str]:
+def _stopped(job: Job) -> Report:
+    """After Cancel. Of several things, those that are finished stay."""
+    keeps = job.goes_on and job.delivered
+    told = "\n".join(_failures(job.failed, job.thing))
+    return Report("WARNING", f"{job.title} {job.stopped}.", told, partly=keeps)
+
+
+def _failures(failed: dict[int, str], thing: str) -> list[str]:
     """The first of them, by number; of the others only which they are."""
     numbers = sorted(failed)
     told, more = numbers[:MOST_TOLD], numbers[MOST_TOLD:]
-    others = [f"Also frames {', '.join(map(str, more[:50]))}{', ...' * (len(more) > 50)}."] if more else []
+    others = [f"Also {thing}s {', '.join(map(str, more[:50]))}{', ...' * (len(more) > 50)}."] if more else []
     return [failed[number] for number in told] + others
 
 

@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,7 +24,7 @@ import bpy
 import numpy as np
 from numpy.typing import NDArray
 
-from . import compat, encode, props, switches
+from . import compat, encode, props, switches, texels
 from .engine_client import EngineError, looks, protocol
 
 ROLE = "pentimento"
@@ -64,8 +64,8 @@ BANDS = "Overlay Bands"
 """Socket of the group: 1 where an overlay's three channels are parts of one whole"""
 PLACES = "Overlay Places"
 """Socket of the group: 1 where they are a place on the style picture, and how sure that is"""
-BAND = 256
-"""Rows converted at a time: a few megabytes beside the picture itself."""
+BAND = 32
+"""Rows converted at a time: they stay in the processor's cache."""
 MAX_NAME = 63
 """Bytes of a datablock's name that every version keeps."""
 
@@ -120,14 +120,13 @@ def original_of(image: bpy.types.Image) -> bpy.types.Image:
     return bpy.data.images.get(str(image.get(SOURCE, "")), image)
 
 
-def check(image: bpy.types.Image) -> None:
-    """Refuses what has no single picture of pixels, before anything is read."""
+def check(image: bpy.types.Image, tiles: bool = False) -> None:
+    """Refuses what has no single picture of pixels, before anything is read. tiles: a UDIM image may have several."""
     if image.type in RENDERS:
         raise EngineError("Blender keeps no pixels of a render result.", "Press Stylize Render instead.")
-    if image.source == "TILED":
+    if image.source == "TILED" and not tiles:
         raise EngineError(
-            f"{image.name!r} is a UDIM image of several tiles.",
-            "Open one tile as an image of its own and stylize that.",
+            f"{image.name!r} is a UDIM image of several tiles.", "Open one tile as an image of its own and use that."
         )
     if image.source in {"SEQUENCE", "MOVIE"}:
         raise EngineError(
@@ -141,19 +140,90 @@ def check(image: bpy.types.Image) -> None:
         )
 
 
-def gather(image: bpy.types.Image, folder: str) -> protocol.PictureSource:
+@dataclass(frozen=True)
+class Gathered:
+    """A picture source, and what its pixels tell."""
+
+    source: protocol.PictureSource
+    wraps: bool
+    """It goes on over its borders"""
+
+
+def gather(image: bpy.types.Image, folder: str, islands: Islands | None = None) -> Generator[None, None, Gathered]:
     """The pixels of an image as a raw file in `folder`, row 0 at the top, as Blender stores them.
 
     Byte images: uint8, display-referred, straight alpha. Float images: float32, scene-linear (Non-Color: numbers),
-    premultiplied alpha unless the channels are packed. Alpha that is 1 everywhere stays out.
+    premultiplied alpha unless the channels are packed. Alpha that is 1 everywhere stays out. Blender has its turn while
+    a thread looks at them and writes. islands: find out which texels no surface shows.
     """
+    return (yield from written(read(image, image), folder, islands))
+
+
+def read(image: bpy.types.Image, like: bpy.types.Image, name: str = "") -> Read:
+    """like: the image whose pixels these are, where `image` only carries them. name: of the source, if not like's."""
     check(image)
-    rows = rows_of(image)
-    opaque = image.alpha_mode == "NONE" or rows.shape[2] != 4 or bool((rows[:, :, 3] == 1).all())
-    block = _write_block(rows[:, :, :3] if opaque else rows, image.is_float, Path(folder, "source.raw"))
-    return protocol.PictureSource(
-        image.name, pixels=block, encoding=_encoding(image), alpha="none" if opaque else _alpha(image)
-    )
+    alpha = "none" if like.alpha_mode == "NONE" else _alpha(like)
+    return Read(name or like.name, rows_of(image), image.is_float, _encoding(like), alpha)
+
+
+def written(read: Read, folder: str, islands: Islands | None) -> Generator[None, None, Gathered]:
+    """See `gather`."""
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        found = thread.submit(read.write, Path(folder), islands)
+        while not found.done():
+            yield
+    return found.result()
+
+
+@dataclass(frozen=True)
+class Islands:
+    """Which faces show a texture."""
+
+    triangles: NDArray[np.float32] | None
+    """(n, 3, 2) UV coordinates; None: nobody knows"""
+
+    def around(self, u: int, v: int) -> Islands:
+        """Those that lie on one tile of a UDIM image, with its lower left corner at 0, 0"""
+        if self.triangles is None:
+            return self
+        middles = np.floor(self.triangles.mean(axis=1))
+        return Islands(self.triangles[(middles == (u, v)).all(axis=1)] - np.array((u, v), np.float32))
+
+
+@dataclass(frozen=True, eq=False)
+class Read:
+    """What Blender told of an image. The rest is done in a thread: nothing of Blender's from here on."""
+
+    name: str
+    rows: NDArray[np.float32]
+    is_float: bool
+    encoding: str
+    alpha: str
+
+    def write(self, folder: Path, islands: Islands | None) -> Gathered:
+        rows = self.rows
+        opaque = self.alpha == "none" or rows.shape[2] != 4 or bool((rows[:, :, 3] == 1).all())
+        outside = texels.outside(rows if not opaque else rows[:, :, :3], islands.triangles) if islands else None
+        source = protocol.PictureSource(
+            self.name,
+            pixels=_write_block(rows[:, :, :3] if opaque else rows, self.is_float, _free(folder, "source")),
+            encoding=self.encoding,
+            alpha="none" if opaque else self.alpha,
+            outside=None if outside is None else _write_mask(outside, _free(folder, "outside")),
+        )
+        return Gathered(source, texels.wraps(rows))
+
+
+def _free(folder: Path, stem: str) -> Path:
+    """A name of a raw file that nobody has yet"""
+    paths = (folder / f"{stem}{number}.raw" for number in itertools.count())
+    return next(path for path in paths if not path.exists())
+
+
+def _write_mask(mask: NDArray[np.bool_], path: Path) -> protocol.PixelBlock:
+    with artist_words(f"The pixels could not be written to {path.parent}"):
+        path.write_bytes(np.ascontiguousarray(mask[::-1]).data)
+    return protocol.PixelBlock(str(path), (*mask.shape, 1), "uint8")
 
 
 def rows_of(image: bpy.types.Image) -> NDArray[np.float32]:
@@ -190,7 +260,7 @@ def write_pictures(
 
 def _write_picture(rows: NDArray[np.float32], is_float: bool, path: Path) -> None:
     """In a thread: nothing of Blender's in here."""
-    file = encode.exr(rows) if is_float else encode.png((rows * 255 + 0.5).astype(np.uint8))
+    file = encode.exr(rows) if is_float else encode.png(as_bytes(rows))
     with artist_words(f"The picture {shown(path)} could not be written"):
         path.write_bytes(file)
 
@@ -208,6 +278,19 @@ def masks_of(chosen: props.PentimentoSettings, image: bpy.types.Image) -> list[s
                 "Scale the mask to the size of the image (Image > Scale).",
             )
     return [mask.name if mask else "" for mask in masks]
+
+
+def with_masks(
+    how: protocol.StylizeSettings, masks: Iterable[str], folder: str
+) -> Generator[None, None, protocol.StylizeSettings]:
+    """Each style and place with the file of its mask, written into the folder. masks: names of images, or nothing, for
+    the styles; places have theirs."""
+    masks = list(masks)
+    names = [*filter(None, masks), *(place.matte for place in how.strength_of)]
+    files = iter((yield from write_pictures(names, Path(folder, "masks"))))
+    parts = [replace(part, matte=next(files) if mask else "") for part, mask in zip(how.styles, masks, strict=True)]
+    places = [replace(place, matte=next(files)) for place in how.strength_of]
+    return replace(how, styles=tuple(parts), strength_of=tuple(places))
 
 
 def is_linear(image: bpy.types.Image) -> bool:
@@ -233,9 +316,15 @@ def _write_block(rows: NDArray[np.float32], is_float: bool, path: Path) -> proto
     with artist_words(f"The pixels could not be written to {path.parent}"), path.open("wb") as file:
         for top in range(0, height, BAND):
             band = rows[max(height - top - BAND, 0) : height - top][::-1]
-            # Stored bytes come as n/255: adding a half makes the truncation exact.
-            file.write(np.ascontiguousarray(band if is_float else (band * 255 + 0.5).astype(np.uint8)).data)
+            file.write(np.ascontiguousarray(band if is_float else as_bytes(band)).data)
     return protocol.PixelBlock(str(path), (height, width, channels), "float32" if is_float else "uint8")
+
+
+def as_bytes(band: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Stored bytes come as n/255: adding a half makes the truncation exact."""
+    scaled = band * np.float32(255)
+    scaled += np.float32(0.5)
+    return scaled.astype(np.uint8)
 
 
 def scratch() -> tempfile.TemporaryDirectory[str]:
@@ -269,6 +358,11 @@ VIEW_VALUES = (
 )
 """Scene-linear values along each axis of the table at exposure 0: from a thousandth to what every view transform shows
 as white, closest where most of a picture is. One of them is 1, where Standard and Raw have their corner."""
+
+
+def view_table(scene: str, folder: str) -> protocol.ViewTable | None:
+    """See `gather_view`; None where no scene is named."""
+    return gather_view(bpy.data.scenes[scene], folder) if scene else None
 
 
 def gather_view(scene: bpy.types.Scene, folder: str) -> protocol.ViewTable:
@@ -335,13 +429,16 @@ class Encoded:
     has_alpha: bool
 
 
-def add_layers(event: protocol.Event, image: str, material: str, style: str) -> Work | None:
-    """New images beside the one named `image`, wired into `material` where that uses it."""
-    return _add_layers(event, image, material, style) if isinstance(event, protocol.Stylized) else None
-
-
-def _add_layers(event: protocol.Stylized, image: str, material: str, style: str) -> Work:
-    added: dict[str, bpy.types.Image] = {}
+def add_layers(
+    event: protocol.Stylized,
+    image: str,
+    materials: Iterable[str],
+    style: str,
+    added: dict[str, bpy.types.Image] | None = None,
+) -> Work:
+    """New images beside the one named `image`, wired into those of the materials that use it. added: takes them, by
+    layer."""
+    added = {} if added is None else added
     with ThreadPoolExecutor(max_workers=1) as thread:
         files = [(layer, thread.submit(encoded, layer)) for layer in event.layers]
         for layer, file in files:
@@ -351,12 +448,10 @@ def _add_layers(event: protocol.Stylized, image: str, material: str, style: str)
     _describe(added, event)
     original, stylized = find_image(image), added["Stylized"]
     overlay = next(filter(is_overlay, event.layers), None)
-    if owner := bpy.data.materials.get(material):
-        shown = overlay and Overlay(
-            added[overlay.name], overlay.display, looks.kind_of(overlay.channels, overlay.display)
-        )
+    shown = overlay and Overlay(added[overlay.name], overlay.display, looks.kind_of(overlay.channels, overlay.display))
+    for owner in [bpy.data.materials[name] for name in materials if name in bpy.data.materials]:
         wire_material(owner, original, stylized, shown)
-    _show(original, stylized)
+    show_result(original, stylized)
     return says(event)
 
 
@@ -376,15 +471,29 @@ def encoded(layer: protocol.Layer) -> Encoded:
 
 def new_image(layer: protocol.Layer, pixels: Encoded, original: bpy.types.Image, style: str) -> bpy.types.Image:
     """Everything that makes Blender load the pixels again is set before they are there."""
-    suffix = f" ({style})" if layer.name == "Stylized" else f" {layer.name}"
-    image = empty_image(named(original.name, suffix), pixels, layer.encoding == "data")
+    image = empty_image(result_name(layer, original, style), pixels, layer.encoding == "data")
     image[SOURCE] = original.name
-    if not pixels.is_float:
-        # A float image keeps the scene-linear colour space of its buffer: read back as sRGB it would be darker.
-        image.colorspace_settings.name = original.colorspace_settings.name
-    image.alpha_mode = _alpha_mode(original, pixels.is_float)
+    set_meaning(image, layer, original, pixels.is_float)
     fill_image(image, pixels)
     return image
+
+
+def set_meaning(image: bpy.types.Image, layer: protocol.Layer, original: bpy.types.Image, is_float: bool) -> None:
+    """Colour space and alpha of a result, as those of the image that it was made of. Relief is numbers."""
+    if layer.name != "Stylized" and layer.encoding == "data":
+        image.colorspace_settings.name = "Non-Color"
+    elif not is_float:
+        # A float image keeps the scene-linear colour space of its buffer: read back as sRGB it would be darker.
+        image.colorspace_settings.name = original.colorspace_settings.name
+    image.alpha_mode = alpha_mode(original, is_float)
+
+
+def result_name(layer: protocol.Layer, original: bpy.types.Image, style: str) -> str:
+    """`Bricks (Wave)`, `Bricks Normal (Wave)`, `Bricks Attribution.Scale`"""
+    if is_overlay(layer):
+        return named(original.name, f" {layer.name}")
+    map_ = layer.name.removeprefix("Relief.")
+    return named(original.name, f" ({style})" if layer.name == "Stylized" else f" {map_} ({style})")
 
 
 def empty_image(name: str, pixels: Encoded, is_data: bool) -> bpy.types.Image:
@@ -416,7 +525,7 @@ def _add_texture(event: protocol.TextureMade, style: str) -> Work:
     return f"{image.name}: {image.size[0]} x {image.size[1]} pixels"
 
 
-def _alpha_mode(original: bpy.types.Image, is_float: bool) -> Literal["CHANNEL_PACKED", "PREMUL", "STRAIGHT"]:
+def alpha_mode(original: bpy.types.Image, is_float: bool) -> Literal["CHANNEL_PACKED", "PREMUL", "STRAIGHT"]:
     """What the pixels are now, not what the original's file had: Blender keeps bytes straight, floats premultiplied."""
     if original.alpha_mode == "CHANNEL_PACKED":
         return "CHANNEL_PACKED"
@@ -475,7 +584,7 @@ def says(event: protocol.Stylized) -> str:
     )
 
 
-def _show(original: bpy.types.Image, stylized: bpy.types.Image) -> None:
+def show_result(original: bpy.types.Image, stylized: bpy.types.Image) -> None:
     """Image Editors that showed the original show the result."""
     show_in(lambda shown: shown == original, stylized)
 
@@ -618,14 +727,19 @@ def insert_group(tree: bpy.types.NodeTree, original: bpy.types.NodeSocket) -> bp
         if link.to_node.get(ROLE) == GROUP:
             return link.to_node
     fed = [link.to_socket for link in original.links]
-    group: Any = tree.nodes.new("ShaderNodeGroup" if tree.bl_idname == "ShaderNodeTree" else "CompositorNodeGroup")
-    group.node_tree = layers_group(tree.bl_idname)
-    group[ROLE] = group.label = GROUP
-    group.width = 180
+    group = new_group_node(tree)
     group.location = (original.node.location.x + original.node.width + 40, original.node.location.y)
     for socket in fed:
         tree.links.new(group.outputs["Result"], socket)
     tree.links.new(original, group.inputs["Original"])
+    return group
+
+
+def new_group_node(tree: bpy.types.NodeTree) -> Any:
+    group: Any = tree.nodes.new("ShaderNodeGroup" if tree.bl_idname == "ShaderNodeTree" else "CompositorNodeGroup")
+    group.node_tree = layers_group(tree.bl_idname)
+    group[ROLE] = group.label = GROUP
+    group.width = 180
     return group
 
 
@@ -657,13 +771,13 @@ def wire_material(
         if not texture.outputs["Color"].links:
             continue
         group = insert_group(tree, texture.outputs["Color"])
-        _feed_texture(tree, group, "Stylized", texture, stylized)
+        feed_texture(tree, group, "Stylized", texture, stylized)
         if overlay:
-            _feed_texture(tree, group, "Overlay", texture, overlay.image)
+            feed_texture(tree, group, "Overlay", texture, overlay.image)
             _set_range(group, overlay.display, overlay.kind)
 
 
-def _feed_texture(
+def feed_texture(
     tree: bpy.types.NodeTree, group: bpy.types.Node, socket: str, like: Any, image: bpy.types.Image
 ) -> None:
     """A texture node that lies on the surface as `like` does."""
@@ -703,7 +817,7 @@ def _feed_material(tree: bpy.types.NodeTree, original: bpy.types.Image, overlay:
     for group in [group for group in _groups(tree) if _can_show(group, overlay)]:
         for link in group.inputs["Original"].links:
             if link.from_node.type == "TEX_IMAGE" and link.from_node.image == original:
-                _feed_texture(tree, group, "Overlay", link.from_node, overlay.image)
+                feed_texture(tree, group, "Overlay", link.from_node, overlay.image)
                 _set_range(group, overlay.display, overlay.kind)
 
 

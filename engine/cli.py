@@ -84,7 +84,8 @@ def _stylize(arguments: argparse.Namespace) -> int:
     from .stylize import stylize
 
     out = _folder(arguments.out)
-    request = protocol.StylizeRequest(JOB, _sources(arguments.pictures), _settings(arguments), str(out))
+    sources, reliefs = _sources(arguments.pictures), _reliefs(arguments)
+    request = protocol.StylizeRequest(JOB, sources, _settings(arguments), str(out), reliefs=reliefs)
     return _follow(stylize(request), arguments)
 
 
@@ -272,6 +273,20 @@ def _info(arguments: argparse.Namespace) -> int:
 
 def _sources(pictures: Sequence[Path]) -> tuple[protocol.PictureSource, ...]:
     return tuple(protocol.PictureSource(name=path.stem, path=str(path)) for path in pictures)
+
+
+def _reliefs(arguments: argparse.Namespace) -> tuple[protocol.Relief, ...]:
+    """One for each picture; maps belong to one picture."""
+    maps = arguments.normal_map, arguments.roughness_map
+    if any(maps) and len(arguments.pictures) > 1:
+        raise EngineError("A normal or roughness map belongs to one texture.", "Give one texture with its maps.")
+    if arguments.relief is None and not any(maps):
+        return ()
+    strength = 1.0 if arguments.relief is None else arguments.relief
+    normal, roughness = (
+        protocol.PictureSource(path.stem, str(path), encoding="data") if path else None for path in maps
+    )
+    return (protocol.Relief(strength, normal, roughness),) * len(arguments.pictures)
 
 
 def _settings(arguments: argparse.Namespace) -> protocol.StylizeSettings:
@@ -645,9 +660,19 @@ def _add_stylize(commands: Any) -> None:
         "frame_0001.exr --style Wave@Vase --style Mosaic --out layers",
         "frame_0001.exr --style Wave --pass DiffCol --out layers",
         "photo.jpg --style Wave --palette Mosaic --diversity .5 --out painted",
+        "bricks.png --style Wave --tileable --relief 1 --normal-map bricks_normal.png --out textures",
     )
     parser.add_argument("pictures", nargs="+", type=Path, metavar="IN", help="picture files")
     _add_look(parser)
+    parser.add_argument(
+        "--relief",
+        type=_number(0, 2),
+        metavar="F",
+        help="of a texture: a normal and a roughness map with its strokes beside the result, 0 flat .. 2 steep",
+    )
+    for name in ("normal", "roughness"):
+        help_ = f"the texture's {name} map, which the relief is laid upon"
+        parser.add_argument(f"--{name}-map", type=Path, metavar="FILE", help=help_)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
     parser.add_argument(
         "--tile", type=_whole(0, 16384), default=0, metavar="PX", help="edge of a tile; 0 = by memory (same result)"

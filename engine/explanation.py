@@ -20,11 +20,12 @@ from .explain.families import OF_RENDERS, OF_RESULTS, Subject, check, overlay
 from .explain.overlay import OF_A_REGION, Overlay, told
 from .explain.removal import Look
 from .files import open_source, open_view, shown
+from .islands import islands
 from .mattes import open_matte
 from .mixing import open_styles
 from .painter import OVERLAY_PIXELS, no_memory
 from .passes import Passes, painted_passes
-from .picture import PictureReader
+from .picture import Picture, PictureReader
 from .protocol import Answered, Done, Event, Explained, ExplainRequest, Json, Progress, Region, StylizeSettings
 from .resample import Resampled, reduced
 from .runtime import Paint, inner_size
@@ -59,6 +60,8 @@ def _explain(request: ExplainRequest) -> Iterator[Event]:
     yield Progress(request.job, 0.0, "Opening the style")
     styles = open_styles(settings, notes.append)
     reader = open_source(request.source, open_view(request.view) if request.view else None)
+    around = islands(request.source, reader) if isinstance(reader, Picture) else None
+    reader = around.picture if around else reader
     asks = styles.asks_passes or bool(request.region.object) or bool(set(OF_RENDERS) & set(settings.overlays))
     passes = painted_passes(request.source.path) if asks and request.source.pixels is None else None
     reader = controls.gained(reader, passes, settings.gains)

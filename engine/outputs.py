@@ -305,21 +305,40 @@ class _Png:
     def finish(
         self, overlays: Sequence[Overlay], beneath: Floats | None = None, beside: Sequence[Picture] = ()
     ) -> tuple[Layer, ...]:
-        assert not beside  # a byte picture is no render
         if self.waiting:
             self.png.write_rows(self.slice[: self.waiting])
         self.stack.close()
         self.placed.add(self.file)
         stylized = _described(self.sheet, self.layer, path=self.path)
+        layers_beside = [self._beside(picture) for picture in beside]
         if not overlays:
-            return (stylized,)
+            return (stylized, *layers_beside)
         path = self.layers or unique_path(self.file.with_name(f"{self.file.stem}_layers.exr"))
         layers = [_exr_layer(overlay, "") for overlay in overlays]
         write_exr(path, layers, _header(self.recipe, overlays))
         self.placed.add(path)
         if self.layers is None:
             _write_looks(self.placed, self.file, overlays, Beneath(beneath))
-        return (stylized, *(_overlay_layer(overlay, path=str(path)) for overlay in overlays))
+        return (stylized, *layers_beside, *(_overlay_layer(overlay, path=str(path)) for overlay in overlays))
+
+    def _beside(self, picture: Picture) -> Layer:
+        """A map of the same texture: a file of its own, bricks_wave_normal.png, or EXR where it is of floats."""
+        stem, name = self.file.stem, slug(picture.name.rpartition(".")[2])
+        is_float = picture.dtype.kind == "f"
+        path = unique_path(self.file.with_name(f"{stem}_{name}{'.exr' if is_float else '.png'}"))
+        if is_float:
+            write_exr(path, [_exr_layer_of(picture)], {RECIPE: json.dumps(self.recipe)})
+        else:
+            shape = (picture.height, picture.width, picture.channels)
+            with create_png(path, *shape, picture.dtype, {RECIPE: json.dumps(self.recipe)}, False) as png:
+                png.write_rows(picture.pixels)
+        self.placed.add(path)
+        return _described(picture, picture.name, path=str(path))
+
+
+def _exr_layer_of(picture: Picture) -> ExrLayer:
+    """The one layer of a file"""
+    return ExrLayer.of("", picture.pixels)
 
 
 def _write_looks(placed: _Placed, beside: Path, overlays: Sequence[Overlay], beneath: Beneath) -> None:

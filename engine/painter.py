@@ -19,11 +19,12 @@ from .errors import EngineError
 from .explain.overlay import Overlay, told
 from .exr import ExrFile, read_if_exr
 from .files import open_source
+from .islands import Islands, islands
 from .mixing import Mix, Styles
 from .outputs import Output
 from .painted_pass import PaintedPass
 from .passes import Passes, passes_of
-from .picture import Array, Floats, PictureReader, from_display, has_alpha, result_channels, split, to_display
+from .picture import Array, Floats, Picture, PictureReader, from_display, has_alpha, result_channels, split, to_display
 from .protocol import Event, Json, PictureSource, Progress, StylizeSettings
 from .resample import reduced
 from .view import View
@@ -63,9 +64,13 @@ class Opened:
     """The pass that is painted in place of the picture"""
     file: ExrFile | None = None
     """All that is in an EXR, where it is kept for the result"""
+    islands: Islands | None = None
+    """Of a baked texture"""
 
     def into(self, output: Output) -> Output:
         """Where what is painted goes, so that `output` takes the whole picture."""
+        if self.islands:
+            output = self.islands.into(output)
         return self.chosen.into(output) if self.chosen else output
 
 
@@ -73,11 +78,13 @@ def opened(styles: Styles, source: PictureSource, view: View | None, keep: bool 
     """Open a picture, once. keep: hold everything that is in an EXR, which otherwise is read again for the result."""
     file = read_if_exr(source.path, keep) if source.pixels is None else None
     reader = open_source(source, view, file)
+    around = islands(source, reader) if isinstance(reader, Picture) else None
+    reader = around.picture if around else reader
     reader.read(0, 0, 1, 1)  # decoders work at the first read: its time is not the network's
     passes = passes_of(file, source.path) if file is not None and styles.asks_passes else None
     sheet = controls.gained(reader, passes, styles.settings.gains)
     chosen = painted_pass.chosen(sheet, passes, styles.settings)
-    return Opened(source, chosen.picture if chosen else sheet, sheet, passes, chosen, file if keep else None)
+    return Opened(source, chosen.picture if chosen else sheet, sheet, passes, chosen, file if keep else None, around)
 
 
 @dataclass(eq=False)

@@ -59,6 +59,9 @@ class PictureSource:
     """srgb | linear | data | auto. Auto asks the file; pixels beside a message must say."""
     alpha: str = "auto"
     """none | straight | premultiplied | auto"""
+    outside: PixelBlock | None = None
+    """Of a baked texture, (H, W, 1) uint8, above 0 around its islands: what lies there is kept as it is, and runs into
+    no stroke."""
 
 
 @dataclass(frozen=True)
@@ -210,6 +213,21 @@ class Layer:
 
 
 @dataclass(frozen=True)
+class Relief:
+    """What light is to see of a painted texture's strokes: its normal and its roughness map, made anew."""
+
+    strength: float = 1.0
+    """0 flat .. 2: how steep strokes are"""
+    normal: PictureSource | None = None
+    """The normal map that the strokes are laid upon (tangent space, OpenGL: green is up); None: a flat one"""
+    roughness: PictureSource | None = None
+    """The roughness map that is modulated; None: an even one"""
+    rough: float = 0.5
+    """Of the even one, 0..1"""
+    makes: tuple[str, ...] = ("Normal", "Roughness")
+
+
+@dataclass(frozen=True)
 class StylizeRequest:
     job: str
     sources: tuple[PictureSource, ...]
@@ -221,6 +239,8 @@ class StylizeRequest:
     view: ViewTable | None = None
     """Match display: scene-linear pictures are painted as this view transform shows them. None: on a curve of our own,
     whatever the view transform."""
+    reliefs: tuple[Relief | None, ...] = ()
+    """One for each source, or none at all: layers Relief.Normal and Relief.Roughness"""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from . import controls, outputs, painted_pass
+from . import controls, outputs, painted_pass, relief
 from .errors import EngineError
 from .explain.overlay import OF_A_RESULT
 from .files import open_view
@@ -43,6 +43,7 @@ def _check(request: StylizeRequest) -> None:
     check_settings(request.settings)
     check_overlays(request.settings, OF_A_RESULT)
     check_delivery(request.deliver)
+    relief.check(request)
 
 
 def check_delivery(deliver: str) -> None:
@@ -94,10 +95,14 @@ class _Work:
             found = opened(self.styles, self.source, self.view)
             check_large_enough(self.request.settings, found)
             mix = self.styles.over(self.source, found.reader, found.passes)
+            maps = relief.opened(self.request, self.number, found)
         painting = Painting(self.styles, found, mix, self._progress, self.notes, seconds)
         made = painting.recipe()
+        if maps:
+            made["relief"] = maps.recipe()
         with outputs.opened(self.request, self.source, self.styles.name, found.sheet, made) as opened_:
             output = found.into(opened_)
+            output = maps.into(output) if maps else output
             overlays, beneath = yield from painting.work(painting.canvas(), output)
             yield self._progress(0.98, "Writing")
             with Clock(seconds, "write"):

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import bpy
 
-from . import animation, controls, explanation, gallery, mixing, painting, presets, styles, training, worker
+from . import animation, controls, explanation, gallery, mixing, painting, presets, styles, textures, training, worker
 
 CLASSES = tuple(
     cls
-    for room in (painting, animation, explanation, styles, gallery, presets, mixing, controls, training, worker)
+    for room in (
+        painting,
+        textures,
+        animation,
+        explanation,
+        styles,
+        gallery,
+        presets,
+        mixing,
+        controls,
+        training,
+        worker,
+    )
     for cls in room.CLASSES
 )
 

@@ -4,15 +4,13 @@
 # mypy: disable-error-code="valid-type, union-attr, attr-defined, misc, override, arg-type, return-value"
 
 import functools
-from collections.abc import Callable, Generator
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import bpy
 
-from .. import jobs, preferences, props, scene_io
-from ..engine_client import EngineError, protocol
+from .. import jobs, preferences, props
+from ..engine_client import EngineError
 
 Answer = set[str]
 
@@ -51,10 +49,11 @@ def view_scene(context: bpy.types.Context) -> str:
 
 
 def painting_job(
-    title: str, requests: jobs.Requests, apply: Callable[[Any], jobs.Work | None], blocking: bool
+    title: str, requests: jobs.Requests, apply: Callable[[Any], jobs.Work | None], blocking: bool, **more: Any
 ) -> jobs.Job:
+    """more: what else the job says of itself"""
     on_end = None if blocking else functools.partial(_remember, title)
-    return jobs.Job(title, requests, apply, preferences.interpreter(), on_end)
+    return jobs.Job(title, requests, apply, preferences.interpreter(), on_end, **more)
 
 
 def _remember(title: str, report: jobs.Report) -> None:
@@ -62,19 +61,3 @@ def _remember(title: str, report: jobs.Report) -> None:
     if report.has_result:
         with bpy.context.temp_override(window=bpy.context.window_manager.windows[0]):
             bpy.ops.ed.undo_push(message=title)
-
-
-def with_masks(
-    how: protocol.StylizeSettings, masks: list[str], folder: str
-) -> Generator[None, None, protocol.StylizeSettings]:
-    """Each style and place with the file of its mask, written into the folder. masks: names of images, or nothing, for
-    the styles; places have theirs."""
-    names = [*filter(None, masks), *(place.matte for place in how.strength_of)]
-    files = iter((yield from scene_io.write_pictures(names, Path(folder, "masks"))))
-    parts = [replace(part, matte=next(files) if mask else "") for part, mask in zip(how.styles, masks, strict=True)]
-    places = [replace(place, matte=next(files)) for place in how.strength_of]
-    return replace(how, styles=tuple(parts), strength_of=tuple(places))
-
-
-def view_table(scene: str, folder: str) -> protocol.ViewTable | None:
-    return scene_io.gather_view(bpy.data.scenes[scene], folder) if scene else None

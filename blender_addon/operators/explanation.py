@@ -11,9 +11,9 @@ from typing import Any
 
 import bpy
 
-from .. import explaining, jobs, props, scene_io
+from .. import explaining, jobs, props, scene_io, texturing
 from ..engine_client import protocol
-from .base import Answer, JobOperator, painting_job, view_scene, view_table, with_masks
+from .base import Answer, JobOperator, painting_job, view_scene
 
 
 class Explain(JobOperator, bpy.types.Operator):
@@ -139,7 +139,8 @@ def explain_job(context: bpy.types.Context, name: str, at: tuple[int, int] | Non
     asked = explaining.questions(context, subject)
     how = replace(props.stylize_settings(chosen, is_render), overlays=asked)
     masks = [] if is_render else scene_io.masks_of(chosen, scene_io.find_image(subject.image))
-    requests = _explain_requests(subject, about, region, view_scene(context), how, masks)
+    use = texturing.use_of(context, scene_io.find_image(subject.image)) if not is_render else texturing.Use()
+    requests = _explain_requests(subject, about, region, view_scene(context), how, masks, use)
     blend = props.explain_settings(context).blend
     apply = functools.partial(explaining.take, image=subject.image, about=about, blend=blend)
     return painting_job(f"Explain {subject.image}", requests, apply, blocking)
@@ -152,6 +153,7 @@ def _explain_requests(
     view_of: str,
     how: protocol.StylizeSettings,
     masks: list[str],
+    use: texturing.Use,
 ) -> jobs.Requests:
     explaining.begin(subject.image, about)
     try:
@@ -159,10 +161,11 @@ def _explain_requests(
             if subject.file:
                 source = protocol.PictureSource(Path(subject.file).stem, path=subject.file)
             else:
-                how = yield from with_masks(how, masks, folder)
-                source = scene_io.gather(scene_io.find_image(subject.image), folder)
+                how = yield from scene_io.with_masks(how, masks, folder)
+                gathered = yield from scene_io.gather(scene_io.find_image(subject.image), folder, use.islands)
+                source, how = gathered.source, replace(how, tileable=use.repeats([gathered]))
             is_light = bool(subject.file) or source.encoding == "linear"
-            view = view_table(view_of, folder) if is_light else None
+            view = scene_io.view_table(view_of, folder) if is_light else None
             yield protocol.ExplainRequest(props.new_job(), source, how, folder, region, view, "pixels")
     finally:
         explaining.end()

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import bpy
 
-from .. import jobs, props, scene_io, switches
+from .. import jobs, props, scene_io, switches, texturing
 from ..engine_client import EngineError, protocol
-from .base import JobOperator, painting_job, view_scene, view_table, with_masks
+from .base import JobOperator, painting_job, view_scene
 
 
 class StylizeImage(JobOperator, bpy.types.Operator):
@@ -83,15 +83,9 @@ def _texture_requests(request: protocol.TextureRequest) -> jobs.Requests:
 def image_job(context: bpy.types.Context, name: str, blocking: bool) -> jobs.Job:
     """Paints the image of that name, or the one in view."""
     image = scene_io.original_of(scene_io.find_image(name) if name else scene_io.active_image(context))
-    scene_io.check(image)
-    chosen = props.settings(context)
-    style = props.look_name(chosen)
-    masks = scene_io.masks_of(chosen, image)
-    how = props.stylize_settings(chosen, is_render=False)
-    requests = _image_requests(image.name, view_scene(context), how, masks)
-    material = scene_io.active_material(context)
-    apply = functools.partial(scene_io.add_layers, image=image.name, material=material, style=style)
-    return painting_job(f"Stylize {image.name}", requests, apply, blocking)
+    task = texturing.task(context, image, [scene_io.active_material(context)])
+    batch = texturing.batch(context, [task], view_scene(context))
+    return painting_job(f"Stylize {image.name}", batch.requests(), batch.take, blocking)
 
 
 def render_job(context: bpy.types.Context, filepath: str, blocking: bool) -> jobs.Job:
@@ -105,14 +99,6 @@ def render_job(context: bpy.types.Context, filepath: str, blocking: bool) -> job
     note = f"Switched on for this render, and off again: {switches.said(passes)}." if passes else ""
     apply = functools.partial(scene_io.add_render, scene=scene, style=style, note=note)
     return painting_job("Stylize Render", requests, apply, blocking)
-
-
-def _image_requests(image: str, view_of: str, how: protocol.StylizeSettings, masks: list[str]) -> jobs.Requests:
-    with scene_io.scratch() as folder:
-        how = yield from with_masks(how, masks, folder)
-        source = scene_io.gather(scene_io.find_image(image), folder)
-        view = view_table(view_of, folder) if source.encoding == "linear" else None
-        yield props.stylize_request(source, how, folder, "pixels", view)
 
 
 def _render_requests(
@@ -132,7 +118,7 @@ def _render_requests(
     render = given or path
     source = protocol.PictureSource(render.stem, path=str(render))
     with scene_io.scratch() as folder:
-        yield props.stylize_request(source, how, str(path.parent), "files", view_table(view_of, folder))
+        yield props.stylize_request(source, how, str(path.parent), "files", scene_io.view_table(view_of, folder))
 
 
 CLASSES = (

@@ -4,11 +4,35 @@ from __future__ import annotations
 
 import bpy
 
-from . import animation, controls, explanation, gallery, importing, mixing, painting, presets, texture, training
+from . import (
+    animation,
+    controls,
+    explanation,
+    gallery,
+    importing,
+    mixing,
+    painting,
+    presets,
+    texture,
+    textures,
+    training,
+)
 
 CLASSES = tuple(
     cls
-    for room in (presets, importing, painting, gallery, controls, mixing, animation, explanation, texture, training)
+    for room in (
+        presets,
+        importing,
+        painting,
+        textures,
+        gallery,
+        controls,
+        mixing,
+        animation,
+        explanation,
+        texture,
+        training,
+    )
     for cls in room.CLASSES
 )
 

@@ -14,7 +14,7 @@ from .. import jobs, props
 class TexturePanel:
     """A material out of noise: which, how large, which piece of it."""
 
-    bl_label = "Texture"
+    bl_label = "New Texture"
     bl_category = "Pentimento"
     bl_options = {"DEFAULT_CLOSED"}
     bl_order = 2

@@ -13,6 +13,7 @@ import bpy
 from .. import compat, shots
 from ..engine_client import EngineError, protocol
 from . import choices, gallery, library
+from .textures import TextureSlot, TexturesSettings
 
 # ---------------------------------------------------------------- settings
 
@@ -187,10 +188,11 @@ class PentimentoSettings(StyleChoice, Controls, bpy.types.PropertyGroup):
         items=choices.PASSES,
         default="Combined",
     )
-    tileable: bpy.props.BoolProperty(
+    tileable: bpy.props.EnumProperty(
         name="Tileable",
         description="The texture repeats: paint across its borders so that no seam appears",
-        default=False,
+        items=choices.TILEABLE,
+        default="AUTO",
     )
     overlays: bpy.props.EnumProperty(
         name="Overlays",
@@ -403,6 +405,10 @@ def texture_settings(context: bpy.types.Context) -> TextureSettings:
     return context.scene.pentimento_texture
 
 
+def textures_settings(context: bpy.types.Context) -> TexturesSettings:
+    return context.scene.pentimento_textures
+
+
 def explain_settings(context: bpy.types.Context) -> ExplainSettings:
     return context.scene.pentimento_explain
 
@@ -438,7 +444,7 @@ def chosen_style(chosen: StyleChoice) -> library.Style:
 def chosen_texture_style(chosen: TextureSettings) -> library.Style:
     found = library.texture_styles()
     if not found:
-        raise EngineError("No texture style is installed.", "Import one in the Texture panel.")
+        raise EngineError("No texture style is installed.", "Import one in the New Texture panel.")
     if chosen.style_name and chosen.style_name not in [style.name for style in found]:
         raise EngineError(
             f"The texture style {chosen.style_name!r} is not installed.", "Choose another one, or import this one."
@@ -544,7 +550,7 @@ def stylize_settings(chosen: PentimentoSettings, is_render: bool) -> protocol.St
         diversity=chosen.diversity,
         follow=chosen.follow,
         stroke=chosen.stroke,
-        tileable=chosen.tileable and not is_render,
+        tileable=chosen.tileable == "ON" and not is_render,
         lock=chosen.lock and can_lock(chosen),
         overlays=tuple(name for name, *_ in choices.OVERLAYS if name in chosen.overlays),
         device=chosen.device,
@@ -608,6 +614,8 @@ CLASSES = (
     ExplainSettings,
     AnimationSettings,
     TextureSettings,
+    TextureSlot,
+    TexturesSettings,
     StylePicture,
     Keyframe,
     TrainingSettings,
@@ -621,6 +629,7 @@ def register() -> None:
     bpy.types.Scene.pentimento_explain = bpy.props.PointerProperty(type=ExplainSettings)
     bpy.types.Scene.pentimento_animation = bpy.props.PointerProperty(type=AnimationSettings)
     bpy.types.Scene.pentimento_texture = bpy.props.PointerProperty(type=TextureSettings)
+    bpy.types.Scene.pentimento_textures = bpy.props.PointerProperty(type=TexturesSettings)
     bpy.types.Scene.pentimento_training = bpy.props.PointerProperty(type=TrainingSettings)
     gallery.register()
 
@@ -628,6 +637,7 @@ def register() -> None:
 def unregister() -> None:
     gallery.unregister()
     del bpy.types.Scene.pentimento_training
+    del bpy.types.Scene.pentimento_textures
     del bpy.types.Scene.pentimento_texture
     del bpy.types.Scene.pentimento_animation
     del bpy.types.Scene.pentimento_explain

@@ -99,6 +99,30 @@ PASSES = (
 """Named as the engine and the command line name them. What Combined is made of, it is put together again with"""
 
 
+TILEABLE = (
+    # Numbered so that a file from before Automatic keeps its yes or no.
+    ("OFF", "Off", "The texture ends at its borders", 0),
+    ("ON", "On", "The texture repeats, whatever its borders look like", 1),
+    ("AUTO", "Automatic", "Textures of materials whose borders fit each other repeat; other images end there", 2),
+)
+
+MARGINS = (
+    (
+        "AUTO",
+        "Automatic",
+        "Find the islands of a baked texture by its alpha and by the UV maps of the objects that use "
+        "it: the background around them stays as it is, and runs into no stroke",
+    ),
+    ("OFF", "Off", "Paint everything, background too"),
+)
+
+TEXTURE_SCOPES = (
+    ("ACTIVE", "Image in View", "The image of this Image Editor, or the texture of the active material"),
+    ("SELECTED", "Selected Objects", "The colour textures of all materials of the selected objects"),
+    ("SLOTS", "Chosen", "The textures that are ticked in a list"),
+)
+
+
 CONTENTS = (
     ("FRAMES", "This Scene's Frames", "What the scene has rendered: the files of its output path, up to 64 of them"),
     ("FOLDER", "Folder", "All pictures in a folder and the folders in it"),

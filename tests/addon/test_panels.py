@@ -35,6 +35,8 @@ class Layout:
 
         def call(*values: Any, **named: Any) -> Layout:
             assert set(named) <= set(function.parameters.keys()), (name, named)
+            if name == "template_list":
+                assert hasattr(bpy.types, values[0]) and values[3] in values[2].bl_rna.properties, values
             if name in ("prop", "prop_enum", "prop_search", "template_icon_view"):
                 assert values[1] in values[0].bl_rna.properties, values
                 self.said.append(values[1])
@@ -67,6 +69,7 @@ def lines_of(addon: Any, panel: str, image: Any = None) -> list[str]:
         region=types.SimpleNamespace(width=200),
         space_data=space if panel.startswith("Image") else None,
         object=bpy.context.object,
+        view_layer=bpy.context.view_layer,
     )
     drawing = types.SimpleNamespace(
         layout=Layout(said),

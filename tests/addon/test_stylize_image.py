@@ -278,8 +278,6 @@ def test_what_has_no_pixels_is_refused(addon: Any, styles: Any) -> None:
     missing = bpy.data.images.new("Missing", 8, 8)
     missing.source, missing.filepath = "FILE", "//nowhere.png"
     refused("has no pixels.*External Data", image="Missing")
-    bpy.data.images.new("Tiles", 8, 8, tiled=True)
-    refused("UDIM", image="Tiles")
     new_image("Film").source = "SEQUENCE"
     refused("not one picture", image="Film")
     refused("There is no image 'Nobody'", image="Nobody")
@@ -296,6 +294,6 @@ def test_without_a_style_it_says_what_to_do(addon: Any, styles: Any, tmp_path: P
 
 def test_tileable_and_stroke_run(addon: Any, styles: Any) -> None:
     new_image(size=(64, 64))
-    styles.style, styles.tileable, styles.stroke = "Brush", True, 2.0
+    styles.style, styles.tileable, styles.stroke = "Brush", "ON", 2.0
     stylize()
     assert "Stone (Brush)" in bpy.data.images

@@ -1,0 +1,366 @@
+"""Textures as one job: which ones, how they lie on surfaces, one request for each, and what becomes of the results."""
+
+# Blender's stubs know neither what exists at run time nor the kinds of nodes.
+# mypy: disable-error-code="union-attr, attr-defined, arg-type, return-value, index, misc"
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+
+import bpy
+import numpy as np
+
+from . import jobs, materials, props, scene_io, udim
+from .engine_client import EngineError, protocol
+from .materials import COLOUR, ReliefMaps
+
+MOST_FACES = 2_000_000
+"""Triangles whose UV map is laid out; of more only alpha tells what is background"""
+
+
+# ---------------------------------------------------------------- how an image lies on surfaces
+
+
+@dataclass(frozen=True)
+class Use:
+    """How an image lies on surfaces."""
+
+    tileable: str = "OFF"
+    """OFF | ON | AUTO"""
+    islands: scene_io.Islands | None = None
+    """Where it may be a baked texture"""
+
+    def repeats(self, pictures: Iterable[scene_io.Gathered]) -> bool:
+        """Does the picture wrap? Of several tiles each wraps for itself, if at all."""
+        return self.tileable == "ON" or (self.tileable == "AUTO" and all(picture.wraps for picture in pictures))
+
+
+def use_of(context: bpy.types.Context, image: bpy.types.Image) -> Use:
+    """Borders and background are only looked at where a material shows the image: those of a photo mean nothing."""
+    chosen, more = props.settings(context), props.textures_settings(context)
+    if not materials.is_texture(image):
+        return Use("ON" if chosen.tileable == "ON" else "OFF")
+    islands = scene_io.Islands(_triangles(image)) if more.margin == "AUTO" else None
+    # Tiles of a UDIM image lie beside each other: none goes on at its own other side.
+    tileable = "OFF" if chosen.tileable == "AUTO" and image.source == "TILED" else chosen.tileable
+    return Use(tileable, islands)
+
+
+def _triangles(image: bpy.types.Image) -> np.ndarray | None:
+    """UV coordinates (n, 3, 2) of all faces that show the image; None where that cannot be told."""
+    found, count = [], 0
+    for thing in bpy.data.objects:
+        for number, slot in enumerate(thing.material_slots):
+            nodes = _shown_by(slot.material, image) if slot.material else []
+            if not nodes:
+                continue
+            maps = {_uv_map(node) for node in nodes}
+            if thing.type != "MESH" or None in maps:
+                return None
+            found += [_faces(thing.data, number, name) for name in maps]
+            count += len(found[-1])
+            if count > MOST_FACES:
+                return None
+    return np.concatenate(found) if found else None
+
+
+def _shown_by(material: bpy.types.Material, image: bpy.types.Image) -> list[bpy.types.Node]:
+    return [node for node, _ in materials.textures(material) if node.image == image]
+
+
+def _uv_map(node: bpy.types.Node) -> str | None:
+    """The UV map by which a texture lies on a mesh, empty for the active one; None where it lies in another way."""
+    links = node.inputs["Vector"].links
+    if node.projection != "FLAT":
+        return None
+    if not links:
+        return ""
+    before = links[0].from_node
+    if before.type == "UVMAP":
+        return before.uv_map
+    return "" if before.type == "TEX_COORD" and links[0].from_socket.name == "UV" else None
+
+
+def _faces(mesh: bpy.types.Mesh, number: int, uv_map: str) -> np.ndarray:
+    """UV coordinates of the triangles of one material, (n, 3, 2)"""
+    layer = mesh.uv_layers.get(uv_map) or next((uv for uv in mesh.uv_layers if uv.active_render), None)
+    if layer is None:
+        return np.empty((0, 3, 2), np.float32)
+    mesh.calc_loop_triangles()
+    count = len(mesh.loop_triangles)
+    corners, owners = np.empty(3 * count, np.int32), np.empty(count, np.int32)
+    mesh.loop_triangles.foreach_get("loops", corners)
+    mesh.loop_triangles.foreach_get("material_index", owners)
+    places = np.empty(2 * len(layer.data), np.float32)
+    layer.data.foreach_get("uv", places)
+    last = max(len(mesh.materials) - 1, 0)
+    return places.reshape(-1, 2)[corners.reshape(-1, 3)[np.minimum(owners, last) == number]]
+
+
+# ---------------------------------------------------------------- which textures
+
+
+@dataclass(frozen=True)
+class Task:
+    """One image to paint. Names, for undo replaces what references point at."""
+
+    image: str
+    materials: tuple[str, ...]
+    """Where the result is wired in, if they use the image"""
+    use: Use = Use()
+    masks: tuple[str, ...] = ()
+    relief: dict[str, ReliefMaps] = field(default_factory=dict)
+    """By material; empty: none is made"""
+    problem: EngineError | None = None
+    """Why it cannot even begin"""
+
+
+def task(context: bpy.types.Context, image: bpy.types.Image, names: Iterable[str]) -> Task:
+    """An image as one task; what is wrong with it is for the job to tell."""
+    chosen, more = props.settings(context), props.textures_settings(context)
+    owners = tuple(dict.fromkeys(filter(None, names)))
+    try:
+        scene_io.check(image, tiles=True)
+        masks = tuple(scene_io.masks_of(chosen, image))
+        relief = _reliefs(image, owners) if more.relief else {}
+        return Task(image.name, owners, use_of(context, image), masks, relief)
+    except EngineError as error:
+        return Task(image.name, owners, problem=error)
+
+
+def _reliefs(image: bpy.types.Image, owners: Sequence[str]) -> dict[str, ReliefMaps]:
+    found = {name: materials.relief_maps(bpy.data.materials[name], image) for name in owners}
+    return {name: maps for name, maps in found.items() if maps.makes}
+
+
+def tasks(context: bpy.types.Context) -> list[Task]:
+    """What the panel asks for: each image once, with all the materials that it is painted for. Raises EngineError where
+    there is nothing to paint."""
+    if said := problem(context):
+        raise EngineError(said, "Choose other textures in the Textures panel.")
+    scope = props.textures_settings(context).scope
+    if scope == "ACTIVE":
+        image = scene_io.original_of(scene_io.active_image(context))
+        return [task(context, image, [scene_io.active_material(context)])]
+    wanted: dict[bpy.types.Image, list[str]] = {}
+    for material, image in _ticked(context) if scope == "SLOTS" else _selected(context):
+        wanted.setdefault(image, []).append(material)
+    return [task(context, image, names) for image, names in wanted.items()]
+
+
+def _selected(context: bpy.types.Context) -> list[tuple[str, bpy.types.Image]]:
+    """(material, image) of every colour texture of the selected objects"""
+    owners = materials.of_objects(context.view_layer.objects.selected)
+    return [(owner.name, node.image) for owner in owners for node, role in materials.textures(owner) if role == COLOUR]
+
+
+def _ticked(context: bpy.types.Context) -> list[tuple[str, bpy.types.Image]]:
+    slots = [slot for slot in props.textures_settings(context).slots if slot.use]
+    return [(slot.material, bpy.data.images[slot.image]) for slot in slots if slot.image in bpy.data.images]
+
+
+def list_slots(context: bpy.types.Context) -> int:
+    """Lists the textures of the selected objects anew. Ticks stay; new are those of colours. Returns how many."""
+    more = props.textures_settings(context)
+    ticks = {(slot.material, slot.image): slot.use for slot in more.slots}
+    more.slots.clear()
+    for owner in materials.of_objects(context.view_layer.objects.selected):
+        listed = set()
+        for node, role in materials.textures(owner):
+            if node.image.name in listed:
+                continue
+            listed.add(node.image.name)
+            slot = more.slots.add()
+            slot.name = slot.image = node.image.name
+            slot.material, slot.role = owner.name, role
+            slot.use = ticks.get((owner.name, node.image.name), role == COLOUR)
+    return len(more.slots)
+
+
+def scope_materials(context: bpy.types.Context) -> list[bpy.types.Material]:
+    """The materials that Revert and Apply are about"""
+    if props.textures_settings(context).scope == "ACTIVE":
+        active = bpy.data.materials.get(scene_io.active_material(context))
+        return [active] if active else []
+    return materials.of_objects(context.view_layer.objects.selected)
+
+
+def problem(context: bpy.types.Context) -> str:
+    """Why nothing can be painted; empty where something can."""
+    scope = props.textures_settings(context).scope
+    if not props.library.styles():
+        return "No style is installed"
+    if scope == "ACTIVE":
+        return "" if scene_io.image_in_view(context) else "There is no image in view"
+    if scope == "SLOTS":
+        return "" if _ticked(context) else "No texture is ticked"
+    return "" if _selected(context) else "No selected object has a colour texture"
+
+
+# ---------------------------------------------------------------- the job
+
+
+@dataclass(eq=False)
+class Batch:
+    """Textures on their way through one job."""
+
+    tasks: Sequence[Task]
+    style: str
+    """What results are named after"""
+    how: protocol.StylizeSettings
+    relief: float
+    """Its strength"""
+    view_of: str
+    """The scene whose view transform is matched; or nothing"""
+    numbers: tuple[int, ...] = ()
+    """The tiles that are at work now; empty: the image is none of several tiles"""
+    events: list[protocol.Stylized] = field(default_factory=list)
+    """What came of them so far"""
+    now: Task = Task("", ())
+    folder: str = ""
+    finished: int = 0
+
+    def requests(self) -> jobs.Requests:
+        """One for each texture. One that fails is told and the next one follows; alone it fails the job."""
+        for number, now in enumerate(self.tasks):
+            self.now = now
+            if len(self.tasks) > 1:
+                yield jobs.Part(number, len(self.tasks), self.now.image)
+            try:
+                yield from self._request()
+            except EngineError as error:
+                if len(self.tasks) == 1:
+                    raise
+                yield jobs.Missed(number, f"{self.now.image}: {error.message} {error.fix}")
+
+    def _request(self) -> jobs.Requests:
+        if self.now.problem:
+            raise self.now.problem
+        finished = self.finished
+        with scene_io.scratch() as self.folder:
+            answer = yield (yield from self._asked())
+        if isinstance(answer, protocol.Failed):
+            raise EngineError(answer.message, answer.fix)
+        if self.finished == finished:
+            raise EngineError("A tile could not be painted.", "See what was said of it; the others wait for it.")
+
+    def _asked(self) -> Generator[None, None, protocol.StylizeRequest]:
+        how = yield from scene_io.with_masks(self.how, self.now.masks, self.folder)
+        image = scene_io.find_image(self.now.image)
+        is_tiled = image.source == "TILED"
+        found = yield from _pictures(image, self.folder, self.now.use.islands)
+        self.events, self.numbers = [], tuple(found) if is_tiled else ()
+        how = replace(how, tileable=self.now.use.repeats(found.values()), overlays=() if is_tiled else how.overlays)
+        reliefs = yield from self._reliefs(found)
+        sources = tuple(picture.source for picture in found.values())
+        light = sources[0].encoding == "linear"
+        view = scene_io.view_table(self.view_of, self.folder) if light else None
+        return protocol.StylizeRequest(props.new_job(), sources, how, self.folder, "pixels", view, reliefs)
+
+    def _reliefs(self, found: dict[int, scene_io.Gathered]) -> Generator[None, None, tuple[protocol.Relief, ...]]:
+        """Upon the maps of the first material; in others that have the same maps it is wired in, too."""
+        if not self.now.relief:
+            return ()
+        maps = next(iter(self.now.relief.values()))
+        normal = yield from self._map(maps.normal)
+        rough = yield from self._map(maps.roughness)
+        return tuple(
+            protocol.Relief(self.relief, normal.get(number), rough.get(number), maps.rough, maps.makes)
+            for number in found
+        )
+
+    def _map(self, name: str) -> Generator[None, None, dict[int, protocol.PictureSource]]:
+        if not name:
+            return {}
+        found = yield from _pictures(scene_io.find_image(name), self.folder, None)
+        return {number: picture.source for number, picture in found.items()}
+
+    def take(self, event: protocol.Event) -> scene_io.Work | None:
+        """Takes the layers of a texture into Blender, once all of its tiles are there."""
+        if not isinstance(event, protocol.Stylized):
+            return None
+        self.events.append(event)
+        if self.numbers:
+            return self._tiled() if len(self.events) == len(self.numbers) else None
+        return self._single(event)
+
+    def _single(self, event: protocol.Stylized) -> scene_io.Work:
+        added: dict[str, bpy.types.Image] = {}
+        said = yield from scene_io.add_layers(event, self.now.image, self.now.materials, self.style, added)
+        return self._done(_maps(added), said)
+
+    def _done(self, made: dict[str, bpy.types.Image], said: str) -> str:
+        self.finished += 1
+        if not made:
+            return said
+        image, maps = scene_io.find_image(self.now.image), next(iter(self.now.relief.values()))
+        left = [name for name, own in self.now.relief.items() if own != maps]
+        for name in [name for name, own in self.now.relief.items() if own == maps and name in bpy.data.materials]:
+            materials.wire_relief(bpy.data.materials[name], image, maps, made)
+        told = f"{', '.join(left)} has other maps: the relief was not wired in there." if left else ""
+        return "\n".join(part for part in (said, told) if part)
+
+    def _tiled(self) -> scene_io.Work:
+        """A new image of several tiles for each layer, its files beside those of the original."""
+        made: dict[str, bpy.types.Image] = {}
+        with ThreadPoolExecutor(max_workers=1) as thread:
+            for layers in zip(*(event.layers for event in self.events), strict=True):
+                image = scene_io.find_image(self.now.image)
+                suffix = "png" if layers[0].pixels.dtype == "uint8" else "exr"
+                part = self.style if layers[0].name == "Stylized" else f"{self.style} {layers[0].name.split('.')[-1]}"
+                pattern, packed = udim.where(image, part, suffix, self.folder)
+                files = [
+                    thread.submit(_write_tile, pattern, number, layer)
+                    for number, layer in zip(self.numbers, layers, strict=True)
+                ]
+                for file in files:
+                    while not file.done():
+                        yield
+                    file.result()
+                made[layers[0].name] = self._tiled_image(layers[0], pattern, packed)
+        original, stylized = scene_io.find_image(self.now.image), made.pop("Stylized")
+        for name in [name for name in self.now.materials if name in bpy.data.materials]:
+            scene_io.wire_material(bpy.data.materials[name], original, stylized, None)
+        scene_io.show_result(original, stylized)
+        where = "" if stylized.packed_files else f"{original.name}: saved beside its tiles as {stylized.filepath}"
+        return self._done(_maps(made), where)
+
+    def _tiled_image(self, layer: protocol.Layer, pattern: str, packed: bool) -> bpy.types.Image:
+        original = scene_io.find_image(self.now.image)
+        image = udim.new_image(scene_io.result_name(layer, original, self.style), pattern, self.numbers, packed)
+        image[scene_io.SOURCE] = original.name
+        image[scene_io.RECIPE] = json.dumps(self.events[0].recipe, sort_keys=True)
+        scene_io.set_meaning(image, layer, original, layer.pixels.dtype != "uint8")
+        return image
+
+
+def _maps(made: dict[str, bpy.types.Image]) -> dict[str, bpy.types.Image]:
+    """Those of relief, by Normal and Roughness"""
+    return {name.removeprefix("Relief."): image for name, image in made.items() if name.startswith("Relief.")}
+
+
+def _write_tile(pattern: str, number: int, layer: protocol.Layer) -> None:
+    """In a thread: nothing of Blender's in here."""
+    udim.write(pattern, number, scene_io.encoded(layer).file)
+
+
+def _pictures(
+    image: bpy.types.Image, folder: str, islands: scene_io.Islands | None
+) -> Generator[None, None, dict[int, scene_io.Gathered]]:
+    """By number of the tile; an image of one picture is tile 0."""
+    if image.source == "TILED":
+        return (yield from udim.gather(image, folder, islands))
+    return {0: (yield from scene_io.gather(image, folder, islands))}
+
+
+def batch(context: bpy.types.Context, wanted: Sequence[Task], view_of: str) -> Batch:
+    """A job's textures. What costs nothing is checked here: one that cannot begin is refused when it is alone."""
+    chosen = props.settings(context)
+    if len(wanted) == 1 and wanted[0].problem:
+        raise wanted[0].problem
+    how = props.stylize_settings(chosen, is_render=False)
+    strength = props.textures_settings(context).relief_strength
+    return Batch(wanted, props.look_name(chosen), how, strength, view_of)
