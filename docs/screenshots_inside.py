@@ -235,6 +235,7 @@ def arrange(panels: Any, open_ones: set[Any]) -> None:
     """Opens these panels of the Image Editor and closes the others."""
     every = [
         panels.painting.ImageEditorPanel,
+        panels.textures.ImageTexturesPanel,
         panels.controls.ImageControlsPanel,
         panels.mixing.ImageMixingPanel,
         panels.animation.ImageAnimationPanel,
