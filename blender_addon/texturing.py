@@ -182,9 +182,10 @@ def list_slots(context: bpy.types.Context) -> int:
 
 def scope_materials(context: bpy.types.Context) -> list[bpy.types.Material]:
     """The materials that Revert and Apply are about"""
-    if props.textures_settings(context).scope == "ACTIVE":
-        active = bpy.data.materials.get(scene_io.active_material(context))
-        return [active] if active else []
+    more = props.textures_settings(context)
+    if more.scope != "SELECTED":
+        names = [slot.material for slot in more.slots] if more.scope == "SLOTS" else [scene_io.active_material(context)]
+        return [bpy.data.materials[name] for name in dict.fromkeys(names) if name in bpy.data.materials]
     return materials.of_objects(context.view_layer.objects.selected)
 
 

@@ -236,6 +236,7 @@ def arrange(panels: Any, open_ones: set[Any]) -> None:
     every = [
         panels.painting.ImageEditorPanel,
         panels.gallery.ImageGalleryPanel,
+        panels.textures.ImageTexturesPanel,
         panels.controls.ImageControlsPanel,
         panels.mixing.ImageMixingPanel,
         panels.animation.ImageAnimationPanel,

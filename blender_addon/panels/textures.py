@@ -32,10 +32,9 @@ class SlotList(bpy.types.UIList):
         _active_property: Any,
     ) -> None:
         row = layout.row(align=True)
+        row.use_property_split = False
         row.prop(slot, "use", text="")
         row.label(text=slot.image, translate=False, icon=ICONS.get(slot.role, "TEXTURE"))
-        row.label(text=slot.role)
-        row.label(text=slot.material, translate=False, icon="MATERIAL")
 
 
 class TexturesPanel:
@@ -75,6 +74,11 @@ class TexturesPanel:
 
 def _draw_slots(layout: bpy.types.UILayout, more: props.TexturesSettings) -> None:
     layout.template_list("PENTIMENTO_UL_textures", "", more, "slots", more, "slot", rows=4)
+    if 0 <= more.slot < len(more.slots):
+        slot = more.slots[more.slot]
+        column = layout.column(align=True)
+        column.label(text=slot.role, icon=ICONS.get(slot.role, "TEXTURE"))
+        column.label(text=slot.material, translate=False, icon="MATERIAL")
     layout.operator("pentimento.list_textures", icon="FILE_REFRESH")
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from blender import bpy, new_image
+from blender import bpy, new_image, pump
 from conftest import PACKAGE, PROFILE, REPO
 
 import build_addon
@@ -197,6 +197,7 @@ def test_twice_on_and_off_leaves_nothing(addon: Any, styles: Any) -> None:
 def test_disabling_in_the_middle_of_a_job_ends_it(addon: Any, styles: Any) -> None:
     new_image()
     addon.jobs.start(addon.operators.painting.image_job(bpy.context, "Stone", blocking=False))
+    pump(addon.jobs, lambda: addon.jobs.PAINTING.slot.worker is not None, 5)
     pid = addon.jobs.PAINTING.slot.worker.pid
     bpy.ops.preferences.addon_disable(module=PACKAGE)
     assert not bpy.app.timers.is_registered(addon.jobs._tick)

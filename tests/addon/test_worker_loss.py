@@ -67,6 +67,7 @@ def test_a_silent_worker_is_ended(addon: Any, fake: Any, mode: str, ready: float
     new_image()
     fake(mode, ready)
     start_stylize(addon)
+    pump(addon.jobs, lambda: addon.jobs.PAINTING.slot.worker is not None, 5)
     pid = addon.jobs.PAINTING.slot.worker.pid
     report = failure_of(addon, 4.0)
     assert report.level == "ERROR"
