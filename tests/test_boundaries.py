@@ -31,20 +31,27 @@ STANDARD_LIBRARY_ONLY = {"protocol", "errors", "boot", "worker"}
 """`worker` imports each job's module on its first request; before that it needs nothing."""
 
 ADDON_EDGES = {
-    "__init__": {"explaining", "jobs", "operators", "panels", "preferences", "props"},
+    "__init__": {"explaining", "jobs", "operators", "panels", "preferences", "props", "wiping"},
     "operators": {
-        *{"animating", "explaining", "jobs", "preferences", "props", "scene_io", "switches", "training"},
+        *{"animating", "explaining", "jobs", "layering", "masking", "preferences", "props", "remaking", "scene_io"},
+        *{"switches", "training", "wiping"},
         "engine_client",
     },
     "panels": {
-        *{"animating", "compat", "explaining", "jobs", "props", "scene_io", "switches", "training"},
+        *{"animating", "compat", "explaining", "jobs", "layering", "masking", "props", "remaking", "scene_io"},
+        *{"switches", "training", "wiping"},
         "engine_client",
     },
     "preferences": {"jobs", "props", "engine_client"},
     "props": {"compat", "shots", "engine_client"},
-    "scene_io": {"compat", "encode", "props", "switches", "engine_client"},
+    "scene_io": {"compat", "decode", "encode", "props", "switches", "engine_client"},
     "switches": {"props", "engine_client"},
     "explaining": {"compat", "encode", "props", "scene_io", "shots", "engine_client"},
+    "layering": {"compat", "decode", "encode", "explaining", "props", "scene_io", "shots", "engine_client"},
+    "masking": {"encode", "explaining", "layering", "props", "scene_io", "engine_client"},
+    "remaking": {"encode", "layering", "props", "scene_io", "engine_client"},
+    "wiping": {"compat", "layering", "scene_io", "engine_client"},
+    "decode": {"shots", "engine_client"},
     "animating": {"compat", "jobs", "props", "scene_io", "shots", "switches", "engine_client"},
     "training": {"curves", "props", "scene_io", "shots", "engine_client"},
     "curves": set(),
@@ -149,11 +156,13 @@ def test_the_addons_rooms_import_along_the_arrows(path: Path) -> None:
 
 @pytest.mark.parametrize("path", ADDON, ids=lambda path: str(path.relative_to(REPO)))
 def test_the_addon_needs_nothing_that_blender_has_not(path: Path) -> None:
-    brought = {"bpy", "numpy", "engine", "blender_addon"}
+    brought = {"bpy", "gpu", "gpu_extras", "blf", "numpy", "engine", "blender_addon"}
     for found in imports_of(path, package_of(path)):
         top = found.target.split(".")[0]
         assert top in STDLIB | brought, f"line {found.line}: {found.target}"
-        assert top != "bpy" or path.stem not in ("engine_client", "encode", "curves"), "threads must never touch bpy"
+        assert top != "bpy" or path.stem not in ("engine_client", "decode", "encode", "curves"), (
+            "threads must never touch bpy"
+        )
 
 
 def loaded_by(code: str) -> set[str]:

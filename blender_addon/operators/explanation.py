@@ -139,13 +139,13 @@ def explain_job(context: bpy.types.Context, name: str, at: tuple[int, int] | Non
     asked = explaining.questions(context, subject)
     how = replace(props.stylize_settings(chosen, is_render), overlays=asked)
     masks = [] if is_render else scene_io.masks_of(chosen, scene_io.find_image(subject.image))
-    requests = _explain_requests(subject, about, region, view_scene(context), how, masks)
+    requests = explain_requests(subject, about, region, view_scene(context), how, masks)
     blend = props.explain_settings(context).blend
     apply = functools.partial(explaining.take, image=subject.image, about=about, blend=blend)
     return painting_job(f"Explain {subject.image}", requests, apply, blocking)
 
 
-def _explain_requests(
+def explain_requests(
     subject: explaining.Subject,
     about: str,
     region: protocol.Region,

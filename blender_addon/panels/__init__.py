@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import bpy
 
-from . import animation, controls, explanation, mixing, painting, texture, training
+from . import animation, controls, explanation, layers, mixing, painting, texture, training
 
 CLASSES = tuple(
-    cls for room in (painting, controls, mixing, animation, explanation, texture, training) for cls in room.CLASSES
+    cls
+    for room in (painting, layers, controls, mixing, animation, explanation, texture, training)
+    for cls in room.CLASSES
 )
 
 
@@ -19,3 +21,4 @@ def register() -> None:
 def unregister() -> None:
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)
+    layers.free_swatches()

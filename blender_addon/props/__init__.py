@@ -12,7 +12,7 @@ import bpy
 
 from .. import compat, shots
 from ..engine_client import EngineError, protocol
-from . import choices, library
+from . import choices, layers, library
 
 # ---------------------------------------------------------------- settings
 
@@ -611,6 +611,7 @@ CLASSES = (
     StylePicture,
     Keyframe,
     TrainingSettings,
+    *layers.CLASSES,
 )
 
 
@@ -622,9 +623,11 @@ def register() -> None:
     bpy.types.Scene.pentimento_animation = bpy.props.PointerProperty(type=AnimationSettings)
     bpy.types.Scene.pentimento_texture = bpy.props.PointerProperty(type=TextureSettings)
     bpy.types.Scene.pentimento_training = bpy.props.PointerProperty(type=TrainingSettings)
+    bpy.types.Scene.pentimento_layers = bpy.props.PointerProperty(type=layers.LayersSettings)
 
 
 def unregister() -> None:
+    del bpy.types.Scene.pentimento_layers
     del bpy.types.Scene.pentimento_training
     del bpy.types.Scene.pentimento_texture
     del bpy.types.Scene.pentimento_animation
