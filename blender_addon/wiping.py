@@ -15,14 +15,14 @@ together again while somebody moves the mouse.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import bpy
 import numpy as np
 from numpy.typing import NDArray
 
-from . import compat, layering, scene_io
+from . import compat, encode, layering, scene_io
 from .engine_client import EngineError
 
 Floats = NDArray[np.float32]
@@ -32,8 +32,11 @@ MOST = 2_000_000
 """Pixels that can be put together again while somebody waits"""
 STEP = 0.03
 """Seconds between two of them"""
+REDRAWS = 3
+"""After new pixels: with the first one Blender still shows those before"""
 LINE, HANDLE, MARGIN = 1.0, 7.0, 10.0
 """Half the width of the line, of its handle, and room around names, in pixels of an interface of size 1"""
+HELP = "Drag: move the line. Wheel, middle mouse button: zoom, pan. Enter, Esc: leave it"
 LIGHT, DARK = (1.0, 1.0, 1.0, 0.9), (0.0, 0.0, 0.0, 0.5)
 
 
@@ -41,6 +44,7 @@ LIGHT, DARK = (1.0, 1.0, 1.0, 0.9), (0.0, 0.0, 0.0, 0.5)
 class Wipe:
     """Two pictures that are being compared. Names where undo could replace what is meant."""
 
+    window: Any
     area: Any
     display: str
     """The image that is shown"""
@@ -48,9 +52,9 @@ class Wipe:
     """The image that was shown before"""
     loaded: tuple[str, ...]
     """Images of file layers that were loaded for this"""
-    pictures: tuple[Floats, Floats]
+    pictures: tuple[Floats, Floats] = field(repr=False)
     """(h, w, 4) bottom row first: what is left of the line, and right of it"""
-    sheet: Floats
+    sheet: Floats = field(repr=False)
     """What is shown: of both"""
     names: tuple[str, str]
     step: int
@@ -60,6 +64,8 @@ class Wipe:
     is_dragged: bool = False
     seen: int = 0
     """The column that the line is at in the sheet"""
+    redraws: int = 0
+    """That are still due"""
     wanted: float = 0.5
     """Where it is to be, 0..1"""
 
@@ -127,9 +133,10 @@ def begin(context: bpy.types.Context, stack: layering.Stack, listed: layering.Li
     loaded = tuple({image.name for image in images} - known)
     before = space.image.name if space.image else stack.image
     names = (original.label, listed.label)
-    wipe = Wipe(context.area, display.name, before, loaded, pictures, pictures[1].copy(), names, step)
+    wipe = Wipe(context.window, context.area, display.name, before, loaded, pictures, pictures[1].copy(), names, step)
     _show(wipe, display, 1 / step)
     draw_again(wipe)
+    wipe.area.header_text_set(HELP)
     wipe.drawn = bpy.types.SpaceImageEditor.draw_handler_add(_draw, (), "WINDOW", "POST_PIXEL")
 
 
@@ -144,19 +151,19 @@ def _pixels(image: bpy.types.Image, step: int) -> Floats:
 
 
 def _new_display(like: bpy.types.Image, pixels: Floats, original: str) -> bpy.types.Image:
-    """Everything that decides how Blender shows pixels is as with the result."""
-    height, width = pixels.shape[:2]
-    image = bpy.data.images.new(
-        scene_io.named(original, f" {COMPARED}"),
-        *(width, height),
-        alpha=True,
-        float_buffer=like.is_float,
-        is_data=like.colorspace_settings.is_data,
+    """Everything that decides how Blender shows pixels is as with the result. A packed file of that size, for those of
+    an image without one Blender never takes through the view transform."""
+    blank = np.zeros(pixels.shape, np.float32 if like.is_float else np.uint8)
+    file = scene_io.Encoded(encode.exr(blank) if like.is_float else encode.png(blank), like.is_float, has_alpha=True)
+    image = scene_io.empty_image(
+        scene_io.named(original, f" {COMPARED}"), file, is_data=like.colorspace_settings.is_data
     )
+    image.use_fake_user = False
     image[scene_io.ROLE], image[scene_io.SOURCE] = COMPARED, original
     if not like.is_float:
         image.colorspace_settings.name = like.colorspace_settings.name
     image.alpha_mode, image.use_view_as_render = like.alpha_mode, like.use_view_as_render
+    scene_io.fill_image(image, file)
     return image
 
 
@@ -168,7 +175,9 @@ def end() -> None:
     ended, wipe = wipe, None
     bpy.types.SpaceImageEditor.draw_handler_remove(ended.drawn, "WINDOW")
     display, before = bpy.data.images.get(ended.display), bpy.data.images.get(ended.before)
-    if _is_open(ended) and before is not None:
+    if _is_open(ended):
+        ended.area.header_text_set(None)
+    if _is_open(ended) and before is not None and _space(ended).image == display:
         _show(ended, before, ended.step)
     for name in (ended.display, *ended.loaded):
         image = bpy.data.images.get(name)
@@ -204,7 +213,7 @@ def _show(shown: Wipe, image: bpy.types.Image, factor: float) -> None:
         return
     offset = offset_of((region.width / 2, region.height / 2), middle, zoom)
     new_zoom, pan = zoomed(zoom, offset, factor)
-    with bpy.context.temp_override(area=shown.area, region=region):
+    with bpy.context.temp_override(window=shown.window, area=shown.area, region=region):
         bpy.ops.image.view_zoom_ratio(ratio=new_zoom)
         bpy.ops.image.view_pan(offset=pan)
 
@@ -240,13 +249,16 @@ def _edges(region: Any) -> tuple[float, float, float, float]:
 def draw_again(moved: Wipe) -> None:
     """The picture, where the line has moved since."""
     display, column = bpy.data.images.get(moved.display), column_of(moved.wanted, moved.sheet.shape[1])
-    if display is None or column == moved.seen:
+    if display is None:
         return
-    move_line(moved.sheet, moved.pictures, moved.seen, column)
-    moved.seen = column
-    display.pixels.foreach_set(moved.sheet.ravel())
-    display.update()
-    _region(moved.area).tag_redraw()
+    if column != moved.seen:
+        move_line(moved.sheet, moved.pictures, moved.seen, column)
+        moved.seen, moved.redraws = column, REDRAWS
+        display.pixels.foreach_set(moved.sheet.ravel())
+        display.update()
+    if moved.redraws:
+        moved.redraws -= 1
+        _region(moved.area).tag_redraw()
 
 
 def _draw() -> None:

@@ -235,6 +235,9 @@ def arrange(panels: Any, open_ones: set[Any]) -> None:
     """Opens these panels of the Image Editor and closes the others."""
     every = [
         panels.painting.ImageEditorPanel,
+        panels.layers.ImageLayersPanel,
+        panels.layers.ImageRecipePanel,
+        panels.layers.ImageHistoryPanel,
         panels.controls.ImageControlsPanel,
         panels.mixing.ImageMixingPanel,
         panels.animation.ImageAnimationPanel,
@@ -285,6 +288,9 @@ def open_render_panels(panels: Any, area: Any, open_ones: set[Any]) -> Generator
     """Opens them, closes our others and scrolls down: they come last."""
     every = [
         panels.painting.RenderPanel,
+        panels.layers.RenderLayersPanel,
+        panels.layers.RenderRecipePanel,
+        panels.layers.RenderHistoryPanel,
         panels.controls.RenderControlsPanel,
         panels.mixing.RenderMixingPanel,
         panels.animation.RenderAnimationPanel,

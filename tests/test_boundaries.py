@@ -50,7 +50,7 @@ ADDON_EDGES = {
     "layering": {"compat", "decode", "encode", "explaining", "props", "scene_io", "shots", "engine_client"},
     "masking": {"encode", "explaining", "layering", "props", "scene_io", "engine_client"},
     "remaking": {"encode", "layering", "props", "scene_io", "engine_client"},
-    "wiping": {"compat", "layering", "scene_io", "engine_client"},
+    "wiping": {"compat", "encode", "layering", "scene_io", "engine_client"},
     "decode": {"shots", "engine_client"},
     "animating": {"compat", "jobs", "props", "scene_io", "shots", "switches", "engine_client"},
     "training": {"curves", "props", "scene_io", "shots", "engine_client"},

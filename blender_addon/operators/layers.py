@@ -321,7 +321,8 @@ class CompareLayers(LayerOperator, bpy.types.Operator):
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> Answer:
         report: Callable[[set[str], str], None] = self.report
-        context.window.cursor_set("WAIT")
+        window = context.window
+        window.cursor_set("WAIT")
         try:
             stack, listed = found_layer(context, self.image, self.layer)
             wiping.begin(context, stack, listed)
@@ -329,11 +330,10 @@ class CompareLayers(LayerOperator, bpy.types.Operator):
             report({"ERROR"}, str(error))
             return {"CANCELLED"}
         finally:
-            context.window.cursor_set("DEFAULT")
-        context.window.cursor_modal_set("MOVE_X")
-        context.area.header_text_set("Drag: move the line. Wheel, middle mouse button: zoom, pan. Enter, Esc: leave it")
+            window.cursor_set("DEFAULT")
+        window.cursor_modal_set("MOVE_X")
         context.window_manager.modal_handler_add(self)
-        self._clock = context.window_manager.event_timer_add(wiping.STEP, window=context.window)
+        self._clock = context.window_manager.event_timer_add(wiping.STEP, window=window)
         return {"RUNNING_MODAL"}
 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> Answer:
@@ -358,8 +358,6 @@ class CompareLayers(LayerOperator, bpy.types.Operator):
         context.window_manager.event_timer_remove(self._clock)
         wiping.end()
         context.window.cursor_modal_restore()
-        if context.area is not None:
-            context.area.header_text_set(None)
         return {"FINISHED"}
 
 

@@ -68,9 +68,7 @@ def _draw_row(
     places: list[layering.Wired],
 ) -> None:
     row = column.row(align=True)
-    name = row.row(align=True)
-    name.alignment = "LEFT" if listed != chosen else "EXPAND"
-    _name(name.operator("pentimento.choose_layer", text=listed.label, **_mark(listed, chosen)), listed)
+    _draw_name(row.row(align=True), listed, listed == chosen)
     end = row.row(align=True)
     end.alignment = "RIGHT"
     reason = layering.why_not(stack, listed, places, scene_io.active_material(context))
@@ -84,9 +82,15 @@ def _draw_row(
     _name(end.operator("pentimento.solo_layer", text="", icon=icon, emboss=False), listed)
 
 
-def _mark(listed: layering.Listed, chosen: layering.Listed) -> dict[str, Any]:
-    is_chosen = listed == chosen
-    return {"icon": ICONS[listed.kind], "depress": is_chosen, "emboss": is_chosen}
+def _draw_name(row: bpy.types.UILayout, listed: layering.Listed, is_chosen: bool) -> None:
+    """To the left, as in Blender's lists; of the chosen one all of the row is a button, in the colour of what is
+    chosen."""
+    mark = {"depress": is_chosen, "emboss": is_chosen}
+    name = row.row(align=True)
+    name.alignment = "LEFT"
+    _name(name.operator("pentimento.choose_layer", text=listed.label, icon=ICONS[listed.kind], **mark), listed)
+    if is_chosen:
+        _name(row.operator("pentimento.choose_layer", text=" ", **mark), listed)
 
 
 def _name(properties: Any, listed: layering.Listed) -> Any:
@@ -125,12 +129,14 @@ def _draw_compare(
 def _draw_mixes(
     layout: bpy.types.UILayout, stack: layering.Stack, chosen: layering.Listed, places: list[layering.Wired]
 ) -> None:
-    """How much of the layer shows, in each material; the sockets themselves, so that they can be keyed."""
+    """How much of what shows does, and of the chosen layer; in each material. The sockets themselves, so that they can
+    be keyed."""
     column = layout.column(align=True)
-    for place in places:
-        if layering.feeds(chosen, place):
-            text = "Blend" if len(places) == 1 else place.owner
-            column.prop(place.mix(chosen.kind), "default_value", text=text, slider=True)
+    for listed in reversed(stack.layers):
+        for place in places:
+            if layering.feeds(listed, place) and (listed == chosen or place.mix(listed.kind).default_value > 0):
+                text = listed.label if len(places) == 1 else f"{listed.label}, {place.owner}"
+                column.prop(place.mix(listed.kind), "default_value", text=text, slider=True)
 
 
 # ---------------------------------------------------------------- what an overlay means
@@ -166,10 +172,11 @@ def _draw_legend(box: bpy.types.UILayout, found: explaining.Told) -> None:
             _draw_swatch(grid, colour, name)
         return
     row = box.row(align=True)
+    row.alignment = "LEFT"
     row.label(text=f"{-max(high, -low) if kind == 'signed' else low:g}", icon="BLANK1")
     for colour in looks.bar(kind, STEPS):
         _draw_swatch(row, tuple(round(255 * float(part)) for part in colour), "")
-    row.label(text=f"{high:g}")
+    row.label(text=f" {max(high, -low) if kind == 'signed' else high:g}")
 
 
 def _draw_swatch(layout: bpy.types.UILayout, colour: tuple[int, ...], name: str) -> None:
@@ -209,7 +216,7 @@ def _draw_masks(
     """A menu for each part of the overlay: where its mask goes. A render has no places for masks."""
     column = layout.column(align=True)
     column.label(text="Use as Mask", icon="MOD_MASK")
-    row = column.row(align=True)
+    row = column.grid_flow(row_major=True, columns=2, even_columns=True, align=True)
     for name, label, _ in masking.parts_of(found):
         if stack.kind == "IMAGE":
             button = row.operator_menu_enum("pentimento.use_as_mask", "target", text=label)
@@ -275,12 +282,13 @@ class HistoryPanel:
 def _draw_result(row: bpy.types.UILayout, context: bpy.types.Context, image: bpy.types.Image) -> None:
     icon = image.preview.icon_id if image.preview is not None else 0
     if icon:
-        row.template_icon(icon_value=icon, scale=3.0)
+        row.template_icon(icon_value=icon, scale=3.5)
     else:
         row.label(text="", icon="SEQUENCE" if image.source == "SEQUENCE" else "IMAGE_DATA")
     said = row.column(align=True)
     top = said.row(align=True)
     name = top.row(align=True)
+    name.alignment = "LEFT"
     name.operator("pentimento.show_result", text=image.name, emboss=False).image = image.name
     top.operator("pentimento.remove_layer", text="", icon="X", emboss=False).image = image.name
     style = said.row()
