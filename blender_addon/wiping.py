@@ -30,10 +30,6 @@ COMPARED = "Compared"
 """What the picture's property `scene_io.ROLE` says"""
 MOST = 2_000_000
 """Pixels that can be put together again while somebody waits"""
-STEP = 0.03
-"""Seconds between two of them"""
-REDRAWS = 3
-"""After new pixels: with the first one Blender still shows those before"""
 LINE, HANDLE, MARGIN = 1.0, 7.0, 10.0
 """Half the width of the line, of its handle, and room around names, in pixels of an interface of size 1"""
 HELP = "Drag: move the line. Wheel, middle mouse button: zoom, pan. Enter, Esc: leave it"
@@ -64,8 +60,6 @@ class Wipe:
     is_dragged: bool = False
     seen: int = 0
     """The column that the line is at in the sheet"""
-    redraws: int = 0
-    """That are still due"""
     wanted: float = 0.5
     """Where it is to be, 0..1"""
 
@@ -135,6 +129,7 @@ def begin(context: bpy.types.Context, stack: layering.Stack, listed: layering.Li
     names = (original.label, listed.label)
     wipe = Wipe(context.window, context.area, display.name, before, loaded, pictures, pictures[1].copy(), names, step)
     _show(wipe, display, 1 / step)
+    _fill(wipe, display)
     draw_again(wipe)
     wipe.area.header_text_set(HELP)
     wipe.drawn = bpy.types.SpaceImageEditor.draw_handler_add(_draw, (), "WINDOW", "POST_PIXEL")
@@ -232,10 +227,12 @@ def is_over(moved: Wipe, x: int, y: int) -> bool:
 
 
 def move(moved: Wipe, x: int) -> None:
-    """The line is wanted at this place of the window."""
+    """The line is wanted at this place of the window. Of several moves that Blender had no time for it tells the last
+    one, so the picture may be put together here."""
     region = _region(moved.area)
     left, right = _edges(region)[:2]
     moved.wanted = share_at(x - region.x, left, right)
+    draw_again(moved)
     region.tag_redraw()
 
 
@@ -249,16 +246,16 @@ def _edges(region: Any) -> tuple[float, float, float, float]:
 def draw_again(moved: Wipe) -> None:
     """The picture, where the line has moved since."""
     display, column = bpy.data.images.get(moved.display), column_of(moved.wanted, moved.sheet.shape[1])
-    if display is None:
+    if display is None or column == moved.seen:
         return
-    if column != moved.seen:
-        move_line(moved.sheet, moved.pictures, moved.seen, column)
-        moved.seen, moved.redraws = column, REDRAWS
-        display.pixels.foreach_set(moved.sheet.ravel())
-        display.update()
-    if moved.redraws:
-        moved.redraws -= 1
-        _region(moved.area).tag_redraw()
+    move_line(moved.sheet, moved.pictures, moved.seen, column)
+    moved.seen = column
+    _fill(moved, display)
+
+
+def _fill(moved: Wipe, display: bpy.types.Image) -> None:
+    display.pixels.foreach_set(moved.sheet.ravel())
+    display.update()
 
 
 def _draw() -> None:

@@ -333,7 +333,6 @@ class CompareLayers(LayerOperator, bpy.types.Operator):
             window.cursor_set("DEFAULT")
         window.cursor_modal_set("MOVE_X")
         context.window_manager.modal_handler_add(self)
-        self._clock = context.window_manager.event_timer_add(wiping.STEP, window=window)
         return {"RUNNING_MODAL"}
 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> Answer:
@@ -346,8 +345,6 @@ class CompareLayers(LayerOperator, bpy.types.Operator):
             wipe.is_dragged = event.value == "PRESS" and wiping.is_over(wipe, event.mouse_x, event.mouse_y)
         if event.type in ("LEFTMOUSE", "MOUSEMOVE") and wipe.is_dragged:
             wiping.move(wipe, event.mouse_x)
-        elif event.type == "TIMER":
-            wiping.draw_again(wipe)
         return {"RUNNING_MODAL"} if event.type not in PASSED_ON else {"PASS_THROUGH"}
 
     def cancel(self, context: bpy.types.Context) -> None:
@@ -355,7 +352,6 @@ class CompareLayers(LayerOperator, bpy.types.Operator):
         self._leave(context)
 
     def _leave(self, context: bpy.types.Context) -> Answer:
-        context.window_manager.event_timer_remove(self._clock)
         wiping.end()
         context.window.cursor_modal_restore()
         return {"FINISHED"}

@@ -17,7 +17,7 @@ from ..engine_client import looks
 from .base import draw_text
 
 ICONS = {"ORIGINAL": "IMAGE_DATA", "RESULT": "BRUSH_DATA", "OVERLAY": "OVERLAY"}
-STEPS = 7
+STEPS = 5
 """Colours of a range that are shown side by side"""
 
 
@@ -83,14 +83,10 @@ def _draw_row(
 
 
 def _draw_name(row: bpy.types.UILayout, listed: layering.Listed, is_chosen: bool) -> None:
-    """To the left, as in Blender's lists; of the chosen one all of the row is a button, in the colour of what is
-    chosen."""
-    mark = {"depress": is_chosen, "emboss": is_chosen}
-    name = row.row(align=True)
-    name.alignment = "LEFT"
-    _name(name.operator("pentimento.choose_layer", text=listed.label, icon=ICONS[listed.kind], **mark), listed)
-    if is_chosen:
-        _name(row.operator("pentimento.choose_layer", text=" ", **mark), listed)
+    """All of the chosen one's row is a button, in the colour of what is chosen."""
+    row.alignment = "EXPAND" if is_chosen else "LEFT"
+    mark = {"icon": ICONS[listed.kind], "depress": is_chosen, "emboss": is_chosen}
+    _name(row.operator("pentimento.choose_layer", text=listed.label, **mark), listed)
 
 
 def _name(properties: Any, listed: layering.Listed) -> Any:
@@ -171,12 +167,15 @@ def _draw_legend(box: bpy.types.UILayout, found: explaining.Told) -> None:
         for name, colour in zip(names, colours, strict=False):
             _draw_swatch(grid, colour, name)
         return
-    row = box.row(align=True)
-    row.alignment = "LEFT"
-    row.label(text=f"{-max(high, -low) if kind == 'signed' else low:g}", icon="BLANK1")
+    if kind == "signed":
+        low, high = -max(high, -low), max(high, -low)
+    row = box.row()
+    row.alignment = "CENTER"
+    row.label(text=f"{low:g}")
+    strip = row.row(align=True)
     for colour in looks.bar(kind, STEPS):
-        _draw_swatch(row, tuple(round(255 * float(part)) for part in colour), "")
-    row.label(text=f" {max(high, -low) if kind == 'signed' else high:g}")
+        _draw_swatch(strip, tuple(round(255 * float(part)) for part in colour), "")
+    row.label(text=f"{high:g}")
 
 
 def _draw_swatch(layout: bpy.types.UILayout, colour: tuple[int, ...], name: str) -> None:
