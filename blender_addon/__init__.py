@@ -5,7 +5,7 @@ Sources of the extension (Blender 4.2 and later); `bl_info` lets the same source
 
 from __future__ import annotations
 
-from . import explaining, importing, jobs, operators, panels, preferences, props
+from . import explaining, importing, jobs, operators, panels, preferences, props, wiping
 
 bl_info = {
     "name": "Pentimento",
@@ -27,5 +27,6 @@ def register() -> None:
 
 def unregister() -> None:
     jobs.stop()
+    wiping.end()
     for room in reversed(ROOMS):
         room.unregister()

@@ -57,6 +57,59 @@ def save_copy(image: Any, path: str) -> None:
         image.pixels[0] = image.pixels[0]
 
 
+# ---------------------------------------------------------------- drawing over an editor: in a window only
+
+Point = tuple[float, float]
+Colour = tuple[float, float, float, float]
+
+
+def draw_triangles(corners: list[Point], colour: Colour) -> None:
+    """Three corners each, in pixels of the region."""
+    import gpu
+    from gpu_extras.batch import batch_for_shader
+
+    shader = gpu.shader.from_builtin("2D_UNIFORM_COLOR" if BEFORE_4_0 else "UNIFORM_COLOR")
+    gpu.state.blend_set("ALPHA")
+    shader.bind()
+    shader.uniform_float("color", colour)
+    batch_for_shader(shader, "TRIS", {"pos": corners}).draw(shader)
+    gpu.state.blend_set("NONE")
+
+
+def draw_rectangle(edges: tuple[float, float, float, float], colour: Colour) -> None:
+    """Left, lower, right and upper edge"""
+    left, lower, right, upper = edges
+    corners = [(left, lower), (right, lower), (right, upper), (left, lower), (right, upper), (left, upper)]
+    draw_triangles(corners, colour)
+
+
+def text_size(text: str, size: float) -> Point:
+    """Width and height in pixels"""
+    import blf
+
+    _set_size(size)
+    return blf.dimensions(0, text)
+
+
+def draw_text(text: str, place: Point, size: float, colour: Colour) -> None:
+    """place: of its lower left corner"""
+    import blf
+
+    _set_size(size)
+    blf.color(0, *colour)
+    blf.position(0, *place, 0)
+    blf.draw(0, text)
+
+
+def _set_size(size: float) -> None:
+    import blf
+
+    if BEFORE_4_0:
+        blf.size(0, round(size), 72)  # type: ignore[call-arg]
+    else:
+        blf.size(0, size)
+
+
 # ---------------------------------------------------------------- nodes
 
 

@@ -417,6 +417,21 @@ def told(image: bpy.types.Image) -> Told | None:
         return None
 
 
+def describe(image: bpy.types.Image, found: Told) -> None:
+    """The other way round: an image tells of what was found out elsewhere."""
+    layer = protocol.Layer(
+        f"Attribution.{found.name}",
+        found.channels,
+        "data",
+        sentence=found.sentence,
+        display=found.display,
+        unit=found.unit,
+        bars=found.bars,
+        certificate=protocol.Certificate(found.checks),
+    )
+    scene_io.describe_overlay(image, layer)
+
+
 def answer_beside(image: bpy.types.Image | None) -> list[Told]:
     """The overlays of the answer that the image belongs to or shows, else of the latest one beside it."""
     if image is None:
@@ -497,8 +512,13 @@ def look_at(image: bpy.types.Image, blend: float) -> None:
         display = _display_of(scene_io.original_of(image))
         scene_io.show_in(lambda shown: shown is not None and shown == display, image)
         return
-    _show_drawn(image, _drawn(_plan(image)), blend, beside_renders=False)
+    show(image, blend)
     scene_io.feed_overlay(scene_io.original_of(image), _shown(image))
+
+
+def show(image: bpy.types.Image, blend: float) -> None:
+    """An overlay in its display picture, and nowhere else"""
+    _show_drawn(image, _drawn(_plan(image)), blend, beside_renders=False)
 
 
 def redraw(blend: float) -> None:

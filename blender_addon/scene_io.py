@@ -5,7 +5,7 @@ Nothing of the artist's is overwritten: results are new images, wired in front o
 """
 
 # Blender's stubs know neither what exists at run time nor the kinds of nodes.
-# mypy: disable-error-code="union-attr, attr-defined, arg-type, return-value, index, misc, has-type"
+# mypy: disable-error-code="union-attr, attr-defined, arg-type, return-value, index, misc, has-type, assignment"
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import itertools
 import json
 import os
 import tempfile
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ import bpy
 import numpy as np
 from numpy.typing import NDArray
 
-from . import compat, encode, props, switches, texels
+from . import compat, decode, encode, props, switches, texels
 from .engine_client import EngineError, looks, protocol
 
 ROLE = "pentimento"
@@ -41,6 +42,8 @@ there."""
 
 SEQUENCE = "pentimento_sequence"
 """Custom property of images that stand for stylized frames."""
+MADE = "pentimento_made"
+"""Custom property of results: when they came, seconds since 1970. Beside the recipe, which holds no clock."""
 
 Work = Generator[None, None, str]
 """Changes of Blender's data in pieces; Blender has its turn at every yield. Returns what the artist should know."""
@@ -60,6 +63,8 @@ class Overlay:
 RENDERS = {"RENDER_RESULT", "COMPOSITING"}
 """Images that stand for what was rendered or composited last, without pixels of their own."""
 GROUP = "Pentimento Layers"
+MIXES = {"Stylized": "Mix", "Overlay": "Overlay Mix"}
+"""Sockets of the group: how much of what feeds the one shows is said by the other"""
 BANDS = "Overlay Bands"
 """Socket of the group: 1 where an overlay's three channels are parts of one whole"""
 PLACES = "Overlay Places"
@@ -404,6 +409,11 @@ def _new_cube(values: tuple[float, ...]) -> bpy.types.Image:
     return image
 
 
+def view_name(scene: bpy.types.Scene) -> str:
+    """As recipes call the scene's view transform"""
+    return _view_name(scene.view_settings)
+
+
 def _view_name(view: bpy.types.ColorManagedViewSettings) -> str:
     """The scene's choices in words; which curves or white point they are only the table's hash tells."""
     parts = {
@@ -427,6 +437,8 @@ class Encoded:
     file: bytes
     is_float: bool
     has_alpha: bool
+    thumbnail: NDArray[np.float32] | None = None
+    """(h, w, 4) display-referred"""
 
 
 def add_layers(
@@ -445,6 +457,8 @@ def add_layers(
             while not file.done():
                 yield
             added[layer.name] = new_image(layer, file.result(), find_image(image), style)
+            if layer.name == "Stylized":
+                note_made(added[layer.name], file.result().thumbnail)
     _describe(added, event)
     original, stylized = find_image(image), added["Stylized"]
     overlay = next(filter(is_overlay, event.layers), None)
@@ -466,7 +480,8 @@ def encoded(layer: protocol.Layer) -> Encoded:
         raise EngineError("The result is incomplete.", "Free some disk space and start again.")
     is_float = block.dtype != "uint8"
     rows = stored.reshape(height, width, channels)
-    return Encoded(encode.exr(rows) if is_float else encode.png(rows), is_float, channels == 4)
+    file = encode.exr(rows) if is_float else encode.png(rows)
+    return Encoded(file, is_float, channels == 4, thumbnail_of(rows, layer.encoding == "linear"))
 
 
 def new_image(layer: protocol.Layer, pixels: Encoded, original: bpy.types.Image, style: str) -> bpy.types.Image:
@@ -521,6 +536,7 @@ def _add_texture(event: protocol.TextureMade, style: str) -> Work:
     image = empty_image(named(style, f" {event.seed}"), file.result(), is_data=False)
     fill_image(image, file.result())
     image[RECIPE] = json.dumps(event.recipe, sort_keys=True)
+    note_made(image, file.result().thumbnail)
     show_in(lambda shown: shown is None, image)
     return f"{image.name}: {image.size[0]} x {image.size[1]} pixels"
 
@@ -536,6 +552,33 @@ def named(base: str, suffix: str) -> str:
     """Cut so that the suffix survives, with room for the .001 that Blender may add."""
     room = MAX_NAME - len(suffix.encode()) - 4
     return base.encode()[: max(room, 0)].decode("utf-8", "ignore") + suffix
+
+
+THUMBNAIL = 128
+"""Pixels of the longer side of a result's preview, which Blender saves with it"""
+
+
+def note_made(image: bpy.types.Image, thumbnail: NDArray[np.float32] | None = None) -> None:
+    """For the history. thumbnail: (h, w, 4) display-referred, top row first; None: there is none to be had."""
+    image[MADE] = time.time()
+    preview = image.preview_ensure() if thumbnail is not None else None
+    if preview is not None and thumbnail is not None:
+        preview.image_size = (thumbnail.shape[1], thumbnail.shape[0])
+        preview.image_pixels_float.foreach_set(np.ascontiguousarray(thumbnail[::-1]).ravel())
+
+
+def thumbnail_of(rows: NDArray[Any], is_linear: bool = False) -> NDArray[np.float32]:
+    """(H, W, C) as a result's preview, every so many pixels. In a thread: nothing of Blender's in here."""
+    step = -(-max(rows.shape[:2]) // THUMBNAIL)
+    taken = rows[step // 2 :: step, step // 2 :: step]
+    few = taken.astype(np.float32) / (255 if taken.dtype == np.uint8 else 1)
+    shown = np.ones((*few.shape[:2], 4), np.float32)
+    shown[..., :3] = np.clip(few[..., :3], 0, 1)
+    if is_linear:
+        shown[..., :3] = np.where(
+            shown[..., :3] <= 0.0031308, shown[..., :3] * 12.92, 1.055 * shown[..., :3] ** (1 / 2.4) - 0.055
+        )
+    return shown
 
 
 def _describe(added: dict[str, bpy.types.Image], event: protocol.Stylized) -> None:
@@ -826,17 +869,56 @@ def _can_show(group: bpy.types.Node, overlay: Overlay) -> bool:
 
 
 def unfeed(images: Iterable[bpy.types.Image]) -> None:
-    """Takes these overlays, which are about to be removed, out of every group of ours: Overlay Mix goes to 0, for a
-    texture node without an image is magenta."""
+    """Takes these layers, which are about to be removed, out of every group of ours: their mix goes to 0, for a texture
+    node without an image is magenta."""
     gone = set(images)
     trees = [material.node_tree for material in bpy.data.materials if material.library is None]
     trees += [compat.compositor_there(scene) for scene in bpy.data.scenes]
-    for tree in filter(None, trees):
+    for tree, socket in itertools.product(filter(None, trees), MIXES):
         for group in _groups(tree):
-            for node in [link.from_node for link in group.inputs["Overlay"].links]:
+            for node in [link.from_node for link in group.inputs[socket].links]:
                 if getattr(node, "image", None) in gone:
-                    group.inputs["Overlay Mix"].default_value = 0.0
+                    group.inputs[MIXES[socket]].default_value = 0.0
                     tree.nodes.remove(node)
+
+
+def groups_of(tree: bpy.types.NodeTree | None) -> list[bpy.types.Node]:
+    """Ours in a tree of the artist's, if there is one"""
+    return _groups(tree) if tree is not None else []
+
+
+def show_texture(tree: bpy.types.NodeTree, group: bpy.types.Node, layer: bpy.types.Image | Overlay) -> None:
+    """A result or an overlay into a material's group, lying on the surface as the original does."""
+    for link in group.inputs["Original"].links:
+        if isinstance(layer, bpy.types.Image):
+            feed_texture(tree, group, "Stylized", link.from_node, layer)
+        elif _can_show(group, layer):
+            feed_texture(tree, group, "Overlay", link.from_node, layer.image)
+            _set_range(group, layer.display, layer.kind)
+
+
+def show_overlay_image(tree: bpy.types.NodeTree, group: bpy.types.Node, overlay: Overlay) -> None:
+    """The same for an overlay with pixels of its own, into a compositor's group."""
+    if _can_show(group, overlay):
+        _feed_image(tree, group, overlay)
+
+
+def show_file_layer(
+    tree: bpy.types.NodeTree, group: bpy.types.Node, socket: str, image: bpy.types.Image, names: tuple[str, ...]
+) -> str:
+    """One layer of an image's file, or of a sequence's, into a socket of a compositor's group. Returns what went
+    wrong."""
+    before = next((link.from_node for link in group.inputs["Stylized"].links), None)
+    frames = (before.frame_start, before.frame_duration) if image.source == "SEQUENCE" and before else None
+    problem = _feed_layer(tree, group, socket, image, names)
+    if frames and not problem:
+        set_frames(feed(tree, group, socket, "CompositorNodeImage"), *frames)
+    return problem
+
+
+def set_range(group: bpy.types.Node, display: tuple[float, float], kind: looks.Kind) -> None:
+    """How a group colours the overlay that it is fed"""
+    _set_range(group, display, kind)
 
 
 def _groups(tree: bpy.types.NodeTree) -> list[bpy.types.Node]:
@@ -983,7 +1065,11 @@ def _add_render(event: protocol.Stylized, scene: str, style: str, note: str) -> 
     image.use_fake_user = True
     image[RECIPE] = json.dumps(event.recipe, sort_keys=True)
     image[OVERLAYS] = json.dumps(findings(event))
-    yield
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        small = thread.submit(decode.thumbnail, Path(event.path), "Stylized")
+        while not small.done():
+            yield
+    note_made(image, small.result() if small.result() is None else thumbnail_of(small.result(), is_linear=True))
     overlay = next(filter(is_overlay, event.layers), None)
     wired = wire_compositor(bpy.data.scenes[scene], image, overlay) or SHOWN_EVERYWHERE
     return "\n".join(part for part in (f"Saved {shown(Path(event.path))}.", note, says(event), wired) if part)
@@ -995,6 +1081,8 @@ def add_sequence(files: Mapping[int, str], scene: str, style: str) -> str:
     first, last = min(files), max(files)
     image = sequence_of(files[first])
     image.name = named(Path(files[first]).stem.rstrip("0123456789").rstrip("_") or style, "")
+    small = decode.thumbnail(Path(files[first]), "Stylized")
+    note_made(image, None if small is None else thumbnail_of(small, is_linear=True))
     is_float = Path(files[first]).suffix.lower() == ".exr"
     names = ("Stylized", "Stylized.Combined") if is_float else ("Image",)
     return wire_compositor(bpy.data.scenes[scene], image, None, names, (first, last - first + 1))

@@ -18,6 +18,8 @@ READ_BY_THE_ENGINE = {".png", ".jpg", ".jpeg", ".exr"}
 MOST = 1048574
 """The last frame that Blender has: a longer number in a name is no frame's."""
 PNG, JPEG, EXR = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"\x76\x2f\x31\x01"
+OURS = ("pentimento", "pentimento.layers")
+"""Entries of an EXR that is a result of ours: its recipe, and what its overlays mean"""
 SEVERAL_PARTS = 0x1000
 """Of an EXR's flags"""
 BLOCK_ROWS = (1, 1, 1, 16, 32, 16, 32, 32, 32, 256)
@@ -32,6 +34,10 @@ class Header:
     """Width and height in pixels"""
     passes: frozenset[str] = frozenset()
     """Of an EXR, as the Blender that wrote it names them"""
+    recipe: str = ""
+    """Of a result of ours: JSON with what it was made by"""
+    meanings: str = ""
+    """JSON with what its overlays mean"""
 
 
 # ---------------------------------------------------------------- names
@@ -171,17 +177,20 @@ def _jpeg_size(stream: BinaryIO) -> tuple[int, int]:
 
 def _exr_header(stream: BinaryIO, several: bool) -> Header:
     """Blender 4 writes all passes into one part, Blender 5 each into one of its own. They are of one size."""
-    sizes, passes = [], set()
-    while attributes := dict(_exr_attributes(stream)):
+    sizes, passes, texts = [], set(), ["", ""]
+    while attributes := dict(exr_attributes(stream)):
         left, top, right, bottom = struct.unpack("<4i", attributes["dataWindow"])
         sizes.append((right - left + 1, bottom - top + 1))
+        texts = [
+            attributes.get(key, b"").decode("utf-8", "replace") or text for key, text in zip(OURS, texts, strict=True)
+        ]
         part = attributes.get("name", b"").decode("utf-8", "replace")
         for channel in _exr_channels(attributes["channels"]):
             full = f"{part}.{channel}" if several and "." not in channel else channel
             passes.update(full.split(".")[-2:-1])
         if not several:
             break
-    return Header(sizes[0], frozenset(passes))
+    return Header(sizes[0], frozenset(passes), *texts)
 
 
 def is_whole(file: Path) -> bool:
@@ -197,7 +206,7 @@ def is_whole(file: Path) -> bool:
 def _has_all_rows(stream: BinaryIO, size: int) -> bool:
     start, flags = struct.unpack("<4sI", stream.read(8))
     several, count = bool(flags & SEVERAL_PARTS), 0
-    while start == EXR and (attributes := dict(_exr_attributes(stream))):
+    while start == EXR and (attributes := dict(exr_attributes(stream))):
         count += _blocks(attributes)
         if not several:
             break
@@ -215,7 +224,7 @@ def _blocks(attributes: dict[str, bytes]) -> int:
     return -(-(bottom - top + 1) // BLOCK_ROWS[attributes["compression"][0]])
 
 
-def _exr_attributes(stream: BinaryIO) -> Iterator[tuple[str, bytes]]:
+def exr_attributes(stream: BinaryIO) -> Iterator[tuple[str, bytes]]:
     while name := _text(stream):
         _text(stream)  # its type
         (length,) = _unpacked("<i", stream)

@@ -49,6 +49,11 @@ def use_of(context: bpy.types.Context, image: bpy.types.Image) -> Use:
     return Use(tileable, islands)
 
 
+def use_as(context: bpy.types.Context, image: bpy.types.Image, tileable: bool) -> Use:
+    """As a recipe says: what is detected now is not asked."""
+    return replace(use_of(context, image), tileable="ON" if tileable else "OFF")
+
+
 def _triangles(image: bpy.types.Image) -> np.ndarray | None:
     """UV coordinates (n, 3, 2) of all faces that show the image; None where that cannot be told."""
     found, count = [], 0

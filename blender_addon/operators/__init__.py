@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import bpy
 
-from . import animation, controls, explanation, gallery, mixing, painting, presets, styles, textures, training, worker
+from . import (
+    animation,
+    controls,
+    explanation,
+    gallery,
+    layers,
+    mixing,
+    painting,
+    presets,
+    styles,
+    textures,
+    training,
+    worker,
+)
 
 CLASSES = tuple(
     cls
@@ -13,6 +26,7 @@ CLASSES = tuple(
         textures,
         animation,
         explanation,
+        layers,
         styles,
         gallery,
         presets,

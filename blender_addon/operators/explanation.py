@@ -140,13 +140,13 @@ def explain_job(context: bpy.types.Context, name: str, at: tuple[int, int] | Non
     how = replace(props.stylize_settings(chosen, is_render), overlays=asked)
     masks = [] if is_render else scene_io.masks_of(chosen, scene_io.find_image(subject.image))
     use = texturing.use_of(context, scene_io.find_image(subject.image)) if not is_render else texturing.Use()
-    requests = _explain_requests(subject, about, region, view_scene(context), how, masks, use)
+    requests = explain_requests(subject, about, region, view_scene(context), how, masks, use)
     blend = props.explain_settings(context).blend
     apply = functools.partial(explaining.take, image=subject.image, about=about, blend=blend)
     return painting_job(f"Explain {subject.image}", requests, apply, blocking)
 
 
-def _explain_requests(
+def explain_requests(
     subject: explaining.Subject,
     about: str,
     region: protocol.Region,

@@ -72,10 +72,10 @@ def texture_job(context: bpy.types.Context, blocking: bool) -> jobs.Job:
     style = props.chosen_texture_style(chosen)
     request = props.texture_request(chosen, props.settings(context).device)
     apply = functools.partial(scene_io.add_texture, style=style.name)
-    return painting_job(f"Texture {style.name}", _texture_requests(request), apply, blocking)
+    return painting_job(f"Texture {style.name}", texture_requests(request), apply, blocking)
 
 
-def _texture_requests(request: protocol.TextureRequest) -> jobs.Requests:
+def texture_requests(request: protocol.TextureRequest) -> jobs.Requests:
     with scene_io.scratch() as folder:
         yield replace(request, folder=folder)
 
@@ -95,13 +95,13 @@ def render_job(context: bpy.types.Context, filepath: str, blocking: bool) -> job
     given = Path(bpy.path.abspath(filepath)) if filepath else None
     how = props.stylize_settings(chosen, is_render=True)
     passes = switches.missing(context.scene, switches.needed(how, props.guides(chosen))) if given is None else ()
-    requests = _render_requests(scene, given, passes, view_scene(context), how, blocking)
+    requests = render_requests(scene, given, passes, view_scene(context), how, blocking)
     note = f"Switched on for this render, and off again: {switches.said(passes)}." if passes else ""
     apply = functools.partial(scene_io.add_render, scene=scene, style=style, note=note)
     return painting_job("Stylize Render", requests, apply, blocking)
 
 
-def _render_requests(
+def render_requests(
     scene: str,
     given: Path | None,
     passes: tuple[str, ...],

@@ -10,6 +10,7 @@ from . import (
     explanation,
     gallery,
     importing,
+    layers,
     mixing,
     painting,
     presets,
@@ -24,6 +25,7 @@ CLASSES = tuple(
         presets,
         importing,
         painting,
+        layers,
         textures,
         gallery,
         controls,
@@ -45,3 +47,4 @@ def register() -> None:
 def unregister() -> None:
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)
+    layers.free_swatches()

@@ -12,7 +12,7 @@ import bpy
 
 from .. import compat, shots
 from ..engine_client import EngineError, protocol
-from . import choices, gallery, library
+from . import choices, gallery, layers, library
 from .textures import TextureSlot, TexturesSettings
 
 # ---------------------------------------------------------------- settings
@@ -619,6 +619,7 @@ CLASSES = (
     StylePicture,
     Keyframe,
     TrainingSettings,
+    *layers.CLASSES,
 )
 
 
@@ -631,11 +632,13 @@ def register() -> None:
     bpy.types.Scene.pentimento_texture = bpy.props.PointerProperty(type=TextureSettings)
     bpy.types.Scene.pentimento_textures = bpy.props.PointerProperty(type=TexturesSettings)
     bpy.types.Scene.pentimento_training = bpy.props.PointerProperty(type=TrainingSettings)
+    bpy.types.Scene.pentimento_layers = bpy.props.PointerProperty(type=layers.LayersSettings)
     gallery.register()
 
 
 def unregister() -> None:
     gallery.unregister()
+    del bpy.types.Scene.pentimento_layers
     del bpy.types.Scene.pentimento_training
     del bpy.types.Scene.pentimento_textures
     del bpy.types.Scene.pentimento_texture

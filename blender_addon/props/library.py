@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -225,6 +227,31 @@ def icon(style: Style) -> int:
 def is_installed(name: str) -> bool:
     """Is there any style of that name, for pictures or for textures?"""
     return any(style.name == name for style in _installed())
+
+
+def style_named(name: str) -> Style | None:
+    """Of those for pictures and those for textures"""
+    return next((style for style in _installed() if style.name == name), None)
+
+
+def hash_of(style: Style) -> str:
+    """What its look depends on, as recipes say it (engine.style_pack.StylePack.hash); empty where it cannot be read.
+    The words of the file are taken as they are: the engine refuses a style.json with others."""
+    file = style.folder / "style.json"
+    try:
+        return _hash(str(file), file.stat().st_mtime_ns)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return ""
+
+
+@lru_cache(maxsize=64)
+def _hash(file: str, _changed: int) -> str:
+    """Remembered, because a panel asks whenever it is drawn."""
+    data = json.loads(Path(file).read_text(encoding="utf-8"))
+    model, files = data["model"], data["files"]
+    tables = [item[kind] for item in model["inputs"].values() for kind in ("strokes", "turned") if item.get(kind)]
+    fed = [files[table["file"]] for table in tables] + ([files[model["half"]]] if model.get("half") else [])
+    return hashlib.sha256(json.dumps([model, files[model["file"]], *fed], sort_keys=True).encode()).hexdigest()
 
 
 def style_of(name: str) -> Style | None:

@@ -1,0 +1,375 @@
+"""Layers: hidden, shown, compared, made into masks, made again, removed."""
+
+# Blender wants properties as annotations (real ones: it does not evaluate strings), and no stub knows all its classes.
+# mypy: disable-error-code="valid-type, union-attr, attr-defined, misc, override, arg-type, return-value, assignment"
+# ruff: noqa: RUF012
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from .. import explaining, jobs, layering, masking, props, remaking, scene_io, texturing, wiping
+from ..engine_client import EngineError, protocol
+from . import explanation, painting
+from .base import Answer, JobOperator, painting_job
+
+IMAGE = bpy.props.StringProperty(name="Image", options={"HIDDEN", "SKIP_SAVE"})
+LAYER = bpy.props.StringProperty(name="Layer", description="In the image's file", options={"HIDDEN", "SKIP_SAVE"})
+
+
+def found_layer(context: bpy.types.Context, image: str, layer: str) -> tuple[layering.Stack, layering.Listed]:
+    """The layer and the picture that it is one of. Raises EngineError where it is not there any more."""
+    stack = layering.stack_of(bpy.data.images.get(image), context.scene)
+    listed = stack.find(image, layer) if stack else None
+    if stack is None or listed is None:
+        raise EngineError(f"There is no layer {layer or image!r} any more.", "Choose another one.")
+    return stack, listed
+
+
+class LayerOperator:
+    """Does one thing to one layer."""
+
+    image: IMAGE
+    layer: LAYER
+
+    def act(self, context: bpy.types.Context, stack: layering.Stack, listed: layering.Listed) -> None:
+        raise NotImplementedError
+
+    def execute(self, context: bpy.types.Context) -> Answer:
+        report: Callable[[set[str], str], None] = self.report
+        try:
+            self.act(context, *found_layer(context, self.image, self.layer))
+        except EngineError as error:
+            report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        jobs.redraw()
+        return {"FINISHED"}
+
+
+class ChooseLayer(LayerOperator, bpy.types.Operator):
+    """Tell below of this layer: what it means, and what made it"""
+
+    bl_idname = "pentimento.choose_layer"
+    bl_label = "Choose Layer"
+    bl_options = {"REGISTER", "UNDO"}
+
+    image: IMAGE
+    layer: LAYER
+
+    def act(self, context: bpy.types.Context, stack: layering.Stack, listed: layering.Listed) -> None:
+        layering.choose(listed, context.scene)
+
+
+class ToggleLayer(LayerOperator, bpy.types.Operator):
+    """Show this layer in materials or in the compositor, or hide it. How much of it showed is remembered"""
+
+    bl_idname = "pentimento.toggle_layer"
+    bl_label = "Show or Hide Layer"
+    bl_options = {"REGISTER", "UNDO"}
+
+    image: IMAGE
+    layer: LAYER
+    why_not: bpy.props.StringProperty(options={"HIDDEN", "SKIP_SAVE"})
+    """What the tooltip says where the button is grey"""
+
+    @classmethod
+    def description(cls, _context: bpy.types.Context, properties: Any) -> str:
+        return properties.why_not or str(cls.__doc__)
+
+    def act(self, context: bpy.types.Context, stack: layering.Stack, listed: layering.Listed) -> None:
+        material = scene_io.active_material(context)
+        places = layering.wired(stack, context.scene)
+        if reason := layering.why_not(stack, listed, places, material):
+            raise EngineError(f"{reason}.", "Stylize with an object active that uses the image.")
+        layering.toggle(stack, listed, context.scene, material)
+        layering.choose(listed, context.scene)
+
+
+class SoloLayer(LayerOperator, bpy.types.Operator):
+    """Show this layer alone in the Image Editor. Again: back to what was there"""
+
+    bl_idname = "pentimento.solo_layer"
+    bl_label = "Show Alone"
+    bl_options = {"REGISTER", "UNDO"}
+
+    image: IMAGE
+    layer: LAYER
+
+    def act(self, context: bpy.types.Context, stack: layering.Stack, listed: layering.Listed) -> None:
+        layering.show_alone(stack, listed, context)
+        layering.choose(listed, context.scene)
+
+
+class ShowResult(bpy.types.Operator):
+    """Show this result in the Image Editor, and tell of it under Layers"""
+
+    bl_idname = "pentimento.show_result"
+    bl_label = "Show Result"
+    bl_options = {"REGISTER", "UNDO"}
+
+    image: IMAGE
+
+    def execute(self, context: bpy.types.Context) -> Answer:
+        image = bpy.data.images.get(self.image)
+        stack = layering.stack_of(image, context.scene)
+        if image is None or stack is None:
+            self.report({"ERROR"}, f"There is no image {self.image!r} any more.")
+            return {"CANCELLED"}
+        for space in layering.editors(stack):
+            space.image = image
+        first = next(layering.results(stack), stack.layers[0])
+        layering.choose(stack.find(image.name, "") or first, context.scene)
+        return {"FINISHED"}
+
+
+class RemoveLayer(bpy.types.Operator):
+    """Remove this layer from the .blend, after asking. A file on the disk stays"""
+
+    bl_idname = "pentimento.remove_layer"
+    bl_label = "Remove Layer"
+    bl_options = {"REGISTER", "UNDO"}
+
+    image: IMAGE
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> Answer:
+        return context.window_manager.invoke_confirm(self, event)
+
+    def execute(self, context: bpy.types.Context) -> Answer:
+        image = bpy.data.images.get(self.image)
+        is_ours = image is not None and (scene_io.MADE in image or scene_io.OVERLAY in image)
+        if image is None or not is_ours:
+            self.report({"ERROR"}, f"{self.image!r} is no layer of Pentimento's.")
+            return {"CANCELLED"}
+        layering.remove(image)
+        jobs.redraw()
+        return {"FINISHED"}
+
+
+_items: list[masking.Target] = []
+"""Blender keeps no copy of the strings of a dynamic enum: they must live as long as it shows them."""
+
+
+def _targets(_operator: Any, context: bpy.types.Context | None) -> list[masking.Target]:
+    """All there may be: the layer is not known yet where a menu is drawn, so a render's are refused later."""
+    if context is not None:
+        _items[:] = masking.targets(props.settings(context), paints_renders=False)
+    return _items
+
+
+class UseAsMask(LayerOperator, bpy.types.Operator):
+    """Make a grey image of this overlay, and paint a style only where it is white"""
+
+    bl_idname = "pentimento.use_as_mask"
+    bl_label = "Use as Mask"
+    bl_options = {"REGISTER", "UNDO"}
+
+    image: IMAGE
+    layer: LAYER
+    part: bpy.props.StringProperty(name="Part", description="What of the overlay", options={"HIDDEN", "SKIP_SAVE"})
+    target: bpy.props.EnumProperty(
+        name="Where", description="What the mask is for", items=_targets, options={"SKIP_SAVE"}
+    )
+
+    def act(self, context: bpy.types.Context, stack: layering.Stack, listed: layering.Listed) -> None:
+        if stack.kind != "IMAGE" and self.target != "IMAGE":
+            raise EngineError(
+                "A render's styles and strengths go by objects, not by masks.", "Make a New Image Only of it."
+            )
+        found = layering.told(listed, context.scene)
+        part = self.part or (masking.parts_of(found)[0][0] if found else "")
+        mask = masking.make(listed, part, context.scene)
+        masking.put(mask, self.target, props.settings(context))
+        self.report({"INFO"}, f"Made {mask.name}")
+
+
+class UseRecipe(LayerOperator, bpy.types.Operator):
+    """Set the panel as it was when this layer was made"""
+
+    bl_idname = "pentimento.use_recipe"
+    bl_label = "Use These Settings"
+    bl_options = {"REGISTER", "UNDO"}
+
+    image: IMAGE
+    layer: LAYER
+
+    def act(self, context: bpy.types.Context, stack: layering.Stack, listed: layering.Listed) -> None:
+        recipe = needed_recipe(listed, context)
+        remaking.use(recipe, context.scene, original_of(stack))
+
+
+def needed_recipe(listed: layering.Listed, context: bpy.types.Context) -> remaking.Recipe:
+    recipe = layering.recipe_of(listed, context.scene)
+    if not recipe:
+        raise EngineError(f"Nothing tells what made {listed.label}.", "Choose a layer that Pentimento has made.")
+    return recipe
+
+
+def original_of(stack: layering.Stack) -> bpy.types.Image | None:
+    """Whose styles and places have masks; none for renders"""
+    return bpy.data.images.get(stack.image) if stack.kind == "IMAGE" else None
+
+
+class MakeAgain(JobOperator, bpy.types.Operator):
+    """Make this layer again, by its recipe: the same pixels, as a new layer. The panel stays as it is"""
+
+    bl_idname = "pentimento.make_again"
+    bl_label = "Make It Again"
+    bl_options = {"REGISTER", "UNDO"}
+
+    image: IMAGE
+    layer: LAYER
+
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        if (job := jobs.current()) is not None:
+            cls.poll_message_set(f"{job.title} is still running")
+        return job is None
+
+    def job(self, context: bpy.types.Context, blocking: bool) -> jobs.Job:
+        stack, listed = found_layer(context, self.image, self.layer)
+        recipe = needed_recipe(listed, context)
+        if "texture" in recipe:
+            return texture_again(recipe, blocking)
+        if stack.kind == "SEQUENCE":
+            raise EngineError("A shot is made again as a whole.", "Use its settings, then press Stylize Animation.")
+        if stack.kind == "RENDER" and listed.layer:
+            return render_again(context, stack, recipe, blocking)
+        return layer_again(context, stack, listed, recipe, blocking)
+
+
+def texture_again(recipe: remaking.Recipe, blocking: bool) -> jobs.Job:
+    style = str(recipe["texture"]["name"])
+    apply = functools.partial(scene_io.add_texture, style=style)
+    requests = painting.texture_requests(remaking.texture_request(recipe))
+    return painting_job(f"Texture {style}", requests, apply, blocking)
+
+
+def layer_again(
+    context: bpy.types.Context,
+    stack: layering.Stack,
+    listed: layering.Listed,
+    recipe: remaking.Recipe,
+    blocking: bool,
+) -> jobs.Job:
+    """A result, with its overlays; or the overlays of an explanation, which may be that of a render."""
+    image = scene_io.find_image(stack.image)
+    how, masks = remaking.settings_of(recipe, original_of(stack))
+    view_of = context.scene.name if "view" in recipe else ""
+    if "region" in recipe:
+        return _explained_again(context, image, listed, recipe, (how, masks, view_of), blocking)
+    scene_io.check(image)
+    use = texturing.use_as(context, image, how.tileable)
+    task = texturing.Task(image.name, (scene_io.active_material(context),), use, tuple(masks))
+    batch = texturing.Batch([task], remaking.look_name(recipe), how, 0.0, view_of)
+    return painting_job(f"Stylize {image.name}", batch.requests(), batch.take, blocking)
+
+
+def _explained_again(
+    context: bpy.types.Context,
+    image: bpy.types.Image,
+    listed: layering.Listed,
+    recipe: remaking.Recipe,
+    chosen: tuple[protocol.StylizeSettings, list[str], str],
+    blocking: bool,
+) -> jobs.Job:
+    subject, (how, masks, view_of) = explaining.subject_of(image, context.scene), chosen
+    found = layering.told(listed, context.scene)
+    about = found.about if found else ""
+    region, blend = remaking.region_of(recipe), props.explain_settings(context).blend
+    use = texturing.Use() if subject.file else texturing.use_as(context, image, how.tileable)
+    requests = explanation.explain_requests(subject, about, region, view_of, how, masks, use)
+    apply = functools.partial(explaining.take, image=image.name, about=about, blend=blend)
+    return painting_job(f"Explain {image.name}", requests, apply, blocking)
+
+
+def render_again(
+    context: bpy.types.Context, stack: layering.Stack, recipe: remaking.Recipe, blocking: bool
+) -> jobs.Job:
+    """Of the render that lies beside the result; it is not rendered again."""
+    image = scene_io.find_image(stack.image)
+    result = Path(bpy.path.abspath(image.filepath))
+    source = result.with_name(f"{recipe['source']['name']}.exr")
+    if not source.is_file():
+        raise EngineError(
+            f"The render {source.name} is not beside its painting any more.",
+            "Use these settings, then press Stylize Render.",
+        )
+    how, _ = remaking.settings_of(recipe, None)
+    view_of = context.scene.name if "view" in recipe else ""
+    requests = painting.render_requests(context.scene.name, source, (), view_of, how, blocking)
+    apply = functools.partial(scene_io.add_render, scene=context.scene.name, style=remaking.look_name(recipe))
+    return painting_job("Stylize Render", requests, apply, blocking)
+
+
+class CompareLayers(LayerOperator, bpy.types.Operator):
+    """Original left of a line, this result right of it. Drag the line; Enter or Esc leaves it"""
+
+    bl_idname = "pentimento.compare"
+    bl_label = "Compare"
+
+    image: IMAGE
+    layer: LAYER
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if context.area is None or context.area.type != "IMAGE_EDITOR":
+            cls.poll_message_set("Compare in an Image Editor")
+            return False
+        return wiping.wipe is None
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> Answer:
+        report: Callable[[set[str], str], None] = self.report
+        window = context.window
+        window.cursor_set("WAIT")
+        try:
+            stack, listed = found_layer(context, self.image, self.layer)
+            wiping.begin(context, stack, listed)
+        except EngineError as error:
+            report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        finally:
+            window.cursor_set("DEFAULT")
+        window.cursor_modal_set("MOVE_X")
+        context.window_manager.modal_handler_add(self)
+        return {"RUNNING_MODAL"}
+
+    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> Answer:
+        wipe = wiping.wipe
+        if wipe is None or not wiping.is_there(wipe, context):
+            return self._leave(context)
+        if event.type in LEAVING and event.value == "PRESS":
+            return self._leave(context)
+        if event.type == "LEFTMOUSE":
+            wipe.is_dragged = event.value == "PRESS" and wiping.is_over(wipe, event.mouse_x, event.mouse_y)
+        if event.type in ("LEFTMOUSE", "MOUSEMOVE") and wipe.is_dragged:
+            wiping.move(wipe, event.mouse_x)
+        return {"RUNNING_MODAL"} if event.type not in PASSED_ON else {"PASS_THROUGH"}
+
+    def cancel(self, context: bpy.types.Context) -> None:
+        """Blender closes, or another file is opened."""
+        self._leave(context)
+
+    def _leave(self, context: bpy.types.Context) -> Answer:
+        wiping.end()
+        context.window.cursor_modal_restore()
+        return {"FINISHED"}
+
+
+LEAVING = {"ESC", "RET", "NUMPAD_ENTER", "RIGHTMOUSE"}
+PASSED_ON = {"MIDDLEMOUSE", "WHEELUPMOUSE", "WHEELDOWNMOUSE", "TRACKPADPAN", "TRACKPADZOOM", "TIMER", "HOME"}
+"""Zoom and pan as ever"""
+
+CLASSES = (
+    ChooseLayer,
+    ToggleLayer,
+    SoloLayer,
+    ShowResult,
+    RemoveLayer,
+    UseAsMask,
+    UseRecipe,
+    MakeAgain,
+    CompareLayers,
+)

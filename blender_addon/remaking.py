@@ -1,0 +1,285 @@
+"""Recipes: what made a layer, in words; whether it can be made again here; and how.
+
+A recipe goes with every result (docs: engine.recipe). It names styles with their hashes, not where they lie, and masks
+by what is in them: both are looked for among what is installed and open here.
+"""
+
+# Blender's stubs know neither what exists at run time nor the kinds of nodes.
+# mypy: disable-error-code="union-attr, attr-defined, arg-type, index"
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+import bpy
+import numpy as np
+
+from . import encode, layering, props, scene_io
+from .engine_client import EngineError, protocol
+
+Recipe = dict[str, Any]
+HOW = {
+    "strength": "Strength",
+    "stroke": "Stroke Size",
+    "follow": "Follow Forms",
+    "seed": "Seed",
+    "diversity": "Diversity",
+}
+USUAL = {"diversity": 1.0, "follow": 1.0, "stroke": 1.0}
+"""Not worth a line"""
+
+
+# ---------------------------------------------------------------- in words
+
+
+def lines(recipe: Recipe) -> list[tuple[str, str]]:
+    """What made a layer, as label and value, as short as it can be said."""
+    how = recipe.get("settings", {})
+    found = [("Style", _styles(recipe))]
+    if "palette" in recipe:
+        found.append(("Palette", str(recipe["palette"]["name"])))
+    found += [(label, _number(how[key])) for key, label in HOW.items() if key in how and how[key] != USUAL.get(key)]
+    found += [(f"Strength: {_matte(each)}", _number(each["strength"])) for each in recipe.get("strength_of", ())]
+    found += list(_more(recipe, how))
+    return [(label, value) for label, value in found if value]
+
+
+def _more(recipe: Recipe, how: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What is usually as it was at first"""
+    if how.get("bands", [1, 1, 1]) != [1, 1, 1]:
+        names = ("colour", "form", "stroke")
+        yield "Bands", ", ".join(f"{name} {_number(band)}" for name, band in zip(names, how["bands"], strict=False))
+    if how.get("colours", "style") != "style":
+        yield "Whose Colours", str(how["colours"]).title()
+    yield "Lights", ", ".join(f"{light} {_number(gain)}" for light, gain in how.get("gains", {}).items())
+    if how.get("painted_pass", "Combined") != "Combined":
+        yield "Pass", str(how["painted_pass"])
+    yield "Tileable", "Yes" if how.get("tileable") else ""
+    yield "Size", " x ".join(str(edge) for edge in how.get("size", ()))
+    yield "View", str(recipe.get("view", {}).get("name", ""))
+    yield "Asked About", _region(recipe.get("region", {}))
+    yield "Device", str(recipe.get("device", "")).upper()
+    yield "Pentimento", str(recipe.get("versions", {}).get("engine", ""))
+
+
+def _styles(recipe: Recipe) -> str:
+    styles = styles_of(recipe)
+    if len(styles) < 2:
+        return "".join(f"{style['name']}{_where(style)}" for style in styles)
+    whole = sum(style.get("share", 1.0) for style in styles) or 1.0
+    return ", ".join(
+        f"{style['name']} {100 * style.get('share', 1.0) / whole:.0f} %{_where(style)}" for style in styles
+    )
+
+
+def styles_of(recipe: Recipe) -> list[dict[str, Any]]:
+    """With their hashes; the one style of a texture, too"""
+    return [*recipe.get("styles", ()), *([recipe["texture"]] if "texture" in recipe else [])]
+
+
+def _where(style: dict[str, Any]) -> str:
+    return f" ({_matte(style)})" if "matte" in style else ""
+
+
+def _matte(part: dict[str, Any]) -> str:
+    """Of a render the object or material, of an image that there is a mask"""
+    matte = part.get("matte", {})
+    return "by a mask" if "sha256" in matte else "".join(str(name) for name in matte.values())
+
+
+def _region(region: dict[str, Any]) -> str:
+    if "at" in region:
+        return f"pixel {region['at'][0]}, {region['at'][1]}"
+    if "box" in region:
+        left, top, right, bottom = region["box"]
+        return f"box of {right - left} x {bottom - top} at {left}, {top}"
+    return str(region.get("object", ""))
+
+
+def _number(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+# ---------------------------------------------------------------- can it be made again?
+
+
+def problems(recipe: Recipe, stack: layering.Stack | None, scene: bpy.types.Scene) -> list[str]:
+    """Why what comes out would not be the same, in whole sentences."""
+    found = [said for style in _all_styles(recipe) if (said := _style_problem(style))]
+    image = bpy.data.images.get(stack.image) if stack else None
+    size = recipe.get("source", {}).get("size")
+    if stack and stack.kind == "IMAGE" and image is not None and size and list(image.size[:]) != list(size):
+        found.append(f"{image.name} was {size[0]} x {size[1]} pixels then.")
+    view = recipe.get("view", {}).get("name", "")
+    if view and view != scene_io.view_name(scene):
+        found.append(f"The scene's view transform was {view} then.")
+    return found
+
+
+def _all_styles(recipe: Recipe) -> list[dict[str, Any]]:
+    return [*styles_of(recipe), *([recipe["palette"]] if "palette" in recipe else [])]
+
+
+def _style_problem(named: dict[str, Any]) -> str:
+    name = str(named.get("name", ""))
+    style = props.library.style_named(name)
+    if style is None:
+        return f"The style {name} is not installed."
+    if props.library.hash_of(style) != named.get("hash"):
+        return f"The style {name} is another one now than when this was painted."
+    return ""
+
+
+# ---------------------------------------------------------------- how it was made
+
+
+def settings_of(recipe: Recipe, image: bpy.types.Image | None) -> tuple[protocol.StylizeSettings, list[str]]:
+    """As the engine takes them, and the name of each style's mask or nothing. image: the original, among whose likes
+    masks are looked for; None: a render, whose styles and places go by objects.
+
+    Raises EngineError where a style or a mask is not there any more.
+    """
+    how, masks = recipe["settings"], _Masks(image)
+    styles, mask_names = [], []
+    for part in recipe["styles"]:
+        matte = masks.name_of(part) if "matte" in part else ""
+        styles.append(protocol.StyleShare(_folder(part), float(part["share"]), "" if image else matte))
+        mask_names.append(matte if image else "")
+    return protocol.StylizeSettings(
+        styles=tuple(styles),
+        palette=_folder(recipe["palette"]) if "palette" in recipe else "",
+        strength_of=tuple(
+            protocol.MatteStrength(masks.name_of(place), float(place["strength"]))
+            for place in recipe.get("strength_of", ())
+        ),
+        bands=(how["bands"][0], how["bands"][1], how["bands"][2]),
+        gains=tuple(protocol.LightGain(light, gain) for light, gain in how["gains"].items()),
+        overlays=tuple(how["overlays"]),
+        device=recipe["device"] if recipe["device"] in ("cpu", "cuda") else "auto",
+        precision="full" if all(part.get("precision") == "full" for part in recipe["styles"]) else "auto",
+        **{name: how[name] for name in (*HOW, "colours", "tileable", "lock", "painted_pass")},
+    ), mask_names
+
+
+def _folder(named: dict[str, Any]) -> str:
+    style = props.library.style_named(str(named["name"]))
+    if style is None:
+        raise EngineError(f"The style {named['name']!r} is not installed.", "Import it, then make the layer again.")
+    return str(style.folder)
+
+
+class _Masks:
+    """The masks of a recipe among the images that are open: by what is in them, whatever they are called now."""
+
+    def __init__(self, image: bpy.types.Image | None) -> None:
+        self.image = image
+        self.found: dict[str, str] | None = None
+        """By the hash of its file: the mask's name"""
+
+    def name_of(self, part: dict[str, Any]) -> str:
+        """The image's name, or that of the object."""
+        matte = part["matte"]
+        if "sha256" not in matte:
+            return "".join(str(name) for name in matte.values())
+        if self.found is None:
+            self.found = dict(_hashed(self.image)) if self.image is not None else {}
+        if matte["sha256"] not in self.found:
+            raise EngineError(
+                "A mask of this layer is not there any more, or has been painted on.",
+                "Choose masks in Mixing, then stylize.",
+            )
+        return self.found[matte["sha256"]]
+
+
+def _hashed(image: bpy.types.Image) -> Iterator[tuple[str, str]]:
+    """Of every image of that size that could be a mask, as it would be written for the worker."""
+    for other in bpy.data.images:
+        if other == image or other.size[:] != image.size[:] or other.source not in ("FILE", "GENERATED"):
+            continue
+        if other.get(scene_io.SOURCE) or other.type != "IMAGE":
+            continue
+        rows = scene_io.rows_of(other)[::-1, :, : 3 if other.alpha_mode in ("NONE", "CHANNEL_PACKED") else None]
+        file = encode.exr(rows) if other.is_float else encode.png((rows * 255 + 0.5).astype(np.uint8))
+        yield hashlib.sha256(file).hexdigest(), other.name
+
+
+def region_of(recipe: Recipe) -> protocol.Region:
+    """What an overlay was asked about"""
+    region = recipe.get("region", {})
+    at, box = region.get("at"), region.get("box")
+    return protocol.Region(
+        (at[0], at[1]) if at else None, (box[0], box[1], box[2], box[3]) if box else None, region.get("object", "")
+    )
+
+
+def look_name(recipe: Recipe) -> str:
+    """What results are named after, as props.look_name does"""
+    names = ", ".join(dict.fromkeys(str(style["name"]) for style in recipe["styles"]))
+    return f"{names} in {recipe['palette']['name']}" if "palette" in recipe else names
+
+
+# ---------------------------------------------------------------- into the panel
+
+
+def use(recipe: Recipe, scene: bpy.types.Scene, image: bpy.types.Image | None) -> None:
+    """The panel as it was when the layer was made. image: see settings_of. Raises EngineError, and changes nothing,
+    where a style or a mask is not there any more."""
+    if "texture" in recipe:
+        _use_texture(recipe, scene.pentimento_texture)
+        return
+    how, masks = settings_of(recipe, image)
+    chosen, by_folder = scene.pentimento, {str(style.folder): style.name for style in props.library.styles()}
+    while len(chosen.mixed):
+        chosen.mixed.remove(0)
+    parts = [chosen, *(chosen.mixed.add() for _ in how.styles[1:])]
+    for part, share, mask in zip(parts, how.styles, masks, strict=True):
+        part.style_name, part.share, part.matte = by_folder[share.style], share.share, share.matte
+        part.mask = bpy.data.images.get(mask) if mask else None
+    chosen.palette_name = by_folder.get(how.palette, "")
+    for name in (*HOW, "tileable", "lock", "painted_pass", "device"):
+        setattr(chosen, name, getattr(how, name))
+    chosen.whose_colours = how.colours
+    chosen.band_colour, chosen.band_form, chosen.band_stroke = how.bands
+    gains = {gain.light: gain.gain for gain in how.gains}
+    for light, name in props.choices.GAINS.items():
+        setattr(chosen, name, gains.get(light, 1.0))
+    _use_places(chosen, how, is_render=image is None)
+    if "region" not in recipe:  # an explanation's overlays were asked, not chosen
+        chosen.overlays = set(how.overlays) & {name for name, *_ in props.choices.OVERLAYS}
+    if recipe.get("source", {}).get("encoding") == "linear":
+        chosen.colours = "DISPLAY" if "view" in recipe else "SCENE"
+
+
+def _use_places(chosen: Any, how: protocol.StylizeSettings, is_render: bool) -> None:
+    chosen.places.clear()
+    for place in how.strength_of:
+        added = chosen.places.add()
+        added.strength = place.strength
+        if is_render:
+            added.matte = place.matte
+        else:
+            added.mask = bpy.data.images.get(place.matte)
+
+
+def _use_texture(recipe: Recipe, chosen: Any) -> None:
+    _folder(recipe["texture"])
+    how = recipe["settings"]
+    chosen.style_name, chosen.seed, chosen.variant = recipe["texture"]["name"], how["seed"], how["variant"]
+    chosen.width, chosen.height = how["size"]
+
+
+def texture_request(recipe: Recipe) -> protocol.TextureRequest:
+    """Without the folder: there is none before the job begins."""
+    how = recipe["settings"]
+    return protocol.TextureRequest(
+        *(props.new_job(), _folder(recipe["texture"]), how["size"][0], how["size"][1], ""),
+        seeds=(how["seed"],),
+        tileable=how["tileable"],
+        diversity=how["diversity"],
+        variant=how["variant"],
+        depth=how["depth"],
+        deliver="pixels",
+        device=recipe["device"] if recipe["device"] in ("cpu", "cuda") else "auto",
+    )
