@@ -238,8 +238,9 @@ def use(recipe: Recipe, scene: bpy.types.Scene, image: bpy.types.Image | None) -
         part.style_name, part.share, part.matte = by_folder[share.style], share.share, share.matte
         part.mask = bpy.data.images.get(mask) if mask else None
     chosen.palette_name = by_folder.get(how.palette, "")
-    for name in (*HOW, "tileable", "lock", "painted_pass", "device"):
+    for name in (*HOW, "lock", "painted_pass", "device"):
         setattr(chosen, name, getattr(how, name))
+    chosen.tileable = "ON" if how.tileable else "OFF"
     chosen.whose_colours = how.colours
     chosen.band_colour, chosen.band_form, chosen.band_stroke = how.bands
     gains = {gain.light: gain.gain for gain in how.gains}

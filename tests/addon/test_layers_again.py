@@ -20,7 +20,7 @@ def recipe(addon: Any, name: str) -> dict[str, Any]:
 
 def panel(settings: Any) -> dict[str, Any]:
     """What the panel says, with its styles and places"""
-    plain = ("strength", "stroke", "follow", "seed", "diversity", "tileable", "whose_colours", "painted_pass")
+    plain = ("strength", "stroke", "follow", "seed", "diversity", "whose_colours", "painted_pass")
     bands = ("band_colour", "band_form", "band_stroke", "gain_diffuse", "palette_name")
     return {
         **{name: getattr(settings, name) for name in (*plain, *bands)},
@@ -77,6 +77,7 @@ def test_a_recipe_sets_the_panel_as_it_was(addon: Any, rich: Any) -> None:
     assert panel(rich) != before
     bpy.ops.pentimento.use_recipe(image="Stone (Brush, Identity)")
     assert panel(rich) == before, "masks are found by what is in them"
+    assert rich.tileable == "OFF", "as it was found to be, not to be found anew"
 
 
 def test_a_mask_that_was_painted_on_is_said(addon: Any, rich: Any) -> None:

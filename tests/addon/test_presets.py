@@ -21,7 +21,7 @@ def scene(addon: Any, styles: Any) -> Any:
 def fill(scene: Any) -> None:
     """A setting of every kind, and both lists"""
     look = scene.pentimento
-    look.style, look.strength, look.seed, look.tileable = "Brush", 0.25, 77, True
+    look.style, look.strength, look.seed, look.tileable = "Brush", 0.25, 77, "ON"
     look.overlays, look.whose_colours, look.band_stroke, look.gain_glossy = {"Scale", "Removal"}, "luma", 0.5, 2.0
     added = look.mixed.add()
     added.style_name, added.share, added.matte, added.mask = "Identity", 0.125, "Cube", new_image("Mask")
