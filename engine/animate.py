@@ -37,6 +37,7 @@ from .painter import Clock, Opened, Painting, check_large_enough, no_memory, ope
 from .passes import Passes, fullest_of
 from .picture import Array, Floats
 from .protocol import AnimateRequest, Done, Event, FrameDone, FrameFailed, Json, PictureSource, Progress
+from .runtime import Session
 from .sequence import Sequence, results, sequence
 from .style_pack import slug
 from .stylize import check_overlays, check_settings
@@ -83,7 +84,8 @@ class Tally:
     """How many frames a job has done, and how fast."""
 
     request: AnimateRequest
-    device: str
+    session: Session
+    """That tells of the device"""
     total: int
     made: int = 0
     skipped: int = 0
@@ -131,7 +133,7 @@ class Tally:
         made = f"{self.made} frame{'s' * (self.made != 1)} made ({rate:.3g} a second)"
         said = [f"{made}, {self.skipped} there already, {_failed(self.failed)}."]
         report: Json = {"done": self.made, "skipped": self.skipped, "failed": len(self.failed)}
-        more = {"failed_frames": sorted(self.failed), "frames_per_second": rate, "device": self.device, "say": said}
+        more = {"failed_frames": sorted(self.failed), "frames_per_second": rate, **self.session.ran_on(), "say": said}
         return Done(self.request.job, {**report, **more})
 
 
@@ -223,7 +225,7 @@ def prepared(request: AnimateRequest) -> Generator[Event, None, Plan]:
     shot = _anchored(styles, view, frames, there, numbers)
     named = results(frames, slug(styles.name), folder, ".png" if shot.bytes else ".exr")
     layers = results(frames, slug(f"{styles.name[:40]} layers"), folder, ".exr")
-    tally = Tally(request, styles.first.device, len(numbers))
+    tally = Tally(request, styles.first, len(numbers))
     steady = _steady(request, styles, view, frames, shot, numbers[0])
     if steady is not None:
         _check_passes(request, frames, _first_tried(numbers, there))

@@ -33,6 +33,7 @@ from .protocol import (
     CertifyRequest,
     CheckRequest,
     Done,
+    EnvironmentRequest,
     EvaluateRequest,
     Event,
     ExplainRequest,
@@ -41,6 +42,7 @@ from .protocol import (
     Heartbeat,
     ImportStyleRequest,
     Ready,
+    RemoveEnvironmentRequest,
     ShotRequest,
     StylesRequest,
     StylizeRequest,
@@ -65,6 +67,8 @@ JOBS: dict[type, tuple[str, str]] = {
     StylesRequest: (".style_jobs", "styles"),
     ImportStyleRequest: (".style_jobs", "import_style"),
     CheckRequest: (".checkup", "check"),
+    EnvironmentRequest: (".environment", "make"),
+    RemoveEnvironmentRequest: (".environment", "remove"),
 }
 """Request -> module and function, imported on the first request: a worker that stylizes never loads torch."""
 HEARTBEAT = 1.0

@@ -27,20 +27,21 @@ BY_ROOM = {
 """What some rooms may import besides."""
 NUMPY_ONLY = {"looks"}
 """Blender's own process imports it too."""
-STANDARD_LIBRARY_ONLY = {"protocol", "errors", "boot", "worker"}
+STANDARD_LIBRARY_ONLY = {"protocol", "errors", "boot", "worker", "packages", "environment", "pip_errors"}
 """`worker` imports each job's module on its first request; before that it needs nothing."""
 
 ADDON_EDGES = {
     "__init__": {"explaining", "jobs", "operators", "panels", "preferences", "props"},
     "operators": {
-        *{"animating", "explaining", "jobs", "preferences", "props", "scene_io", "switches", "training"},
+        *{"animating", "explaining", "jobs", "preferences", "props", "scene_io", "setting_up", "switches", "training"},
         "engine_client",
     },
     "panels": {
-        *{"animating", "compat", "explaining", "jobs", "props", "scene_io", "switches", "training"},
+        *{"animating", "compat", "explaining", "jobs", "props", "scene_io", "setting_up", "switches", "training"},
         "engine_client",
     },
-    "preferences": {"jobs", "props", "engine_client"},
+    "preferences": {"panels", "props", "setting_up", "engine_client"},
+    "setting_up": {"compat", "jobs", "props", "engine_client"},
     "props": {"compat", "shots", "engine_client"},
     "scene_io": {"compat", "encode", "props", "switches", "engine_client"},
     "switches": {"props", "engine_client"},
@@ -51,7 +52,7 @@ ADDON_EDGES = {
     "shots": {"engine_client"},
     "encode": set(),
     "jobs": {"engine_client"},
-    "engine_client": {"engine.protocol", "engine.errors", "engine.looks"},
+    "engine_client": {"engine.protocol", "engine.errors", "engine.looks", "engine.packages"},
     "compat": set(),
 }
 
