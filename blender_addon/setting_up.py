@@ -10,6 +10,7 @@ an environment that the engine makes in a folder of ours: as a job in a lane of 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import platform
 import re
@@ -199,10 +200,22 @@ def python_of(place: Path) -> Path:
 
 def made() -> str:
     """Whether there is an environment: "" | unfinished | ready"""
-    with contextlib.suppress(OSError):
-        text = (folder() / "pentimento.json").read_text(encoding="utf-8")
-        return "ready" if re.search(r'"ready": true', text) else "unfinished"
-    return ""
+    state = _state()
+    return ("ready" if state.get("ready") else "unfinished") if state else ""
+
+
+def _kind_made() -> str:
+    """What the environment is for; empty where there is none"""
+    name = str(_state().get("kind", ""))
+    return name if name in packages.KINDS else ""
+
+
+def _state() -> dict[str, Any]:
+    """What the engine has written down of the environment"""
+    with contextlib.suppress(OSError, ValueError):
+        state = json.loads((folder() / "pentimento.json").read_text(encoding="utf-8"))
+        return state if isinstance(state, dict) else {}
+    return {}
 
 
 def in_use() -> bool:
@@ -222,7 +235,9 @@ def kind_for_training() -> str:
 
 def announcement(chosen: packages.Kind) -> list[str]:
     """What a set-up will do, said before it begins."""
-    size = packages.size(chosen.name)
+    size, there = packages.size(chosen.name), _kind_made()
+    if there == chosen.name and made() == "ready":
+        return [f"It is set up, in {_short(str(folder()))}", "Set up again it is checked, mended and put to use."]
     if props.library.preferences().setup_wheels:
         source = "Installs it from the folder of wheels. Nothing is downloaded."
     else:
@@ -232,6 +247,8 @@ def announcement(chosen: packages.Kind) -> list[str]:
         lines.append("With PyTorch's package index for processors (Options) it is 0.3 GB and 1.1 GB.")
     if (sys.platform, chosen.name) == ("win32", "cuda-training"):
         lines.append("To train on CUDA, too, enter PyTorch's package index for it (Options).")
+    if there not in ("", chosen.name):
+        lines.append(f"Replaces what is there: {packages.KINDS[there].title}.")
     return [*lines, "Blender's own Python stays as it is. You can go on working meanwhile."]
 
 

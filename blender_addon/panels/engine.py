@@ -112,7 +112,7 @@ def _draw_running(layout: bpy.types.UILayout, context: bpy.types.Context, job: j
     stage, _, more = job.stage.partition(" (")
     compat.progress(column, job.fraction, stage)
     if more:
-        draw_text(column.column(align=True), context, more.rstrip(")"), "BLANK1")
+        draw_text(column.column(align=True), context, f"Package {more.rstrip(')')}", "BLANK1")
     row = column.row()
     row.enabled = not job.cancelling
     row.operator("pentimento.cancel_set_up", icon="CANCEL")
