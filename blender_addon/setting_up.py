@@ -198,9 +198,9 @@ def python_of(place: Path) -> Path:
     return place / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
-def made() -> str:
-    """Whether there is an environment: "" | unfinished | ready"""
-    state = _state()
+def made(kind_name: str = "") -> str:
+    """Whether there is an environment (of that kind): "" | unfinished | ready"""
+    state = _state() if kind_name in ("", _kind_made()) else {}
     return ("ready" if state.get("ready") else "unfinished") if state else ""
 
 
@@ -236,7 +236,7 @@ def kind_for_training() -> str:
 def announcement(chosen: packages.Kind) -> list[str]:
     """What a set-up will do, said before it begins."""
     size, there = packages.size(chosen.name), _kind_made()
-    if there == chosen.name and made() == "ready":
+    if made(chosen.name) == "ready":
         return [f"It is set up, in {_short(str(folder()))}", "Set up again it is checked, mended and put to use."]
     if props.library.preferences().setup_wheels:
         source = "Installs it from the folder of wheels. Nothing is downloaded."

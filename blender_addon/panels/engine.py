@@ -93,17 +93,18 @@ def draw_button(layout: bpy.types.UILayout, context: bpy.types.Context, kind: st
         compat.draw_online_access(layout, context)
     big = layout.column()
     big.scale_y = 1.5
-    text = "Go On with the Set-Up" if setting_up.made() == "unfinished" else TITLES[kind]
+    text = AGAIN.get(setting_up.made(kind), TITLES[kind])
     big.operator("pentimento.set_up", icon="IMPORT", text=text).kind = kind
     draw_report(layout, context, jobs.SETUP)
 
 
 TITLES = {
-    "training": "Set Up Training on the Processor",
+    "training": "Set Up Training",
     "cuda": "Set Up CUDA",
-    "cuda-training": "Set Up CUDA and Training",
+    "cuda-training": "Set Up CUDA + Training",
 }
-"""Plain words, for they are translated"""
+"""Plain words, for they are translated, and few: a sidebar is narrow"""
+AGAIN = {"unfinished": "Go On with Set-Up", "ready": "Set Up Again"}
 
 
 def _draw_running(layout: bpy.types.UILayout, context: bpy.types.Context, job: jobs.Job) -> None:

@@ -92,9 +92,10 @@ def _draw_setup(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     engine.draw_button(layout, context, setting_up.kind_for_training())
     column = layout.column(align=True)
     draw_text(column, context, "Or by hand: copy commands for a terminal, and enter the path they print.", "BLANK1")
-    row = column.row(align=True)
-    row.operator("pentimento.copy_setup", icon="COPYDOWN")
-    row.operator("preferences.addon_show", icon="PREFERENCES", text="Preferences").module = props.library.PACKAGE
+    column.operator("pentimento.copy_setup", icon="COPYDOWN")
+    column.operator(
+        "preferences.addon_show", icon="PREFERENCES", text="Open Preferences"
+    ).module = props.library.PACKAGE
     if has_python:
         column.operator("pentimento.check_python", icon="CHECKMARK")
 

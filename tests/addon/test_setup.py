@@ -121,7 +121,7 @@ def test_the_report_holds_all_and_nothing_private(addon: Any, setup: Any, monkey
 def test_set_up_checks_uses_and_removes(addon: Any, styles: Any, setup: Any, place: Path) -> None:
     """PyTorch's wheel is an empty shell: it is looked for, not imported. What paints is real, and paints."""
     said = text_of(addon, "draw_set_up", setup)
-    assert "Set Up Training on the Processor" in said and "from the folder of wheels" in said
+    assert "Set Up Training" in said and "from the folder of wheels" in said
     assert bpy.ops.pentimento.set_up(kind="training") == {"FINISHED"}
     report = addon.jobs.last_report(addon.jobs.SETUP)
     assert report.level == "INFO" and "train styles" in report.fix and "in use now" in report.fix
@@ -142,7 +142,11 @@ def test_set_up_checks_uses_and_removes(addon: Any, styles: Any, setup: Any, pla
     print(f"put to use again in {time.monotonic() - start:.1f} s")
     assert setup.can_train
 
-    assert "pentimento.remove_setup" in text_of(addon, "draw_set_up", setup)
+    said = text_of(addon, "draw_set_up", setup)
+    assert "pentimento.remove_setup" in said and "It is set up" in said and "Set Up Again" in said
+    setup.setup_kind = "cuda"
+    said = text_of(addon, "draw_set_up", setup)
+    assert "Replaces what is there: Training on the Processor." in said and "Set Up CUDA" in said
     assert bpy.ops.pentimento.remove_setup() == {"FINISHED"}
     assert setup.python == "" and setup.verdict.startswith("Can stylize")
     assert not list((place / "made").glob("*/*"))
@@ -172,7 +176,7 @@ def test_while_it_runs_it_is_seen_cancelled_and_gone_on_with(addon: Any, setup: 
     report = ended(addon, 12)
     assert report.level == "WARNING" and "goes on where it stopped" in report.message
     assert addon.setting_up.made() == "unfinished" and setup.python == ""
-    assert "Go On with the Set-Up" in text_of(addon, "draw_set_up", setup)
+    assert "Go On with Set-Up" in text_of(addon, "draw_set_up", setup)
     begin(addon)
     first = []
     pump(jobs, lambda: first.append(jobs.current(jobs.SETUP).stage) or "of 9" in first[-1], 60)
@@ -262,7 +266,7 @@ def test_training_leads_to_the_button(addon: Any, setup: Any) -> None:
 
     setup.can_train = False
     said = test_panels.draw(addon, "ImageTrainingPanel")
-    assert "Set Up Training on the Processor" in said
+    assert "Set Up Training" in said
     assert "pentimento.set_up" in said and "pentimento.copy_setup" in said
 
 

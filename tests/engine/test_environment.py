@@ -6,12 +6,13 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,18 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return wheels(tmp_path_factory.mktemp("wheels"), PINS)
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
+    """Puts a Python with pip and without a package somewhere: to make one anew takes seconds."""
+    made = tmp_path_factory.mktemp("begun") / "p"
+    subprocess.run([sys.executable, "-m", "venv", str(made)], check=True, timeout=300)
+    environment.State("small", f"{sys.version_info.major}.{sys.version_info.minor}").write(made)
+    return lambda folder: Path(shutil.copytree(made, folder, symlinks=True))
+
+
+Begun = Callable[[Path], Path]
 
 
 def asked(folder: Path, store: Path | str = "", index: str = "") -> EnvironmentRequest:
@@ -87,8 +100,8 @@ def until(events: Iterator[Event], stage: str) -> None:
     raise AssertionError(f"{stage} was never said")
 
 
-def test_cancelled_it_goes_on_where_it_stopped(tmp_path: Path, store: Path) -> None:
-    events = environment.make(asked(tmp_path / "p", store))
+def test_cancelled_it_goes_on_where_it_stopped(tmp_path: Path, store: Path, begun: Begun) -> None:
+    events = environment.make(asked(begun(tmp_path / "p"), store))
     until(events, "beta")
     events.close()  # type: ignore[attr-defined]  # a job is a generator
     state = environment.State.of(tmp_path / "p")
@@ -154,8 +167,8 @@ def test_another_kind_begins_anew(tmp_path: Path, store: Path, monkeypatch: pyte
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a link is how POSIX's venv finds its Python")
-def test_one_whose_blender_has_moved_is_mended_without_installing(tmp_path: Path, store: Path) -> None:
-    folder = tmp_path / "p"
+def test_one_whose_blender_has_moved_is_mended_without_installing(tmp_path: Path, store: Path, begun: Begun) -> None:
+    folder = begun(tmp_path / "p")
     list(environment.make(asked(folder, store)))
     for link in (folder / "bin").glob("python*"):
         link.unlink()
@@ -176,29 +189,29 @@ def failure(request: EnvironmentRequest) -> Failed:
     return last
 
 
-def test_a_wheel_that_is_missing(tmp_path: Path) -> None:
-    said = failure(asked(tmp_path / "p", wheels(tmp_path / "wheels", PINS[:1])))
+def test_a_wheel_that_is_missing(tmp_path: Path, begun: Begun) -> None:
+    said = failure(asked(begun(tmp_path / "p"), wheels(tmp_path / "wheels", PINS[:1])))
     assert "The folder of wheels has no beta==2.0 for Python 3." in said.message
     assert "pip download" in said.fix
 
 
-def test_a_wheel_that_another_one_needs(tmp_path: Path) -> None:
+def test_a_wheel_that_another_one_needs(tmp_path: Path, begun: Begun) -> None:
     wheel(tmp_path / "wheels", PINS[0], needs=("gamma",))
-    assert "has no gamma==3.0 for" in failure(asked(tmp_path / "p", tmp_path / "wheels")).message
+    assert "has no gamma==3.0 for" in failure(asked(begun(tmp_path / "p"), tmp_path / "wheels")).message
     wheel(tmp_path / "wheels", PINS[0], needs=("delta>2",))
     assert "has no delta>2 for" in failure(asked(tmp_path / "p", tmp_path / "wheels")).message
 
 
-def test_a_wheel_for_another_python(tmp_path: Path) -> None:
+def test_a_wheel_for_another_python(tmp_path: Path, begun: Begun) -> None:
     made = wheel(tmp_path / "wheels", PINS[0])
     made.rename(made.with_name("alpha-1.0-cp27-cp27m-win32.whl"))
-    assert "has no alpha==1.0 for Python 3." in failure(asked(tmp_path / "p", tmp_path / "wheels")).message
+    assert "has no alpha==1.0 for Python 3." in failure(asked(begun(tmp_path / "p"), tmp_path / "wheels")).message
 
 
-def test_a_wheel_that_is_damaged(tmp_path: Path) -> None:
+def test_a_wheel_that_is_damaged(tmp_path: Path, begun: Begun) -> None:
     made = wheel(tmp_path / "wheels", PINS[0])
     made.write_bytes(made.read_bytes()[:200])
-    said = failure(asked(tmp_path / "p", tmp_path / "wheels"))
+    said = failure(asked(begun(tmp_path / "p"), tmp_path / "wheels"))
     assert "damaged" in said.message
     wheels(tmp_path / "wheels", PINS)
     *_, last = environment.make(asked(tmp_path / "p", tmp_path / "wheels"))
@@ -216,34 +229,38 @@ def no_index(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_DEFAULT_TIMEOUT", "2")
 
 
-def test_no_network(tmp_path: Path, no_index: None) -> None:
-    said = failure(asked(tmp_path / "p"))
+def test_no_network(tmp_path: Path, no_index: None, begun: Begun) -> None:
+    said = failure(asked(begun(tmp_path / "p")))
     assert "could not be reached" in said.message
     assert "wheels" in said.fix
 
 
-def test_a_proxy_that_is_not_there(tmp_path: Path, no_index: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_that_is_not_there(
+    tmp_path: Path, no_index: None, monkeypatch: pytest.MonkeyPatch, begun: Begun
+) -> None:
     monkeypatch.setenv("PIP_INDEX_URL", "https://packages.invalid/simple")
     monkeypatch.setenv("HTTPS_PROXY", CLOSED)
-    said = failure(asked(tmp_path / "p"))
+    said = failure(asked(begun(tmp_path / "p")))
     assert "proxy" in said.message
 
 
-def test_an_index_without_the_package(tmp_path: Path, no_index: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_index_without_the_package(
+    tmp_path: Path, no_index: None, monkeypatch: pytest.MonkeyPatch, begun: Begun
+) -> None:
     (tmp_path / "simple" / "alpha").mkdir(parents=True)
     (tmp_path / "simple" / "alpha" / "index.html").write_text("<html></html>")
     monkeypatch.setenv("PIP_INDEX_URL", (tmp_path / "simple").as_uri())
-    assert "The package index has no alpha==1.0" in failure(asked(tmp_path / "p")).message
+    assert "The package index has no alpha==1.0" in failure(asked(begun(tmp_path / "p"))).message
 
 
-def test_a_further_index_is_used(tmp_path: Path, no_index: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_further_index_is_used(tmp_path: Path, no_index: None, monkeypatch: pytest.MonkeyPatch, begun: Begun) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "0")
     for pin in PINS:
         folder = tmp_path / "simple" / pin.partition("==")[0]
         made = wheel(folder, pin)
         (folder / "index.html").write_text(f'<a href="{made.name}">{made.name}</a>')
     monkeypatch.setenv("PIP_INDEX_URL", (tmp_path / "simple" / "none").as_uri())
-    *_, last = environment.make(asked(tmp_path / "p", index=(tmp_path / "simple").as_uri()))
+    *_, last = environment.make(asked(begun(tmp_path / "p"), index=(tmp_path / "simple").as_uri()))
     assert isinstance(last, Done), last
 
 
@@ -283,8 +300,8 @@ def test_somebody_elses_folder_is_left_alone(tmp_path: Path, store: Path) -> Non
     assert (tmp_path / "novel.txt").read_text() == "Once upon a time"
 
 
-def test_it_is_removed_as_a_whole(tmp_path: Path, store: Path) -> None:
-    list(environment.make(asked(tmp_path / "p", store)))
+def test_it_is_removed_as_a_whole(tmp_path: Path, store: Path, begun: Begun) -> None:
+    list(environment.make(asked(begun(tmp_path / "p"), store)))
     (environment._site(tmp_path / "p") / "alpha" / "__init__.py").chmod(0o444)
     *_, last = environment.remove(RemoveEnvironmentRequest("r", str(tmp_path / "p")))
     assert isinstance(last, Done)
