@@ -30,10 +30,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine import packages
+
 REPO = Path(__file__).resolve().parent
 BUILD = REPO / "build"
 
-PACKAGES = ("numpy==2.4.6", "onnxruntime==1.32.0", "openexr==3.5.3", "pillow==13.0.0")
+PACKAGES = packages.STYLIZE
 """All that the worker imports for pictures. onnxruntime asks for flatbuffers, packaging and protobuf too, but only its
 conversion tools import them, and those stay out."""
 

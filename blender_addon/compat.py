@@ -26,6 +26,17 @@ def user_folder(package: str, name: str) -> Path:
         return Path(bpy.utils.user_resource("DATAFILES", path=f"pentimento/{name}", create=True))
 
 
+def may_go_online() -> bool:
+    """Has the artist allowed it? Before 4.2 nobody asks that: whoever wants to download has to."""
+    return bool(getattr(bpy.app, "online_access", True))
+
+
+def draw_online_access(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    """The switch itself, where there is one."""
+    if hasattr(context.preferences.system, "use_online_access"):
+        layout.prop(context.preferences.system, "use_online_access")
+
+
 def progress(layout: bpy.types.UILayout, fraction: float, text: str) -> None:
     if BEFORE_4_0:
         layout.label(text=f"{fraction:.0%}  {text}", icon="SORTTIME")

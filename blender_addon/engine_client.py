@@ -1,6 +1,6 @@
 """The worker: started, spoken to, listened to. Free of bpy, and the only importer of the engine: of its protocol and
-errors, of looks, which shows overlays in Blender as in the engine's own pictures and needs numpy alone, and of the
-names that it gives to results.
+errors, of looks, which shows overlays in Blender as in the engine's own pictures and needs numpy alone, and of
+packages, which is a list of names and versions.
 
 Two threads per worker read its pipes and put what they hear into a queue; Blender's main thread takes it out with
 `receive`, which never blocks. Every way a worker can fail (it exits, is killed, closes its pipe, falls silent, talks
@@ -10,6 +10,7 @@ nonsense) ends as one `protocol.Failed` for the job at hand, so that no wait las
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import queue
 import signal
@@ -23,10 +24,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from engine import looks, protocol
+    from engine import looks, packages, protocol
     from engine.errors import EngineError
 else:
-    from .engine import looks, protocol
+    from .engine import looks, packages, protocol
     from .engine.errors import EngineError
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "Slot",
     "blender_python",
     "looks",
+    "packages",
     "protocol",
 ]
 
@@ -93,6 +95,8 @@ class Worker:
         self._heard_at = self._polled_at = time.monotonic()
         self._cancelled_at: float | None = None
         self._job = ""
+        self.busy = False
+        """It was asked, and its last word has not been heard"""
         for target in (self._listen, self._keep_stderr):
             threading.Thread(target=target, name=f"pentimento {target.__name__}", daemon=True).start()
 
@@ -109,7 +113,7 @@ class Worker:
         if isinstance(request, protocol.CancelRequest):
             self._cancelled_at = time.monotonic()
         else:
-            self._job, self._cancelled_at = request.job, None
+            self._job, self._cancelled_at, self.busy = request.job, None, True
         assert self._process.stdin is not None
         with contextlib.suppress(OSError, ValueError):
             self._process.stdin.write(protocol.to_line(request).encode("ascii") + b"\n")
@@ -122,6 +126,7 @@ class Worker:
         except queue.Empty:
             progress, self._progress = self._progress, None
             return self._overdue() or progress
+        self.busy = self.busy and not isinstance(event, protocol.LAST_WORDS)
         if isinstance(event, protocol.Failed) and not event.job:
             event = protocol.Failed(self._job, event.message, event.fix, event.report)
         return event
@@ -172,7 +177,8 @@ class Worker:
         self._process.kill()
         code = self._process.wait()
         time.sleep(0.05)  # its last lines on stderr may still be on their way
-        return protocol.Failed("", f"The engine stopped ({_how(code)}).", _what_to_do(code), "".join(self._last_words))
+        fix = _what_to_do(code, self._talking)
+        return protocol.Failed("", f"The engine stopped ({_how(code)}).", fix, "".join(self._last_words))
 
     # ------------------------------------------------------------ in the main thread
 
@@ -217,9 +223,21 @@ def _start(interpreter: Interpreter) -> subprocess.Popen[bytes]:
         )
     except (OSError, ValueError) as error:
         raise EngineError(
-            f"The Python {interpreter.python!r} could not be started ({error}).",
-            "Correct it in the add-on's preferences, or leave the field empty to use Blender's own Python.",
+            f"The Python {interpreter.python!r} could not be started ({error}).", _how_to_start(error)
         ) from error
+
+
+def _how_to_start(error: OSError | ValueError) -> str:
+    """What helps a program that the system does not even start."""
+    code, windows = getattr(error, "errno", None), getattr(error, "winerror", None)
+    if code == errno.ENOEXEC or windows in (193, 216) or code == getattr(errno, "EBADARCH", -1):
+        return "It was made for another kind of processor or system: enter one for this computer, or leave it empty."
+    if code in (errno.EACCES, errno.EPERM):
+        return (
+            "The system does not allow it: make the file executable; on macOS take it out of quarantine "
+            "(xattr -d com.apple.quarantine); or leave the field empty to use Blender's own Python."
+        )
+    return "Correct it in the add-on's preferences, or leave the field empty to use Blender's own Python."
 
 
 def _how(code: int) -> str:
@@ -231,7 +249,11 @@ def _how(code: int) -> str:
         return f"ended by the system, signal {-code}"
 
 
-def _what_to_do(code: int) -> str:
+def _what_to_do(code: int, talked: bool) -> str:
+    if not talked and sys.platform == "darwin" and code == -signal.SIGKILL:
+        return "macOS has blocked it: allow it under Privacy & Security, then start again."
+    if not talked:
+        return "Start again. If it happens again set it up anew in the preferences, or send us the copied report."
     if code == -getattr(signal, "SIGKILL", 9):
         return "Start again. If it happens again the memory ran out: close other programs or choose a smaller picture."
     return "Start again. If it happens again copy the report and send it to us."
@@ -245,14 +267,23 @@ class Slot:
 
     def __init__(self) -> None:
         self._worker: Worker | None = None
+        self._changing = threading.RLock()
+        """Blender tells of a render in a thread of its own, while the main thread may begin a job."""
 
     def submit(self, request: protocol.Request, interpreter: Interpreter, limits: Limits | None = None) -> None:
         """Sends the request to the worker; starts one where there is none that can take it."""
-        if self._worker is None or not self._worker.alive or self._worker.interpreter != interpreter:
-            self.stop()
-            self._worker = Worker(interpreter)
-        self._worker.limits = limits or Limits()
-        self._worker.send(request)
+        with self._changing:
+            if self._worker is None or not self._worker.alive or self._worker.interpreter != interpreter:
+                self.stop()
+                self._worker = Worker(interpreter)
+            self._worker.limits = limits or Limits()
+            self._worker.send(request)
+
+    def release(self) -> None:
+        """Ends a worker that has nothing to do, so that its memory, on a card too, is free for others."""
+        with self._changing:
+            if self._worker and not self._worker.busy:
+                self.stop()
 
     def receive(self, timeout: float = 0.0) -> protocol.Event | None:
         """The next event of the worker, or None when it has said nothing new within `timeout` seconds."""
@@ -269,6 +300,7 @@ class Slot:
 
     def stop(self) -> None:
         """Ends the worker, if there is one. The next request starts a new one."""
-        if self._worker:
-            self._worker.stop()
-            self._worker = None
+        with self._changing:
+            if self._worker:
+                self._worker.stop()
+                self._worker = None

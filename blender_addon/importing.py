@@ -18,7 +18,7 @@ import bpy
 import bpy.utils.previews
 import numpy as np
 
-from . import jobs, preferences, props, scene_io
+from . import jobs, props, scene_io, setting_up
 from .engine_client import EngineError, protocol
 
 DEBOUNCE = 0.4
@@ -115,7 +115,7 @@ def job() -> jobs.Job:
     if checking is None:
         raise EngineError("There is no model to try.", "Choose an .onnx file with Import Style.")
     checking.problem = None
-    return jobs.Job(TITLE, _requests(checking), _take, preferences.interpreter(), _ended)
+    return jobs.Job(TITLE, _requests(checking), _take, setting_up.interpreter(), _ended)
 
 
 def _requests(model: Checking) -> jobs.Requests:

@@ -1,4 +1,5 @@
-"""Jobs: started, pumped, cancelled, reported. One at a time in each of two lanes, so that a training stops no painting.
+"""Jobs: started, pumped, cancelled, reported. One at a time in each lane, so that neither a training nor a set-up
+stops painting.
 
 A job is a chain of small steps. `_step` makes one: the job's own generator (what comes before a request, such as a
 render; what a result needs, such as new images), or the worker. Two callers step: a timer, which stops after a
@@ -14,7 +15,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import bpy
@@ -73,6 +74,8 @@ class Report:
     """For a bug report; empty when the artist can mend it alone."""
     partly: bool = False
     """Some frames failed, the others are in place"""
+    device: str = ""
+    """What computed: cpu | cuda; empty where nothing did"""
 
     @property
     def has_result(self) -> bool:
@@ -94,8 +97,8 @@ class Lane:
     """How the last job ended"""
 
 
-PAINTING, TRAINING = Lane(), Lane()
-LANES = (PAINTING, TRAINING)
+PAINTING, TRAINING, SETUP = Lane(), Lane(), Lane()
+LANES = (PAINTING, TRAINING, SETUP)
 
 
 @dataclass(eq=False)
@@ -134,6 +137,8 @@ class Job:
     stage: str = "Starting"
     cancelling: bool = False
     delivered: bool = False
+    device: str = ""
+    """What computed, as the worker's last report says"""
     notes: list[str] = field(default_factory=list)
     """What the artist should read when the job is over."""
     failed: dict[int, str] = field(default_factory=dict)
@@ -186,6 +191,14 @@ def cancel(lane: Lane = PAINTING) -> None:
         job.stage = "Cancelling"
         if job.request is not None:
             lane.slot.cancel(job.request.job)
+
+
+def release() -> None:
+    """Ends workers that have nothing to do: Blender renders, and needs the memory. A job that renders and paints in
+    turns keeps its own."""
+    for lane in LANES:
+        if lane.job is None:
+            lane.slot.release()
 
 
 def refused(error: EngineError, lane: Lane = PAINTING) -> None:
@@ -353,6 +366,8 @@ def _hear(job: Job, event: protocol.Event) -> None:
         job.notes.append(f"{event.message} {event.fix}")
     elif isinstance(event, protocol.Done) or (job.goes_on and isinstance(event, protocol.Failed)):
         job.request, job.answer = None, event
+        if isinstance(event, protocol.Done):
+            _hear_device(job, event)
     elif isinstance(event, protocol.LAST_WORDS):
         _end(job.lane, _ending(job, event))
     else:
@@ -360,6 +375,13 @@ def _hear(job: Job, event: protocol.Event) -> None:
             job.failed.pop(event.frame, None)
         job.work = job.on_event(event)
         job.delivered = job.delivered or not isinstance(event, protocol.Ready)
+
+
+def _hear_device(job: Job, done: protocol.Done) -> None:
+    """A fallback to the processor is said: it is slower by far, and somebody may have paid for a card."""
+    job.device = str(done.report.get("device", "")) or job.device
+    why = str(done.report.get("fell_back", ""))
+    job.notes += [why] if why and why not in job.notes else []
 
 
 def _hear_step(job: Job, event: protocol.TrainStep) -> None:
@@ -420,7 +442,8 @@ def _break_off(lane: Lane, report: Report) -> None:
 
 
 def _end(lane: Lane, report: Report) -> None:
-    job, lane.job, lane.report = lane.job, None, report
+    job, lane.job = lane.job, None
+    report = lane.report = replace(report, device=job.device if job else "")
     if not any(lane.job for lane in LANES) and _file_closes in bpy.app.handlers.load_pre:
         bpy.app.handlers.load_pre.remove(_file_closes)
     if job is not None:

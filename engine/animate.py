@@ -37,6 +37,7 @@ from .painter import Clock, Opened, Painting, check_large_enough, no_memory, ope
 from .passes import Passes, fullest_of
 from .picture import Array, Floats
 from .protocol import AnimateRequest, Done, Event, FrameDone, FrameFailed, Json, PictureSource, Progress
+from .runtime import Session
 from .sequence import Sequence, results, sequence
 from .style_pack import slug
 from .stylize import check_overlays, check_settings
@@ -93,7 +94,7 @@ def _that_pay(plan: Plan) -> int:
     a third faster than one, benchmarks/animate). Fewer where frames are so few that starting costs more, or where
     memory is short. On a graphics card one feeds it."""
     in_order = plan.steady is not None and plan.steady.in_order
-    if in_order or plan.tally.device != "cpu":
+    if in_order or plan.tally.session.device != "cpu":
         return 1
     each = _PROCESS_BYTES + _PIXEL_BYTES * plan.shot.height * plan.shot.width
     room = int(machine.available_memory() * 0.7) // each
@@ -108,7 +109,8 @@ class Tally:
     """How many frames a job has done, and how fast."""
 
     request: AnimateRequest
-    device: str
+    session: Session
+    """That tells of the device"""
     total: int
     made: int = 0
     skipped: int = 0
@@ -156,7 +158,7 @@ class Tally:
         made = f"{self.made} frame{'s' * (self.made != 1)} made ({rate:.3g} a second)"
         said = [f"{made}, {self.skipped} there already, {_failed(self.failed)}."]
         report: Json = {"done": self.made, "skipped": self.skipped, "failed": len(self.failed)}
-        more = {"failed_frames": sorted(self.failed), "frames_per_second": rate, "device": self.device, "say": said}
+        more = {"failed_frames": sorted(self.failed), "frames_per_second": rate, **self.session.ran_on(), "say": said}
         return Done(self.request.job, {**report, **more})
 
 
@@ -248,7 +250,7 @@ def prepared(request: AnimateRequest) -> Generator[Event, None, Plan]:
     shot = _anchored(styles, view, frames, there, numbers)
     named = results(frames, slug(styles.name), folder, ".png" if shot.bytes else ".exr")
     layers = results(frames, slug(f"{styles.name[:40]} layers"), folder, ".exr")
-    tally = Tally(request, styles.first.device, len(numbers))
+    tally = Tally(request, styles.first, len(numbers))
     steady = _steady(request, styles, view, frames, shot, numbers[0])
     if steady is not None:
         _check_passes(request, frames, _first_tried(numbers, there))

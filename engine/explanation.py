@@ -94,7 +94,7 @@ def _explain(request: ExplainRequest) -> Iterator[Event]:
     layers, beneath = outputs.explained(request, found, under, made)
     seconds = time.monotonic() - began
     yield Explained(request.job, request.source.name, layers, layers[0].path, seconds, made, beneath)
-    yield Done(request.job, {"device": styles.first.device})
+    yield Done(request.job, styles.first.ran_on())
 
 
 def _ask(

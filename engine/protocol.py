@@ -531,6 +531,27 @@ class CheckRequest:
 
 
 @dataclass(frozen=True)
+class EnvironmentRequest:
+    """Make a Python with packages of its own, or go on with one that is unfinished. Asked of Blender's own Python."""
+
+    job: str
+    folder: str
+    """Its own: empty, new, or one that this request has made"""
+    kind: str
+    """Name in packages.KINDS: training | cuda | cuda-training"""
+    wheels: str = ""
+    """Folder of wheels: then nothing is downloaded"""
+    index: str = ""
+    """Address of a package index besides those that pip is set up for"""
+
+
+@dataclass(frozen=True)
+class RemoveEnvironmentRequest:
+    job: str
+    folder: str
+
+
+@dataclass(frozen=True)
 class CancelRequest:
     job: str
 
@@ -551,6 +572,8 @@ Request = (
     | PreviewImportRequest
     | ExportStyleRequest
     | CheckRequest
+    | EnvironmentRequest
+    | RemoveEnvironmentRequest
     | CancelRequest
 )
 
@@ -808,12 +831,42 @@ class Styles:
 
 
 @dataclass(frozen=True)
+class Device:
+    """What computes, and what room it has."""
+
+    name: str
+    """Of the card, or of the processor"""
+    why: str = ""
+    """Why it is the processor; empty for a card"""
+    memory: int = 0
+    """Bytes of the card; 0 for the processor"""
+    free: int = 0
+    """Bytes of the computer's memory that can still be used"""
+
+
+@dataclass(frozen=True)
 class Checked:
     job: str
     cuda: bool
     training: bool
     versions: dict[str, str]
     problem: str = ""
+    python: str = ""
+    """The program that answered"""
+    device: Device = field(default_factory=lambda: Device(""))
+    training_cuda: bool = False
+    """Its PyTorch was built for CUDA"""
+    card: str = ""
+    """An NVIDIA card that the driver sees, whether this Python can use it or not"""
+
+
+@dataclass(frozen=True)
+class EnvironmentReady:
+    """The environment holds all that it should; what it can do has yet to be asked of it."""
+
+    job: str
+    folder: str
+    python: str
 
 
 @dataclass(frozen=True)
@@ -859,6 +912,7 @@ Event = (
     | StyleExported
     | Styles
     | Checked
+    | EnvironmentReady
     | Done
     | Cancelled
     | Failed

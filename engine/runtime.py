@@ -89,9 +89,11 @@ class Session:
         self.pack = pack
         self.spec: ModelSpec = pack.model
         self.note = note or (lambda text: None)
+        self.fell_back = ""
+        """Why it is the processor that paints, where CUDA was to be expected"""
         _check_inputs(pack)
         data = pack.network(pack.model.file)
-        self._session, self.device = _open(pack, device, self.note, precision)
+        self._session, self.device = _open(pack, device, self._fall_back, precision)
         self.precision = "full" if generator_file(self.spec, self.device, precision) == self.spec.file else "half"
         """half | full"""
         self.bytes_per_pixel = (
@@ -101,6 +103,21 @@ class Session:
         self.quilts = _quilts(self.spec, tables)
         self.strokes, self.turned = tables.get("noise"), _turned(pack)
         self._tensors = {key: item.tensor or key for key, item in self.spec.inputs.items()}
+
+    def _fall_back(self, why: str) -> None:
+        self.fell_back = why
+        self.note(why)
+
+    def ran_on(self) -> dict[str, str]:
+        """For the report of a job: the device, and why it is not the one to be expected"""
+        return {"device": self.device, "fell_back": self.fell_back}
+
+    def _again(self, data: bytes) -> ort.InferenceSession:
+        """Another network on the device of this one"""
+        session = _cuda_session(data) if self.device == "cuda" else None
+        if session is None and self.device == "cuda":
+            self._fall_back("CUDA could not be started again: working on the processor instead.")
+        return session or ort.InferenceSession(data, _options(), providers=["CPUExecutionProvider"])
 
     def run(self, image: Floats, noise_map: Floats | None = None, told: Mapping[str, Floats] | None = None) -> Floats:
         """(N, 3, h, w) display-referred 0..1, noise (N, C, h/scale, w/scale) when the style takes it, and what its
@@ -140,9 +157,7 @@ class Session:
     def _reverse(self) -> ort.InferenceSession:
         """The style's network gone through backwards"""
         self.need_gradients()
-        data = self.pack.network(EXPLAIN)
-        session = _cuda_session(data) if self.device == "cuda" else None
-        return session or ort.InferenceSession(data, _options(), providers=["CPUExecutionProvider"])
+        return self._again(self.pack.network(EXPLAIN))
 
     def reference_size(self, height: int, width: int, stroke: float) -> tuple[int, int]:
         """Height and width in which a picture of that size is looked at as a whole: as the model sees it, and no larger
@@ -182,9 +197,7 @@ class Session:
         network = self._lockable()
         other = copy.copy(self)
         try:
-            data = onnx_lock.locked(network, statistics.values)
-            session = _cuda_session(data) if self.device == "cuda" else None
-            other._session = session or ort.InferenceSession(data, _options(), providers=["CPUExecutionProvider"])
+            other._session = other._again(onnx_lock.locked(network, statistics.values))
         except (*_FAIL, MemoryError) as error:
             raise _refusal(error, self.pack) from error
         other.precision = "full"  # made of the full file, on CUDA too
@@ -354,6 +367,18 @@ def _open(
 def cuda_listed() -> bool:
     """This onnxruntime was built for CUDA (whether a device is there shows when a session starts)."""
     return "CUDAExecutionProvider" in ort.get_available_providers()
+
+
+def cuda_starts() -> bool:
+    """Does a session start on the card, with the driver and libraries that are there?"""
+    return _cuda_session(_PROBE) is not None
+
+
+_PROBE = (
+    b'\x08\x08:2\n\x0b\n\x01x\x12\x01y"\x03Abs\x12\x01gZ\x0f\n\x01x\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01'
+    b"b\x0f\n\x01y\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01B\x04\n\x00\x10\r"
+)
+"""The smallest model: y = |x| of one number"""
 
 
 def _cuda_session(data: bytes) -> ort.InferenceSession | None:

@@ -33,7 +33,7 @@ def stylize(request: StylizeRequest) -> Iterator[Event]:
             if len(request.sources) == 1:
                 raise problem from error
             yield SourceFailed(request.job, source.name, problem.message, problem.fix)
-    yield Done(request.job, {"done": done, "failed": len(request.sources) - done, "device": styles.first.device})
+    yield Done(request.job, {"done": done, "failed": len(request.sources) - done, **styles.first.ran_on()})
 
 
 def _check(request: StylizeRequest) -> None:

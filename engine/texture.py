@@ -46,7 +46,7 @@ def texture(request: TextureRequest) -> Iterator[Event]:
     _check_variant(request, session)
     for number, seed in enumerate(request.seeds):
         yield from _made(request, session, number, seed, notes)
-    yield Done(request.job, {"done": len(request.seeds), "device": session.device})
+    yield Done(request.job, {"done": len(request.seeds), **session.ran_on()})
 
 
 def open_style(request: TextureRequest, notes: list[str]) -> Session:

@@ -33,6 +33,7 @@ from .protocol import (
     CertifyRequest,
     CheckRequest,
     Done,
+    EnvironmentRequest,
     EvaluateRequest,
     Event,
     ExplainRequest,
@@ -43,6 +44,7 @@ from .protocol import (
     ImportStyleRequest,
     PreviewImportRequest,
     Ready,
+    RemoveEnvironmentRequest,
     ShotRequest,
     StylesRequest,
     StylizeRequest,
@@ -69,6 +71,8 @@ JOBS: dict[type, tuple[str, str]] = {
     PreviewImportRequest: (".style_jobs", "preview_import"),
     ExportStyleRequest: (".style_jobs", "export_style"),
     CheckRequest: (".checkup", "check"),
+    EnvironmentRequest: (".environment", "make"),
+    RemoveEnvironmentRequest: (".environment", "remove"),
 }
 """Request -> module and function, imported on the first request: a worker that stylizes never loads torch."""
 HEARTBEAT = 1.0

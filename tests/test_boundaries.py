@@ -27,12 +27,13 @@ BY_ROOM = {
 """What some rooms may import besides."""
 NUMPY_ONLY = {"looks"}
 """Blender's own process imports it too."""
-STANDARD_LIBRARY_ONLY = {"protocol", "errors", "boot", "worker"}
+STANDARD_LIBRARY_ONLY = {"protocol", "errors", "boot", "worker", "packages", "environment", "pip_errors"}
 """`worker` imports each job's module on its first request; before that it needs nothing."""
 
 NO_BPY = {"engine_client", "decode", "encode", "curves", "texels"}
 BELOW = {
-    "preferences": {"jobs", "props", "engine_client"},
+    "preferences": {"panels", "props", "setting_up", "engine_client"},
+    "setting_up": {"compat", "jobs", "props", "engine_client"},
     "props": {"compat", "shots", "engine_client"},
     "scene_io": {"compat", "decode", "encode", "props", "switches", "texels", "engine_client"},
     "materials": {"scene_io"},
@@ -47,7 +48,7 @@ BELOW = {
     "animating": {"compat", "jobs", "props", "scene_io", "shots", "switches", "engine_client"},
     "training": {"curves", "props", "scene_io", "shots", "engine_client"},
     "gallery": {"compat", "props", "engine_client"},
-    "importing": {"jobs", "preferences", "props", "scene_io", "engine_client"},
+    "importing": {"jobs", "setting_up", "props", "scene_io", "engine_client"},
     "presets": {"props", "engine_client"},
     "decode": {"shots", "engine_client"},
     "texels": set(),
@@ -63,7 +64,7 @@ ADDON_EDGES = {
     "__init__": {"explaining", "importing", "jobs", "operators", "panels", "preferences", "props", "wiping"},
     "operators": {*BELOW, "engine_client"},
     "panels": {*BELOW, "engine_client"} - {"preferences"},
-    "engine_client": {"engine.protocol", "engine.errors", "engine.looks"},
+    "engine_client": {"engine.protocol", "engine.errors", "engine.looks", "engine.packages"},
 }
 
 

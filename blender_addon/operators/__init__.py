@@ -7,6 +7,7 @@ import bpy
 from . import (
     animation,
     controls,
+    engine,
     explanation,
     gallery,
     layers,
@@ -34,6 +35,7 @@ CLASSES = tuple(
         controls,
         training,
         worker,
+        engine,
     )
     for cls in room.CLASSES
 )

@@ -88,6 +88,7 @@ class Watched:
 def _render_begins(*_: object) -> None:
     Watched.is_ours = scene_io.Ours.renders
     Watched.written.clear()
+    jobs.release()
 
 
 @bpy.app.handlers.persistent

@@ -9,7 +9,7 @@ from typing import Any
 
 import bpy
 
-from .. import jobs, preferences, props
+from .. import jobs, props, setting_up
 from ..engine_client import EngineError
 
 Answer = set[str]
@@ -53,7 +53,7 @@ def painting_job(
 ) -> jobs.Job:
     """more: what else the job says of itself"""
     on_end = None if blocking else functools.partial(_remember, title)
-    return jobs.Job(title, requests, apply, preferences.interpreter(), on_end, **more)
+    return jobs.Job(title, requests, apply, setting_up.interpreter(), on_end, **more)
 
 
 def _remember(title: str, report: jobs.Report) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import bpy
 
-from .. import gallery, jobs, preferences, props
+from .. import gallery, jobs, props, setting_up
 from ..engine_client import EngineError, protocol
 from .base import Answer, JobOperator
 
@@ -171,7 +171,7 @@ class ExportShown(JobOperator, bpy.types.Operator):
 
 def export_job(title: str, paths: dict[str, str], said: str) -> jobs.Job:
     """paths: the .zip of each style's folder"""
-    return jobs.Job(title, _export_requests(paths, said), lambda _event: None, preferences.interpreter())
+    return jobs.Job(title, _export_requests(paths, said), lambda _event: None, setting_up.interpreter())
 
 
 def _export_requests(paths: dict[str, str], said: str) -> jobs.Requests:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import bpy
 
-from .. import jobs, preferences, props, scene_io, training
+from .. import jobs, props, scene_io, setting_up, training
 from ..engine_client import protocol
 from .base import Answer, JobOperator
 
@@ -96,7 +96,7 @@ PATIENCE = jobs.Limits(silence=60.0, cancel=60.0)
 
 
 def training_job(name: str, out: Path, requests: jobs.Requests) -> jobs.Job:
-    python = preferences.training_interpreter()
+    python = setting_up.training_interpreter()
     training.watch(name, out)
     return jobs.Job(
         f"Training {name}",
@@ -121,7 +121,7 @@ class Train(TrainingOperator, bpy.types.Operator):
     )
 
     def job(self, context: bpy.types.Context, blocking: bool) -> jobs.Job:
-        preferences.training_interpreter()
+        setting_up.training_interpreter()
         plan = training.plan(context, json.loads(self.settings or "{}"))
         return training_job(plan.config["name"], plan.out, training.requests(plan))
 

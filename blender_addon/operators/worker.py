@@ -5,7 +5,7 @@
 
 import bpy
 
-from .. import jobs, preferences
+from .. import jobs, setting_up
 from .base import Answer, JobOperator
 
 
@@ -20,7 +20,7 @@ class CheckPython(JobOperator, bpy.types.Operator):
         return jobs.current() is None
 
     def job(self, _context: bpy.types.Context, blocking: bool) -> jobs.Job:
-        return preferences.check_job()
+        return setting_up.check_job()
 
 
 class CopySetup(bpy.types.Operator):
@@ -30,7 +30,7 @@ class CopySetup(bpy.types.Operator):
     bl_label = "Copy Commands"
 
     def execute(self, context: bpy.types.Context) -> Answer:
-        context.window_manager.clipboard = preferences.setup_commands()
+        context.window_manager.clipboard = setting_up.setup_commands()
         return {"FINISHED"}
 
 

@@ -38,6 +38,7 @@ def subject_in_view(
         return None, error
 
 
+RAN_ON = {"cpu": "Ran on the processor", "cuda": "Ran on the graphics card (CUDA)"}
 ICONS = {"INFO": "CHECKMARK", "WARNING": "INFO", "ERROR": "ERROR"}
 
 
@@ -49,7 +50,12 @@ def draw_report(layout: bpy.types.UILayout, context: bpy.types.Context, lane: jo
     draw_text(box, context, report.message, ICONS[report.level])
     for line in report.fix.splitlines():
         draw_text(box, context, line, "BLANK1")
-    box.operator("pentimento.copy_report", icon="COPYDOWN").training = lane is jobs.TRAINING
+    if report.device:
+        box.label(text=RAN_ON.get(report.device, report.device), icon="BLANK1")
+    if lane is jobs.SETUP:
+        box.operator("pentimento.copy_engine_report", icon="COPYDOWN")
+    else:
+        box.operator("pentimento.copy_report", icon="COPYDOWN").training = lane is jobs.TRAINING
 
 
 def draw_text(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, icon: str, share: float = 1.0) -> None:

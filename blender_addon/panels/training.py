@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import bpy
 
-from .. import compat, jobs, props, training
+from .. import compat, jobs, props, setting_up, training
+from . import engine
 from .base import draw_report, draw_text
 
 
@@ -83,19 +84,19 @@ class ViewportSignaturePanel(SignaturePanel, bpy.types.Panel):
 
 
 def _draw_setup(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
-    """What is missing before anything can be trained, in the order in which to do it."""
+    """What is missing before anything can be trained: a button; by hand where that is not wanted."""
     has_python = bool(props.library.preferences().python)
     said = "The Python in the preferences cannot train" if has_python else "Training needs a Python with PyTorch"
     column = layout.column(align=True)
     draw_text(column, context, f"{said}. Blender's own has none.", "INFO")
-    draw_text(column, context, "1. Copy the commands that make one, and paste them into a terminal.", "BLANK1")
+    engine.draw_button(layout, context, setting_up.kind_for_training())
+    column = layout.column(align=True)
+    draw_text(column, context, "Or by hand: copy commands for a terminal, and enter the path they print.", "BLANK1")
     column.operator("pentimento.copy_setup", icon="COPYDOWN")
-    draw_text(column, context, "2. Enter the path they print in the preferences.", "BLANK1")
     column.operator(
         "preferences.addon_show", icon="PREFERENCES", text="Open Preferences"
     ).module = props.library.PACKAGE
     if has_python:
-        draw_text(column, context, "3. Is everything installed? Then check it again.", "BLANK1")
         column.operator("pentimento.check_python", icon="CHECKMARK")
 
 

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from ..checkup import card_unused
 from ..errors import EngineError
 from ..protocol import (
     TRAINED,
@@ -122,7 +123,10 @@ def _lead(config: TrainConfig, request: TrainRequest, started: float) -> Iterato
     pack = kind.export(Path(request.out), trainer)
     yield StyleReady(request.job, pack.name, str(pack.folder))
     seconds = time.monotonic() - started
-    report = {"style": pack.name, "steps": trainer.steps_done, "seconds": seconds, "say": [ended]}
+    report = {
+        **{"style": pack.name, "steps": trainer.steps_done, "seconds": seconds, "say": [ended]},
+        **{"device": device.type, "fell_back": _fell_back(config.device, device)},
+    }
     yield Done(request.job, report)
 
 
@@ -276,6 +280,13 @@ def choose_device(wanted: str) -> torch.device:
         )
     torch.cuda.set_device(mine)
     return torch.device("cuda", mine)
+
+
+def _fell_back(wanted: str, device: torch.device) -> str:
+    """Why it was the processor that trained, where a card is there."""
+    card = card_unused() if wanted == "auto" and device.type == "cpu" else ""
+    why = "was built for the processor" if torch.version.cuda is None else "cannot start CUDA"
+    return f"{card} was not used: this Python's PyTorch {why}." if card else ""
 
 
 def _refuse_parts(config: TrainConfig) -> None:

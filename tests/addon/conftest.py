@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 REPO = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(REPO), str(REPO / "tests" / "engine"), str(Path(__file__).parent)]
+sys.path[:0] = [str(REPO), str(REPO / "tests"), str(REPO / "tests" / "engine"), str(Path(__file__).parent)]
 
 HAVE_BPY = importlib.util.find_spec("bpy") is not None
 PROFILE = Path(tempfile.mkdtemp(prefix="pentimento_profile_"))

@@ -43,7 +43,7 @@ def test_what_a_python_lacks_is_said(addon: Any, other_python: Callable[..., str
 @pytest.mark.parametrize("python", ["/nowhere/python", "/bin/cat", "/bin/true"])
 def test_what_is_no_python_is_said(addon: Any, python: str, monkeypatch: pytest.MonkeyPatch) -> None:
     limits = addon.engine_client.Limits(ready=2.0, silence=2.0)
-    monkeypatch.setattr(addon.preferences, "PATIENCE", limits)
+    monkeypatch.setattr(addon.setting_up, "PATIENCE", limits)
     preferences = addon.props.library.preferences()
     preferences.python = python
     assert "stylize" not in preferences.verdict

@@ -179,8 +179,8 @@ def test_without_a_python_that_trains_it_says_what_to_do(addon: Any, chosen: Any
     refused("cannot train: it lacks one of torch, onnx, safetensors. *\\n?.*Check Python")
     preferences.python, preferences.can_train = "", False
     refused("needs a Python with PyTorch.*\\n?.*commands that the Training panel copies")
-    assert "-m pip install" in addon.preferences.setup_commands()
-    assert " torch " in addon.preferences.setup_commands()
+    assert "-m pip install" in addon.setting_up.setup_commands()
+    assert " torch==" in addon.setting_up.setup_commands()
 
 
 def test_pause_and_resume_on_another_day(addon: Any, chosen: Any, tmp_path: Path) -> None:
