@@ -62,9 +62,15 @@ def main() -> int:
             width, height = map(int, size.split("x"))
             pattern = frames(folder / size, walk, (width, height), arguments.frames)
             asked = request(pattern, arguments.style, arguments.device)
+            alone = pace(asked, folder / "out", arguments.rounds)
+            by_workers = shared(asked, folder / "shared", arguments.rounds)
+            slowest = max(alone["seconds_per_frame"][stage] for stage in ("read", "paint", "write"))
             numbers[size] = {
-                **pace(asked, folder / "out", arguments.rounds),
-                "frames_per_second_by_workers": shared(asked, folder / "shared"),
+                **alone,
+                "frames_per_second_by_workers": by_workers,
+                "of_slowest_stage_by_workers": {
+                    workers: round(rate * slowest, 3) for workers, rate in by_workers.items()
+                },
                 **stopping(asked, folder / "stopped"),
             }
             print(json.dumps({size: numbers[size]}), flush=True)
@@ -79,7 +85,9 @@ def main() -> int:
 
 
 def request(pattern: str, style: str, device: str) -> AnimateRequest:
-    return AnimateRequest("1", pattern, StylizeSettings((StyleShare(style),), device=device), "", resume=True)
+    return AnimateRequest(
+        "1", pattern, StylizeSettings((StyleShare(style),), device=device), "", resume=True, workers=1
+    )
 
 
 def frames(folder: Path, sources: Sequence[Path], size: tuple[int, int], count: int) -> str:
@@ -165,16 +173,17 @@ def _end(work: Generator[Any, None, T]) -> T:
             return result
 
 
-def shared(asked: AnimateRequest, out: Path, most: int = 2) -> dict[str, float]:
-    """Frames a second of one process and of several that share the cores, once all of them paint."""
-    found = {}
-    for workers in range(1, most + 1):
-        job = module.animate(replace(_into(asked, out), workers=workers))
-        times = [time.perf_counter() for event in job if isinstance(event, FrameDone)]
-        first = len(times) // 4
-        found[str(workers)] = round((len(times) - first - 1) / (times[-1] - times[first]), 3)
-        shutil.rmtree(out)
-    return found
+def shared(asked: AnimateRequest, out: Path, rounds: int, most: int = 2) -> dict[str, float]:
+    """Frames a second of one process and of several that share the cores, once all of them paint; medians."""
+    found: dict[str, list[float]] = {}
+    for _ in range(rounds):
+        for workers in range(1, most + 1):
+            job = module.animate(replace(_into(asked, out), workers=workers))
+            times = [time.perf_counter() for event in job if isinstance(event, FrameDone)]
+            first = len(times) // 4
+            found.setdefault(str(workers), []).append((len(times) - first - 1) / (times[-1] - times[first]))
+            shutil.rmtree(out)
+    return {workers: round(statistics.median(rates), 3) for workers, rates in found.items()}
 
 
 WAITS = 0.3

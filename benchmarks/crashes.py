@@ -212,7 +212,9 @@ def serve(pattern: str, style: str, out: str, log: str) -> None:
         return result
 
     module._Batch._painted = counted  # type: ignore[method-assign, assignment]
-    request = AnimateRequest("1", pattern, StylizeSettings((StyleShare(style),), device="cpu"), out, resume=True)
+    request = AnimateRequest(
+        "1", pattern, StylizeSettings((StyleShare(style),), device="cpu"), out, resume=True, workers=1
+    )
     child = 0
     for line in sys.stdin:
         if line == "go\n":

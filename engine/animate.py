@@ -22,9 +22,9 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from . import outputs
+from . import machine, outputs
 from .atomic import NewFile, reading, remove_leftovers, shown, unique_path, writing
 from .canvas import Canvas
 from .errors import EngineError
@@ -50,6 +50,10 @@ _TRIES = 10
 """Frames that are tried for the first of the shot"""
 _PATIENCE = 0.5
 """Seconds of waiting for a disk after which the job says so, and can be cancelled"""
+_FRAMES_EACH = 4
+"""Frames for each process from which on it pays to start it: it takes about a second"""
+_PROCESS_BYTES, _PIXEL_BYTES = 500 << 20, 500
+"""Memory that a process takes, by itself and for each pixel of three frames with thirty channels"""
 _PACE = 20
 """Frames over which the pace is measured"""
 
@@ -61,18 +65,39 @@ def animate(request: AnimateRequest) -> Iterator[Event]:
     batch goes on. What concerns all of them is one EngineError before any work.
 
     Yields Progress, FrameDone and FrameFailed for each frame, and Done."""
-    if request.workers != 1:
-        from .crew import animate_together  # loads what is started only then
-
-        yield from animate_together(request)
-        return
     plan = yield from prepared(request)
-    batch = _Batch(plan)
+    workers = request.workers or _that_pay(plan)
+    work = _Batch(plan) if workers == 1 else _crew(plan, workers)
     try:
-        yield from batch.run()
+        yield from work.run()
     finally:
-        batch.stop()
+        work.stop()
     yield plan.tally.done()
+
+
+class Work(Protocol):
+    """What makes the frames of a plan."""
+
+    def run(self) -> Iterator[Event]: ...
+    def stop(self) -> None: ...
+
+
+def _crew(plan: Plan, workers: int) -> Work:
+    from .crew import Crew  # loads what is started only then
+
+    return Crew(plan, workers)
+
+
+def _that_pay(plan: Plan) -> int:
+    """One process for each core: a network of this size keeps one core busy, several only mostly (two on two cores are
+    a third faster than one, benchmarks/animate). Fewer where frames are so few that starting costs more, or where
+    memory is short. On a graphics card one feeds it."""
+    in_order = plan.steady is not None and plan.steady.in_order
+    if in_order or plan.tally.device != "cpu":
+        return 1
+    each = _PROCESS_BYTES + _PIXEL_BYTES * plan.shot.height * plan.shot.width
+    room = int(machine.available_memory() * 0.7) // each
+    return max(1, min(machine.cores(), len(plan.numbers) // _FRAMES_EACH, room, MOST_WORKERS))
 
 
 # ---------------------------------------------------------------- before any work
@@ -251,7 +276,7 @@ def _check(request: AnimateRequest) -> None:
     """Checks that cost nothing come first."""
     check_settings(request.settings)
     check_overlays(request.settings, OF_A_RESULT)
-    if not 1 <= request.workers <= MOST_WORKERS:
+    if not 0 <= request.workers <= MOST_WORKERS:
         raise EngineError(f"{request.workers} workers cannot be started.", f"Choose from 1 to {MOST_WORKERS}.")
     if any(number < 0 for number in request.numbers):
         raise EngineError(f"There is no frame {min(request.numbers)}.", "Choose numbers from 0 on.")

@@ -678,7 +678,11 @@ def _add_animate(commands: Any) -> None:
         "--resume", action="store_true", help="keep what is there, whole and of the same look; make the rest"
     )
     parser.add_argument(
-        "--workers", type=_whole(1, 64), default=1, metavar="N", help="processes that share the frames (default 1)"
+        "--workers",
+        type=_whole(0, 64),
+        default=0,
+        metavar="N",
+        help="processes that share the frames; 0 = as many as pay",
     )
     parser.add_argument(
         "--tile", type=_whole(0, 16384), default=0, metavar="PX", help="edge of a tile; 0 = by memory (same result)"

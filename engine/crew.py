@@ -22,11 +22,10 @@ from pathlib import Path
 from typing import Any
 
 from . import machine
-from .animate import Plan, prepared
+from .animate import Plan
 from .atomic import remove_leftovers
 from .errors import EngineError
 from .protocol import (
-    AnimateRequest,
     Cancelled,
     CancelRequest,
     Done,
@@ -44,20 +43,9 @@ from .protocol import (
 
 _PATIENCE = 0.5
 """Seconds without a word after which the job says so, and can be cancelled"""
-_MOST_WAIT = 1.5
+_MOST_WAIT = 1.0
 """Seconds that workers get to stop before they are killed"""
 _MAX_LINE = 1 << 24
-
-
-def animate_together(request: AnimateRequest) -> Iterator[Event]:
-    """As animate does, with `request.workers` processes."""
-    plan = yield from prepared(request)
-    crew = _Crew(plan)
-    try:
-        yield from crew.run()
-    finally:
-        crew.stop()
-    yield plan.tally.done()
 
 
 class _Hand:
@@ -116,11 +104,13 @@ def _start(cores: int) -> subprocess.Popen[bytes]:
         raise EngineError(f"A worker could not be started ({error}).", "Use fewer workers.") from error
 
 
-class _Crew:
-    def __init__(self, plan: Plan) -> None:
+class Crew:
+    """The frames of a plan, in the hands of several processes."""
+
+    def __init__(self, plan: Plan, workers: int) -> None:
         self.plan, self.tally = plan, plan.tally
         self.heard: queue.SimpleQueue[tuple[_Hand, Any]] = queue.SimpleQueue()
-        count = min(plan.request.workers, max(1, len(plan.numbers)))
+        count = min(workers, max(1, len(plan.numbers)))
         self.cores = max(1, machine.cores() // count)
         self.waiting = deque(list(plan.numbers[start::count]) for start in range(count if plan.numbers else 0))
         """Shares of frames that nobody has"""

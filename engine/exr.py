@@ -17,12 +17,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import OpenEXR
 
-from . import machine
+from . import exr_parts, machine
 from .atomic import NewFile, StrPath, reading, shown
 from .errors import EngineError
 from .picture import Alpha, Array, Encoding, check_window
@@ -95,6 +95,8 @@ class ExrFile:
 
     name: str
     parts: tuple[ExrPart, ...]
+    stored: bytes = b""
+    """The file as it lies on the disk, where it is kept to be taken over: see `write_beside`"""
 
     @cached_property
     def window(self) -> tuple[int, int, int, int]:
@@ -193,25 +195,27 @@ def _ordered(planes: Mapping[str, Array]) -> dict[str, Array]:
 # ---------------------------------------------------------------- reading
 
 
-def read_exr(path: StrPath) -> ExrFile:
-    """Everything in an EXR file. Refuses what is truncated, deep, subsampled or unreasonably large."""
+def read_exr(path: StrPath, keep: bool = False) -> ExrFile:
+    """Everything in an EXR file. Refuses what is truncated, deep, subsampled or unreasonably large. keep: hold what is
+    on the disk as well, for `write_beside`."""
     with reading(path), Path(path).open("rb") as stream:
         heads = _parse(path, stream, header_only=True)
         _check_limits(path, heads, stream.seek(0, io.SEEK_END))
         stream.seek(0)
-        parts = _parse(path, stream, header_only=False)
+        stored = stream.read() if keep else b""
+        parts = _parse(path, io.BytesIO(stored) if keep else stream, header_only=False)
     if len(parts) != len(heads):
         raise damaged(path)
     several = len(parts) > 1
-    return ExrFile(Path(path).stem, tuple(_part(path, part, several) for part in parts))
+    return ExrFile(Path(path).stem, tuple(_part(path, part, several) for part in parts), stored)
 
 
-def read_if_exr(path: StrPath) -> ExrFile | None:
+def read_if_exr(path: StrPath, keep: bool = False) -> ExrFile | None:
     """The same; None where the file's content is none of OpenEXR."""
     with reading(path), Path(path).open("rb") as stream:
         if stream.read(len(MAGIC)) != MAGIC:
             return None
-    return read_exr(path)
+    return read_exr(path, keep)
 
 
 def read_entries(path: StrPath) -> dict[str, Any]:
@@ -261,7 +265,7 @@ def _use_all_cores() -> None:
     OpenEXR.set_global_thread_count(machine.cores())
 
 
-def _parse(path: StrPath, stream: io.BufferedReader, header_only: bool) -> list[Any]:
+def _parse(path: StrPath, stream: BinaryIO, header_only: bool) -> list[Any]:
     """The parts as the library gives them. It returns none, without raising, when pixels are missing."""
     _use_all_cores()
     try:
@@ -328,8 +332,8 @@ def _part(path: StrPath, part: Any, several: bool) -> ExrPart:
 
 
 def _full_name(channel: str, part: str, several: bool) -> str:
-    """Blender repeats the layer in the channel's name; other programs leave it to the name of the part."""
-    return f"{part}.{channel}" if several and part and "." not in channel else channel
+    """Blender 5 repeats the layer in the channel's name; we and others leave it to the name of the part."""
+    return f"{part}.{channel}" if several and part and not channel.startswith(f"{part}.") else channel
 
 
 def _window(header: Mapping[str, Any]) -> tuple[int, int, int, int]:
@@ -359,19 +363,61 @@ def write_exr(path: StrPath, layers: Sequence[ExrLayer], header: Mapping[str, An
     header: entries to keep (those of `ExrFile.header`, a recipe ...). Its data window places the picture inside
     its display window; without one, or when the size differs, the picture starts at 0, 0.
     """
+    with NewFile(path) as new:
+        channels = _pack(path, layers, header or {}, new.file)
+        _check_written(path, new, channels)
+
+
+def write_beside(path: StrPath, original: ExrFile, layers: Sequence[ExrLayer], entries: Mapping[str, str]) -> None:
+    """Write the layers beside all that is in `original`, atomically. entries: texts for the header.
+
+    A render as Blender writes it stays as it is, byte for byte as compressed as it was, and each new layer is a part of
+    its own. Anything else becomes one part (`write_exr`)."""
+    theirs = _as_stored(original)
+    if not theirs:
+        write_exr(path, [*original.layers.values(), *layers], {**original.header, **entries})
+        return
+    ours, channels = {}, {channel for part in original.parts for channel in part.planes}
+    for layer in layers:
+        packed = io.BytesIO()
+        _pack(path, [ExrLayer("", layer.planes)], original.header, packed)
+        (ours[layer.name],) = exr_parts.parts_of(packed.getvalue())
+        channels |= {f"{layer.name}.{channel}" for channel in layer.planes}
+    with NewFile(path) as new:
+        new.file.writelines(exr_parts.beside(theirs, ours, entries))
+        _check_written(path, new, channels)
+
+
+def _as_stored(original: ExrFile) -> dict[str, exr_parts.Part]:
+    """The parts of a file by the names that they can have beside others; none where they cannot be taken over.
+
+    What lies in one part without a name is taken over where all of it is of one view layer, whose name the part gets:
+    every Blender puts the name of a part before those of its channels (4.2 always, later ones unless they begin so)."""
+    view_layers = {layer.view_layer for layer in original.layers.values()}
+    try:
+        parts = exr_parts.parts_of(original.stored)
+    except exr_parts.UncopiedError:
+        return {}
+    if "" in view_layers:
+        return {}
+    if len(parts) > 1:
+        return {part.name: part for part in parts}
+    return {name: exr_parts.within(parts[0], name) for name in view_layers} if len(view_layers) == 1 else {}
+
+
+def _pack(path: StrPath, layers: Sequence[ExrLayer], header: Mapping[str, Any], stream: BinaryIO) -> set[str]:
+    """One part with all layers, ZIP, for `path`. Returns the names of its channels."""
     channels = _channels(layers)
     height, width = next(iter(channels.values())).shape
-    entries = _header(header or {}, height, width)
+    entries = _header(header, height, width)
     _use_all_cores()
-    with NewFile(path) as new:
-        try:
-            OpenEXR.File(entries, dict(channels)).write(new.file)
-        except (RuntimeError, ValueError) as error:
-            raise EngineError(
-                f"{shown(path)} could not be written ({error}).", "Check the disk and the names of the layers."
-            ) from error
-        new.file.flush()
-        _check_written(path, new, set(channels))
+    try:
+        OpenEXR.File(entries, dict(channels)).write(stream)
+    except (RuntimeError, ValueError) as error:
+        raise EngineError(
+            f"{shown(path)} could not be written ({error}).", "Check the disk and the names of the layers."
+        ) from error
+    return set(channels)
 
 
 def _channels(layers: Sequence[ExrLayer]) -> dict[str, Array]:
@@ -405,8 +451,12 @@ def _fits(entries: Mapping[str, Any], height: int, width: int) -> bool:
 
 def _check_written(path: StrPath, new: NewFile, channels: set[str]) -> None:
     """Read the header and the table of chunks back: on a full disk the library can stop without raising."""
+    new.file.flush()
     with new.temp.open("rb") as stream:
         parts = _parse(path, stream, header_only=True)
-        found = {channel.name for part in parts for channel in part.header["channels"]}
+        several = len(parts) > 1
+        found = {
+            _full_name(channel.name, part.name(), several) for part in parts for channel in part.header["channels"]
+        }
     if found != channels:
         raise EngineError(f"{shown(path)} did not arrive on the disk.", "Check the disk, then try again.")

@@ -22,7 +22,7 @@ from PIL import ExifTags, Image
 from .atomic import NewFile, StrPath, explain, reading, shown, unique_path, write_json, write_text, writing
 from .errors import EngineError
 from .exr import MAGIC as EXR
-from .exr import ExrFile, ExrLayer, ExrPart, blender_name, main_layer, picture_in, read_exr, write_exr
+from .exr import ExrFile, ExrLayer, ExrPart, blender_name, main_layer, picture_in, read_exr, write_beside, write_exr
 from .picture import (
     Alpha,
     Array,
@@ -61,6 +61,7 @@ __all__ = [
     "reading",
     "shown",
     "unique_path",
+    "write_beside",
     "write_exr",
     "write_json",
     "write_text",

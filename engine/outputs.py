@@ -25,6 +25,7 @@ from .files import (
     main_layer,
     read_exr,
     unique_path,
+    write_beside,
     write_exr,
     write_json,
     writing,
@@ -362,14 +363,16 @@ class _Exr:
     def finish(
         self, overlays: Sequence[Overlay], beneath: Floats | None = None, beside: Sequence[Picture] = ()
     ) -> tuple[Layer, ...]:
-        original = self.original or (read_exr(self.source.path) if self.source.pixels is None else None)
+        original = self.original or (read_exr(self.source.path, keep=True) if self.source.pixels is None else None)
         view_layer = main_layer(original).view_layer if original else ""
         ours = [ExrLayer.of(blender_name(STYLIZED, view_layer), self.pixels)]
         ours += [ExrLayer.of(blender_name(picture.name, view_layer), picture.pixels) for picture in beside]
         ours += [_exr_layer(_sized(overlay, self.reader), view_layer) for overlay in overlays]
-        header = {**(original.header if original else {}), **_header(self.recipe, overlays)}
-        theirs = list(original.layers.values()) if original else []
-        write_exr(self.file, [*theirs, *_renamed(ours, original)], header)
+        ours, entries = _renamed(ours, original), _header(self.recipe, overlays)
+        if original is None:
+            write_exr(self.file, ours, entries)
+        else:
+            write_beside(self.file, original, ours, entries)
         self.placed.add(self.file)
         if self.original is None:
             self._write_preview()

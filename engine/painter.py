@@ -71,7 +71,7 @@ class Opened:
 
 def opened(styles: Styles, source: PictureSource, view: View | None, keep: bool = False) -> Opened:
     """Open a picture, once. keep: hold everything that is in an EXR, which otherwise is read again for the result."""
-    file = read_if_exr(source.path) if source.pixels is None else None
+    file = read_if_exr(source.path, keep) if source.pixels is None else None
     reader = open_source(source, view, file)
     reader.read(0, 0, 1, 1)  # decoders work at the first read: its time is not the network's
     passes = passes_of(file, source.path) if file is not None and styles.asks_passes else None

@@ -239,8 +239,8 @@ class AnimateRequest:
     resume: bool = False
     """Go on: results that are there, whole and made in the same way, are kept; damaged ones are made again. Without,
     a result that is there is an error: nothing is overwritten."""
-    workers: int = 1
-    """Processes that share the frames, each with its part of the cores"""
+    workers: int = 0
+    """Processes that share the frames, each with its part of the cores; 0: as many as pay"""
     view: ViewTable | None = None
     """See StylizeRequest"""
     shot: str = ""

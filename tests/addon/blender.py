@@ -115,3 +115,17 @@ def ended(addon: Any) -> Any:
     """Waits for the end of a training. Returns its report."""
     pump(addon.jobs, lambda: running(addon) is None, 90)
     return addon.jobs.last_report(addon.jobs.TRAINING)
+
+
+def layers_of(path: Path) -> dict[str, np.ndarray]:
+    """Channels of an EXR by their full names, (H, W) each: of several parts, what is not named after its part is named
+    after it."""
+    import OpenEXR
+
+    parts = OpenEXR.File(str(path), separate_channels=True).parts
+    found = {}
+    for part in parts:
+        prefix = f"{part.name()}." if len(parts) > 1 else ""
+        for name, channel in part.channels.items():
+            found[name if name.startswith(prefix) else prefix + name] = channel.pixels
+    return found

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny_styles
-from blender import bpy, new_image, new_scene, pixels_of
+from blender import bpy, layers_of, new_image, new_scene, pixels_of
 
 VIEWS = ("Standard", "Filmic", "AgX", "Raw")
 
@@ -71,14 +71,10 @@ def test_renders_come_back(addon: Any, styles: Any, view: str, colours: str, tmp
 
 def rendered(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     """The scene's render and what Stylize Render made of it, (H, W, 3) each."""
-    import OpenEXR
-
     bpy.ops.wm.save_as_mainfile(filepath=str(folder / "shot.blend"))
     assert bpy.ops.pentimento.stylize_render() == {"FINISHED"}
     (path,) = (path for path in (folder / "pentimento").glob("*.exr") if "dentity" in path.name)
-    planes = {}
-    for part in OpenEXR.File(str(path), separate_channels=True).parts:
-        planes.update({name.partition(".")[2]: channel.pixels for name, channel in part.channels.items()})
+    planes = {name.partition(".")[2]: pixels for name, pixels in layers_of(path).items()}
     combined, stylized = (
         np.stack([planes[f"{layer}.{channel}"] for channel in "RGB"], axis=-1).astype(np.float32)
         for layer in ("Combined", "Stylized")

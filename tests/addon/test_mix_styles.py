@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny_styles
-from blender import bpy, new_image, new_scene, pixels_of
+from blender import bpy, layers_of, new_image, new_scene, pixels_of
 
 RED, BLUE = (0.9, 0.1, 0.1), (0.1, 0.1, 0.9)
 
@@ -101,8 +101,6 @@ def test_undo_takes_a_style_out_again(flats: Any) -> None:
 
 
 def test_an_object_of_the_render_has_a_style_of_its_own(addon: Any, flats: Any) -> None:
-    import OpenEXR
-
     scene = new_scene()
     flats.colours = "SCENE"
     mix(flats).matte = "Cube"
@@ -111,7 +109,7 @@ def test_an_object_of_the_render_has_a_style_of_its_own(addon: Any, flats: Any) 
     assert not scene.view_layers[0].use_pass_cryptomatte_object
     assert [part.matte for part in addon.props.stylize_settings(flats, is_render=True).styles] == ["", "Cube"]
     (image,) = [image for image in bpy.data.images if "(Red, Blue)" in image.name]
-    channels = OpenEXR.File(bpy.path.abspath(image.filepath), separate_channels=True).channels()
-    red, blue = (next(found.pixels for name, found in channels.items() if name.endswith(f"Stylized.{c}")) for c in "RB")
+    layers = layers_of(Path(bpy.path.abspath(image.filepath)))
+    red, blue = (next(found for name, found in layers.items() if name.endswith(f"Stylized.{c}")) for c in "RB")
     assert blue[16, 24] > red[16, 24], "the cube in the middle"
     assert red[1, 1] > blue[1, 1], "what is around it"

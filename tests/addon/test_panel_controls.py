@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny_styles
-from blender import bpy, new_image, new_scene, pixels_of
+from blender import bpy, layers_of, new_image, new_scene, pixels_of
 from test_panels import Layout, draw, lines_of
-from test_stylize_render import layers_of
 
 LIGHT_PASSES = [f"{light}_{part}" for light in ("diffuse", "glossy") for part in ("direct", "indirect", "color")]
 

@@ -12,10 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from blender import bpy, compositor_of, new_scene, pixels_of, pump, wiring
+from blender import bpy, compositor_of, layers_of, new_scene, pixels_of, pump, wiring
 from test_panels import draw
 from test_stylize_pass_render import switches_of
-from test_stylize_render import layers_of
 
 NUMBERS = (3, 4, 5)
 SWITCHED = "off again: Position; Z; Vector; UV; Cryptomatte: Object."

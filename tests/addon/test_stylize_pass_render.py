@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from blender import bpy, compositor_of, new_scene, pump, wiring
+from blender import bpy, compositor_of, layers_of, new_scene, pump, wiring
 from test_panels import draw
-from test_stylize_render import layers_of
 
 DIFFUSE = "Diffuse: Direct, Indirect, Color"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from blender import bpy, compositor_of, new_scene, wiring
+from blender import bpy, compositor_of, layers_of, new_scene, wiring
 
 
 @pytest.fixture
@@ -19,13 +19,6 @@ def shot(addon: Any, styles: Any, tmp_path: Path) -> Any:
 
 def stylize(**arguments: Any) -> None:
     assert bpy.ops.pentimento.stylize_render(**arguments) == {"FINISHED"}
-
-
-def layers_of(path: Path) -> dict[str, np.ndarray]:
-    import OpenEXR
-
-    parts = OpenEXR.File(str(path), separate_channels=True).parts
-    return {name: channel.pixels for part in parts for name, channel in part.channels.items()}
 
 
 def results(folder: Path) -> list[Path]:

@@ -63,7 +63,7 @@ def shot(folder: Path, numbers: range, suffix: str = ".exr", name: str = "shot_{
 def request(pattern: str, style: str, out: Path, numbers: Any = (), **choices: Any) -> AnimateRequest:
     options = {key: choices.pop(key) for key in ("resume", "workers") if key in choices}
     settings = StylizeSettings((StyleShare(style),), **{"device": "cpu", **choices})
-    return AnimateRequest("job-1", pattern, settings, str(out), tuple(numbers), **options)
+    return AnimateRequest("job-1", pattern, settings, str(out), tuple(numbers), **{"workers": 1, **options})
 
 
 def run(asked: AnimateRequest) -> list[Event]:

@@ -22,8 +22,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from shots import contents, done, exr_frame, failed, png_frame, request, run, shot
 
-from engine import cli, crew, painter, style_pack
-from engine.animate import _Batch, animate
+from engine import cli, crew, machine, painter, style_pack
+from engine.animate import _Batch, _that_pay, animate, prepared
 from engine.errors import EngineError
 from engine.files import read_exr
 from engine.ledger import FOLDER
@@ -552,7 +552,7 @@ def test_memory_that_is_short_once_or_always(
     [
         ({"strength": 2.0}, "strength"),
         ({"style": "no such style"}, "no such style"),
-        ({"workers": 0}, "workers"),
+        ({"workers": -1}, "workers"),
         ({"overlays": ("Magic",)}, "Magic"),
         ({"pattern": "none_####.exr"}, "no frame"),
         ({"pattern": "nowhere/none_####.exr"}, "no folder .*nowhere"),
@@ -694,6 +694,41 @@ def test_four_workers_make_the_same_bytes(styles: dict[str, str], tmp_path: Path
     assert done(events) == list(range(1, 10)) and list(failed(events)) == [10]
     assert contents(tmp_path / "four") == contents(tmp_path / "one")
     assert events[-1].report["failed_frames"] == [10]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("frames", "cores", "gigabytes", "expected"),
+    [(8, 2, 8, 2), (3, 2, 8, 1), (8, 1, 8, 1), (100, 8, 100, 8), (100, 8, 2, 2), (100, 8, 0.1, 1)],
+)
+def test_as_many_workers_as_pay(
+    brush: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    frames: int,
+    cores: int,
+    gigabytes: float,
+    expected: int,
+) -> None:
+    """One for each core, fewer for few frames or little memory"""
+    monkeypatch.setattr(machine, "cores", lambda: cores)
+    monkeypatch.setattr(machine, "available_memory", lambda: int(gigabytes * 1e9))
+    asked = request(shot(tmp_path, range(1, 2)), brush, tmp_path / "out", range(1, frames + 1))
+    with pytest.raises(StopIteration) as ended:
+        work = prepared(asked)
+        while True:
+            next(work)
+    assert _that_pay(ended.value.value) == expected
+
+
+def test_workers_are_chosen_and_make_the_same_bytes(
+    brush: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "cores", lambda: 2)
+    pattern = shot(tmp_path, range(1, 9))
+    run(request(pattern, brush, tmp_path / "one"))
+    events = run(request(pattern, brush, tmp_path / "chosen", workers=0))
+    assert any(isinstance(event, Progress) and "2 workers paint" in event.stage for event in events)
+    assert contents(tmp_path / "chosen") == contents(tmp_path / "one")
 
 
 def test_a_worker_whose_frames_are_all_missing_fails_those_alone(brush: str, tmp_path: Path) -> None:
