@@ -1,4 +1,5 @@
-"""Layers out of the EXRs that the engine writes: one part, rows packed with ZIP or not at all. numpy, no bpy.
+"""Layers out of the EXRs that the engine writes: rows packed with ZIP or not at all, in one part or in several. Parts
+that are not wanted stay unread. numpy, no bpy.
 
 Blender gives no pixels of a multilayer image, and its process loads no EXR library. What other programs packed in
 another way is refused in plain words.
@@ -27,25 +28,29 @@ ZIPPED = {0: False, 2: True, 3: True}
 """Compressions that are understood: none, each row, 16 rows together"""
 ORDER = ("R", "G", "B", "A", "X", "Y", "Z", "V", "colour", "form", "stroke", "u", "v", "confidence", "picture")
 """How channels follow each other in a layer; others come after these, by name"""
+OTHER_KINDS = 0x200 | 0x800
+"""Flags of files with tiles, and of deep ones"""
 FEW = 64
 """Blocks of rows that are enough for a preview"""
 
 
 @dataclass(frozen=True)
 class _Sheet:
-    """What the header says of how pixels lie."""
+    """What the header of a part says of how pixels lie."""
 
     size: tuple[int, int]
     """Width and height"""
     top: int
     """The number of the first row"""
     channels: tuple[tuple[str, np.dtype[np.generic]], ...]
-    """In the order in which they lie in a row"""
-    zipped: bool
+    """By full name, in the order in which they lie in a row"""
+    compression: int
     rows: int
     """That are packed together"""
     places: tuple[int, ...]
     """Of the blocks of rows in the file"""
+    mark: int
+    """Bytes before each block that tell of which part it is"""
 
     @property
     def row_bytes(self) -> int:
@@ -55,7 +60,8 @@ class _Sheet:
 def names(file: Path) -> tuple[str, ...]:
     """The layers of an EXR, `ViewLayer.Attribution Scale`, in the order of their names; bare channels are ""."""
     with _opened(file) as stream:
-        return tuple(dict.fromkeys(name.rpartition(".")[0] for name, _ in _sheet(stream, file).channels))
+        channels = (name for sheet in _sheets(stream, file) for name, _ in sheet.channels)
+        return tuple(dict.fromkeys(name.rpartition(".")[0] for name in channels))
 
 
 def layer(file: Path, name: str) -> Floats:
@@ -74,15 +80,14 @@ def thumbnail(file: Path, name: str) -> Floats | None:
 
 def _read(file: Path, name: str, few: bool) -> Floats:
     with _opened(file) as stream:
-        sheet = _sheet(stream, file)
-        wanted = _wanted(sheet, name, file)
+        sheet, wanted = _found(_sheets(stream, file), name, file)
         step = -(-len(sheet.places) // FEW) if few else 1
-        with ThreadPoolExecutor() as threads:
-            blocks = threads.map(lambda packed: _unpacked(sheet, packed, wanted), _packed(stream, sheet, step))
-            try:
+        try:
+            with ThreadPoolExecutor() as threads:
+                blocks = threads.map(lambda packed: _unpacked(sheet, packed, wanted), _packed(stream, sheet, step))
                 pixels = np.concatenate(list(blocks))
-            except (zlib.error, ValueError, struct.error) as error:
-                raise EngineError(f"{file.name} is damaged.", "Paint it again.") from error
+        except (zlib.error, ValueError, struct.error) as error:
+            raise EngineError(f"{file.name} is damaged.", "Paint it again.") from error
     return pixels[:, ::step] if few else pixels
 
 
@@ -95,27 +100,43 @@ def _opened(file: Path) -> BinaryIO:
         ) from error
 
 
-def _sheet(stream: BinaryIO, file: Path) -> _Sheet:
+def _sheets(stream: BinaryIO, file: Path) -> list[_Sheet]:
     try:
-        return _header(stream)
+        return _headers(stream)
     except (struct.error, LookupError, ValueError) as error:
         raise EngineError(
             f"The layers of {file.name} cannot be read here.", "Choose a file that Pentimento has written."
         ) from error
 
 
-def _header(stream: BinaryIO) -> _Sheet:
+def _headers(stream: BinaryIO) -> list[_Sheet]:
     start, flags = struct.unpack("<4sI", stream.read(8))
-    if start != shots.EXR or flags & (shots.SEVERAL_PARTS | 0x200):
-        raise ValueError("no EXR of one part with rows")
-    attributes = dict(shots.exr_attributes(stream))
+    if start != shots.EXR or flags & OTHER_KINDS:
+        raise ValueError("no EXR with rows")
+    several, heads = bool(flags & shots.SEVERAL_PARTS), []
+    while attributes := dict(shots.exr_attributes(stream)):
+        heads.append(attributes)
+        if not several:
+            break
+    return [_sheet(stream, attributes, several) for attributes in heads]
+
+
+def _sheet(stream: BinaryIO, attributes: dict[str, bytes], several: bool) -> _Sheet:
+    """Reads the table of its blocks, which lie behind all headers in the order of the parts."""
     left, top, right, bottom = struct.unpack("<4i", attributes["dataWindow"])
+    part = attributes.get("name", b"").rstrip(b"\0").decode("utf-8", "replace") if several else ""
     compression = attributes["compression"][0]
     rows = shots.BLOCK_ROWS[compression]
     count = -(-(bottom - top + 1) // rows)
     places = struct.unpack(f"<{count}Q", stream.read(8 * count))
-    channels = tuple(_channels(attributes["channels"]))
-    return _Sheet((right - left + 1, bottom - top + 1), top, channels, ZIPPED[compression], rows, places)
+    channels = tuple((_full(name, part), kind) for name, kind in _channels(attributes["channels"]))
+    size = (right - left + 1, bottom - top + 1)
+    return _Sheet(size, top, channels, compression, rows, places, mark=4 if several else 0)
+
+
+def _full(channel: str, part: str) -> str:
+    """Blender 5 repeats the layer in the channel's name; others leave it to the name of the part."""
+    return f"{part}.{channel}" if part and not channel.startswith(f"{part}.") else channel
 
 
 def _channels(block: bytes) -> Iterator[tuple[str, np.dtype[np.generic]]]:
@@ -127,16 +148,27 @@ def _channels(block: bytes) -> Iterator[tuple[str, np.dtype[np.generic]]]:
         place += end + 17
 
 
-def _wanted(sheet: _Sheet, name: str, file: Path) -> list[int]:
-    """The places of the layer's channels, in the order in which they are wanted."""
-    wanted = f".{name.replace(' ', '.')}"
+def _found(sheets: list[_Sheet], name: str, file: Path) -> tuple[_Sheet, list[int]]:
+    """The part with a layer, and the places of its channels in the order in which they are wanted."""
+    sheet, wanted = next(((sheet, found) for sheet in sheets if (found := _wanted(sheet, name))), (None, []))
+    if sheet is None:
+        raise EngineError(f"{file.name} has no layer {name}.", "Choose another layer, or paint it again.")
+    if sheet.compression not in ZIPPED:
+        raise EngineError(
+            f"The layer {name} of {file.name} is compressed in a way that cannot be read here.",
+            "Look at it in the compositor, or render with the codec ZIP.",
+        )
+    return sheet, wanted
+
+
+def _wanted(sheet: _Sheet, name: str) -> list[int]:
+    """A dot separates layer and channel, so a layer's own dot may have become a space."""
+    wanted = f".{name.replace(' ', '.')}" if name else "."
     found = [
         (number, channel.rpartition(".")[2])
         for number, (channel, _) in enumerate(sheet.channels)
-        if f".{channel.rpartition('.')[0]}".replace(" ", ".").endswith(wanted if name else ".")
+        if f".{channel.rpartition('.')[0]}".replace(" ", ".").endswith(wanted)
     ]
-    if not found:
-        raise EngineError(f"{file.name} has no layer {name}.", "Choose another layer, or paint it again.")
     order = {channel: place for place, channel in enumerate(ORDER)}
     return [number for number, channel in sorted(found, key=lambda each: (order.get(each[1], len(order)), each[1]))]
 
@@ -144,7 +176,7 @@ def _wanted(sheet: _Sheet, name: str, file: Path) -> list[int]:
 def _packed(stream: BinaryIO, sheet: _Sheet, step: int) -> Iterator[tuple[int, bytes]]:
     """How many rows a block has, and its bytes."""
     for place in sheet.places[::step]:
-        stream.seek(place)
+        stream.seek(place + sheet.mark)
         row, length = struct.unpack("<ii", stream.read(8))
         yield min(sheet.rows, sheet.top + sheet.size[1] - row), stream.read(length)
 
@@ -152,7 +184,7 @@ def _packed(stream: BinaryIO, sheet: _Sheet, step: int) -> Iterator[tuple[int, b
 def _unpacked(sheet: _Sheet, packed: tuple[int, bytes], wanted: list[int]) -> Floats:
     """(rows, W, C) of a block: each row has one channel after the other."""
     count, data = packed
-    is_packed = sheet.zipped and len(data) < count * sheet.row_bytes
+    is_packed = ZIPPED[sheet.compression] and len(data) < count * sheet.row_bytes
     rows = (_unzipped(data) if is_packed else np.frombuffer(data, np.uint8)).reshape(count, sheet.row_bytes)
     starts = np.cumsum([0, *(sheet.size[0] * kind.itemsize for _, kind in sheet.channels)])
     pixels = np.empty((count, sheet.size[0], len(wanted)), np.float32)

@@ -63,6 +63,7 @@ def steps() -> Generator[Step, None, None]:
     shoot("panel_result.png", area)
     view = next(area for area in bpy.context.screen.areas if area.type == "VIEW_3D")
     shoot("panel_viewport.png", view)
+    yield from show_layers(addon, area)
     before = set(bpy.data.images.keys())
     with bpy.context.temp_override(window=bpy.context.window_manager.windows[0]):
         bpy.ops.ed.undo()
@@ -97,6 +98,48 @@ def steps() -> Generator[Step, None, None]:
     bpy.ops.preferences.addon_disable(module="pentimento")
     yield 0.5
     print("CHECKED all", flush=True)
+
+
+def show_layers(addon: Any, area: Any) -> Generator[Step, None, None]:
+    """The list, and the wipe in the middle of a drag: the picture follows the line, and nothing is left of it."""
+    panels, result = addon.panels, area.spaces.active.image
+    bpy.ops.pentimento.choose_layer(image="Still Life Attribution.Scale")
+    arrange(panels, {panels.painting.ImageEditorPanel, panels.layers.ImageLayersPanel, panels.layers.ImageHistoryPanel})
+    yield from scroll(area)
+    shoot("panel_layers.png", area)
+    window, images = bpy.context.window_manager.windows[0], set(bpy.data.images.keys())
+    canvas = next(region for region in area.regions if region.type == "WINDOW")
+    with bpy.context.temp_override(window=window, area=area, region=canvas):
+        bpy.ops.pentimento.compare("INVOKE_DEFAULT", image=result.name)
+    wipe = addon.wiping.wipe
+    yield 1.0
+    x, y = canvas.view2d.view_to_region(0.5, 0.5)
+    x, y = canvas.x + x, SETTINGS["size"][1] - canvas.y - y
+    drag = [
+        "mousemove",
+        x,
+        y,
+        "sleep",
+        0.2,
+        "mousedown",
+        1,
+        "sleep",
+        0.2,
+        "mousemove",
+        x - 60,
+        y,
+        "mousemove",
+        x - 90,
+        y,
+    ]
+    subprocess.Popen(["xdotool", *map(str, drag)])
+    yield lambda: wipe.wanted < 0.45
+    yield 1.0
+    assert wipe.seen == addon.wiping.column_of(wipe.wanted, wipe.sheet.shape[1])
+    shoot("compare.png", area)
+    subprocess.Popen(["xdotool", "mouseup", "1", "key", "Escape"])
+    yield lambda: addon.wiping.wipe is None
+    assert area.spaces.active.image == result and set(bpy.data.images.keys()) == images
 
 
 def lose_the_worker(addon: Any, area: Any) -> Generator[Step, None, None]:

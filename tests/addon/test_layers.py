@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from blender import bpy, compositor_of, new_image, new_scene, pixels_of, use_in_material
+from blender import bpy, compositor_of, layers_of, new_image, new_scene, pixels_of, use_in_material
 from test_panels import Layout
 
 
@@ -182,15 +182,21 @@ def test_a_layer_alone_in_the_editor_and_back(addon: Any, stone: Any, editor: An
     assert editor.image == stone
 
 
-def test_a_file_layer_alone_has_the_numbers_of_the_file(addon: Any, shot: Any, editor: Any) -> None:
-    from test_stylize_render import layers_of
+def named(name: str, layer: str, channel: str) -> bool:
+    return f".{name}".endswith(f".{layer}.{channel}")
 
+
+def test_a_file_layer_alone_has_the_numbers_of_the_file(addon: Any, shot: Any, editor: Any) -> None:
     editor.image = shot
     bpy.ops.pentimento.solo_layer(image=shot.name, layer="Stylized")
     pixels = layers_of(Path(bpy.path.abspath(shot.filepath)))
-    (red,) = (plane for name, plane in pixels.items() if name.endswith("Stylized.R"))
-    loaded = editor.image
-    assert np.array_equal(pixels_of(loaded)[::-1, :, 0], red.astype(np.float32))
+    loaded, file = editor.image, Path(bpy.path.abspath(shot.filepath))
+    for layer in ("Stylized", "Combined"):  # a part of ours, and one as Blender wrote it
+        found = addon.decode.layer(file, layer)
+        for place, channel in enumerate("RGBA"):
+            (plane,) = (plane for name, plane in pixels.items() if named(name, layer, channel))
+            assert np.array_equal(found[..., place], plane.astype(np.float32)), (layer, channel)
+    assert np.array_equal(pixels_of(loaded)[::-1], addon.decode.layer(file, "Stylized"))
     assert loaded.use_view_as_render and not loaded.use_fake_user, "as a render, and only for the moment"
     assert labels(stack(addon, loaded)) == labels(stack(addon, shot)), "it is no layer of its own"
     bpy.ops.pentimento.solo_layer(image=shot.name, layer="Attribution Scale")
