@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,8 @@ QUALITY = 68
 class Candidate:
     shot: str
     guides: tuple[str, ...] = ()
+    changes: dict[str, float] = field(default_factory=dict)
+    """Settings of the training that differ from their defaults"""
 
 
 CANDIDATES = {
@@ -55,13 +57,24 @@ CANDIDATES = {
     "orbit": Candidate("orbit"),
     "orbit, normal position": Candidate("orbit", ("normal", "position")),
 }
+STEADY = {
+    f"{shot}, {name}": Candidate(shot, changes=changes)
+    for shot in ("walk", "orbit")
+    for name, changes in (
+        ("plain", {}),
+        ("steadiness 1", {"steadiness": 1.0}),
+        ("steadiness 4", {"steadiness": 4.0}),
+        ("frame difference 20", {"frame_difference": 20.0}),
+    )
+}
+"""What the terms for steadiness do; asked for by name, and kept in a result file of its own"""
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shared", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--only", nargs="*", default=list(CANDIDATES), choices=list(CANDIDATES), metavar="NAME")
+    parser.add_argument("--only", nargs="*", default=list(CANDIDATES), choices=[*CANDIDATES, *STEADY], metavar="NAME")
     parser.add_argument("--steps", type=int)
     parser.add_argument("--budget", type=float, help="seconds for each")
     parser.add_argument("--device", default="auto")
@@ -69,7 +82,7 @@ def main() -> int:
     arguments = parser.parse_args()
     rows, cells = [], []
     for name in arguments.only:
-        shot = Shot(arguments.shared / "sequences" / CANDIDATES[name].shot)
+        shot = Shot(arguments.shared / "sequences" / chosen(name).shot)
         keyframe = shot.painted_over(KEYFRAME, arguments.work)
         numbers = train_one(name, shot, keyframe, arguments)
         results = shot.stylized(arguments.work / style_pack.slug(name))
@@ -77,11 +90,15 @@ def main() -> int:
         shown = (Cell(results[n - 1].transpose(1, 2, 0), f"frame {n}") for n in SHOWN)
         cells.append([Cell(keyframe, f"{name}: painted over frame {KEYFRAME}"), *shown])
         print(json.dumps(rows[-1]), flush=True)
-    print(machine.write("keyframes", {"rows": rows}))
+    print(machine.write("keyframes" if set(arguments.only) & set(CANDIDATES) else "steadiness", {"rows": rows}))
     if arguments.sheet:
         sheet = contact_sheet(cells, "Styles from keyframes", Look(width=384, height=216))
         save_jpeg(sheet, arguments.sheet, QUALITY)
     return 0
+
+
+def chosen(name: str) -> Candidate:
+    return (CANDIDATES | STEADY)[name]
 
 
 def train_one(name: str, shot: Shot, keyframe: Path, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -102,10 +119,10 @@ def train_one(name: str, shot: Shot, keyframe: Path, arguments: argparse.Namespa
 
 
 def config_of(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
-    chosen = {"steps": arguments.steps, "budget": arguments.budget}
-    config: dict[str, Any] = {field: value for field, value in chosen.items() if value is not None}
-    guided = {"generator": {"guides": list(CANDIDATES[name].guides)}}
-    return config | guided | {"kind": "keyframes", "name": name, "device": arguments.device}
+    limits = {"steps": arguments.steps, "budget": arguments.budget}
+    config: dict[str, Any] = {name_: value for name_, value in limits.items() if value is not None}
+    guided = {"generator": {"guides": list(chosen(name).guides)}}
+    return config | guided | chosen(name).changes | {"kind": "keyframes", "name": name, "device": arguments.device}
 
 
 class Clock:

@@ -78,6 +78,13 @@ class TrainConfig:
     answers a young critic with a ripple that takes thousands of steps to go."""
     features: float = 2.0
     """Weight of matched means and deviations of the critic's features."""
+    steadiness: float = 0.0
+    """Weight of L1 between what is painted of a picture that moved and what was painted of it, moved along (see
+    steadiness.py): for styles whose animations are painted frame by frame. 0, because another picture is painted for
+    it in each step, and strokes that are held (`animate --shot`) lie still without."""
+    frame_difference: float = 0.0
+    """Weight of the squared difference between how painting and picture change when the picture moves; it costs nothing
+    more where `steadiness` is taught, and as much as that alone"""
     average: float = 0.998
     """Decay of the averaged generator, which is the one that is kept."""
     critic_width: int = 20
@@ -326,6 +333,7 @@ def _problems(config: TrainConfig) -> dict[str, bool]:
         **_least(1, config, "critic_steps", "critic_scales", "critic_width"),
         **_least(1, config, "r1_every", "diagnose_every", "preview_every"),
         **_least(0, config, "clip", "penalty", "r1", "budget", "seed", "patience"),
+        **_least(0, config, "steadiness", "frame_difference"),
         "learning_rate and critic_learning_rate must be above 0": rates <= 0,
         "average, beta1 and beta2 must be at least 0 and below 1": not all(0 <= decay < 1 for decay in decays),
         **_shares(config, "decay", "warm_up", "rotate"),
@@ -417,6 +425,7 @@ def _problems_of_texture(config: TextureConfig) -> dict[str, bool]:
         "style_side must be at most 4000 for quilted noise": net.quilted and config.style_side > 4000,
         "generator.noise and grain must be from 1 to 48": not all(1 <= c <= 48 for c in (net.noise, net.grain)),
         "generator.waves are found, not given: set periodic": bool(net.waves),
+        "steadiness and frame_difference need pictures that move": bool(config.steadiness or config.frame_difference),
     }
 
 

@@ -330,13 +330,14 @@ class KeyframesTrainer(Trainer):
 
     def terms(self, warming_up: bool, random_: torch.Generator) -> dict[str, Tensor]:
         seen, target, mask, strokes = self._batch()
-        if warming_up:
-            return self.compared(self._painted(seen, strokes), target, mask, None)
-        if not self.samples.wholly_painted:
-            return self.compared(self._painted(seen, strokes), target, mask, random_)
-        more, theirs = self.samples.free(self.steps_done)
-        painted = self._painted(torch.cat([seen, more]), torch.cat([strokes, theirs]))
-        return self.compared(painted[: len(seen)], target, mask, random_, painted[len(seen) :])
+        count = len(seen)
+        if not warming_up and self.samples.wholly_painted:
+            more, theirs = self.samples.free(self.steps_done)
+            seen, strokes = torch.cat([seen, more]), torch.cat([strokes, theirs])
+        painted = self._painted(seen, strokes)
+        free = painted[count:] if len(painted) > count else None
+        terms = self.compared(painted[:count], target, mask, None if warming_up else random_, free)
+        return terms | self.steady(self._painted, seen, strokes, painted, random_)
 
     def compared(
         self,

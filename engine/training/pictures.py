@@ -390,6 +390,12 @@ class PicturesTrainer(Trainer):
         if config.latent and "encoder" in self.taught:
             terms["latent"] = (self._read(content, painted) - noise).abs().mean()
 
+        def paint(later: Tensor, strokes: Tensor) -> Tensor:
+            result: Tensor = self.run("generator", later, strokes)
+            return result
+
+        terms |= self.steady(paint, content, noise, painted, random_)
+
         # 3. The critic says what regression cannot: whether they are this hand's strokes.
         if not warming_up and (config.adversarial or config.features):
             real = style if target is None else _mixed(target, style, config.style_share, random_)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import EngineError
-from . import losses, ranks
+from . import losses, ranks, steadiness
 from .augment import augment
 from .config import TrainConfig, smaller
 from .foresight import last_call
@@ -157,6 +157,14 @@ class Trainer(ABC):
 
     def _size(self) -> str:
         return f"with batches of {self.config.batch} crops of {self.config.crop} pixels"
+
+    def steady(
+        self, paint: Callable[[Tensor, Tensor], Tensor], seen: Tensor, noise: Tensor, painted: Tensor, random_: Any
+    ) -> dict[str, Tensor]:
+        """The terms that make frames agree, where they have a weight: see steadiness.terms."""
+        wanted = [name for name in ("steadiness", "frame_difference") if getattr(self.config, name)]
+        found = steadiness.terms(paint, seen, noise, painted, random_) if wanted else {}
+        return {name: found[name] for name in wanted}
 
     def judged(
         self,
