@@ -31,27 +31,30 @@ STANDARD_LIBRARY_ONLY = {"protocol", "errors", "boot", "worker"}
 """`worker` imports each job's module on its first request; before that it needs nothing."""
 
 ADDON_EDGES = {
-    "__init__": {"explaining", "jobs", "operators", "panels", "preferences", "props"},
+    "__init__": {"explaining", "jobs", "operators", "panels", "preferences", "props", "translation"},
     "operators": {
         *{"animating", "explaining", "jobs", "preferences", "props", "scene_io", "switches", "training"},
         "engine_client",
+        "translation",
     },
     "panels": {
         *{"animating", "compat", "explaining", "jobs", "props", "scene_io", "switches", "training"},
         "engine_client",
+        "translation",
     },
     "preferences": {"jobs", "props", "engine_client"},
-    "props": {"compat", "shots", "engine_client"},
+    "props": {"compat", "shots", "engine_client", "translation"},
     "scene_io": {"compat", "encode", "props", "switches", "engine_client"},
-    "switches": {"props", "engine_client"},
-    "explaining": {"compat", "encode", "props", "scene_io", "shots", "engine_client"},
-    "animating": {"compat", "jobs", "props", "scene_io", "shots", "switches", "engine_client"},
+    "switches": {"props", "engine_client", "translation"},
+    "explaining": {"compat", "encode", "props", "scene_io", "shots", "engine_client", "translation"},
+    "animating": {"compat", "jobs", "props", "scene_io", "shots", "switches", "engine_client", "translation"},
     "training": {"curves", "props", "scene_io", "shots", "engine_client"},
     "curves": set(),
     "shots": {"engine_client"},
     "encode": set(),
     "jobs": {"engine_client"},
     "engine_client": {"engine.protocol", "engine.errors", "engine.looks"},
+    "translation": {"compat"},
     "compat": set(),
 }
 

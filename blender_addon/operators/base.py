@@ -13,6 +13,7 @@ import bpy
 
 from .. import jobs, preferences, props, scene_io
 from ..engine_client import EngineError, protocol
+from ..translation import heard
 
 Answer = set[str]
 
@@ -41,7 +42,7 @@ class JobOperator:
         finally:
             jobs.redraw()
         if ended:
-            report({ended.level}, ended.message)
+            report({ended.level}, heard(ended.message))
         return {"FINISHED"} if ended is None or ended.has_result else {"CANCELLED"}
 
 

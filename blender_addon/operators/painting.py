@@ -12,6 +12,7 @@ import bpy
 
 from .. import jobs, props, scene_io, switches
 from ..engine_client import EngineError, protocol
+from ..translation import worded
 from .base import JobOperator, painting_job, view_scene, view_table, with_masks
 
 
@@ -72,7 +73,7 @@ def texture_job(context: bpy.types.Context, blocking: bool) -> jobs.Job:
     style = props.chosen_texture_style(chosen)
     request = props.texture_request(chosen, props.settings(context).device)
     apply = functools.partial(scene_io.add_texture, style=style.name)
-    return painting_job(f"Texture {style.name}", _texture_requests(request), apply, blocking)
+    return painting_job(worded("Texture {name}", name=style.name), _texture_requests(request), apply, blocking)
 
 
 def _texture_requests(request: protocol.TextureRequest) -> jobs.Requests:
@@ -91,7 +92,7 @@ def image_job(context: bpy.types.Context, name: str, blocking: bool) -> jobs.Job
     requests = _image_requests(image.name, view_scene(context), how, masks)
     material = scene_io.active_material(context)
     apply = functools.partial(scene_io.add_layers, image=image.name, material=material, style=style)
-    return painting_job(f"Stylize {image.name}", requests, apply, blocking)
+    return painting_job(worded("Stylize {name}", name=image.name), requests, apply, blocking)
 
 
 def render_job(context: bpy.types.Context, filepath: str, blocking: bool) -> jobs.Job:
@@ -102,9 +103,9 @@ def render_job(context: bpy.types.Context, filepath: str, blocking: bool) -> job
     how = props.stylize_settings(chosen, is_render=True)
     passes = switches.missing(context.scene, switches.needed(how, props.guides(chosen))) if given is None else ()
     requests = _render_requests(scene, given, passes, view_scene(context), how, blocking)
-    note = f"Switched on for this render, and off again: {switches.said(passes)}." if passes else ""
+    note = switches.note(passes)
     apply = functools.partial(scene_io.add_render, scene=scene, style=style, note=note)
-    return painting_job("Stylize Render", requests, apply, blocking)
+    return painting_job(worded("Stylize Render"), requests, apply, blocking)
 
 
 def _image_requests(image: str, view_of: str, how: protocol.StylizeSettings, masks: list[str]) -> jobs.Requests:

@@ -9,6 +9,7 @@ import bpy
 
 from .. import jobs, preferences, props
 from ..engine_client import protocol
+from ..translation import worded
 from .base import Answer, JobOperator
 
 
@@ -38,7 +39,7 @@ class ImportStyle(JobOperator, bpy.types.Operator):
     def job(self, context: bpy.types.Context, blocking: bool) -> jobs.Job:
         requests = _import_requests(bpy.path.abspath(self.filepath), self.name)
         apply = functools.partial(_style_arrived, scene=context.scene.name)
-        return jobs.Job("Import Style", requests, apply, preferences.interpreter())
+        return jobs.Job(worded("Import Style"), requests, apply, preferences.interpreter())
 
 
 def _import_requests(path: str, name: str) -> jobs.Requests:

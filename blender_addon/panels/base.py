@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-import textwrap
-
 import bpy
 
 from .. import compat, explaining, jobs
 from ..engine_client import EngineError
+from ..translation import heard, worded
+from .wrapping import wrapped
 
 
 def draw_progress(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
@@ -18,11 +18,11 @@ def draw_progress(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
     job = jobs.current()
     assert job is not None
     column = layout.column()
-    column.label(text=job.title)
+    column.label(text=job.title, translate=False)
     stage, _, more = job.stage.partition(" (")
-    compat.progress(column, job.fraction, stage)
+    compat.progress(column, job.fraction, heard(stage))
     if more:
-        draw_text(column.column(align=True), context, more.rstrip(")"), "BLANK1")
+        draw_text(column.column(align=True), context, heard(more.rstrip(")")), "BLANK1")
     row = column.row()
     row.enabled = not job.cancelling
     row.operator("pentimento.cancel", icon="CANCEL")
@@ -46,9 +46,9 @@ def draw_report(layout: bpy.types.UILayout, context: bpy.types.Context, lane: jo
     if report is None:
         return
     box = layout.box().column(align=True)
-    draw_text(box, context, report.message, ICONS[report.level])
+    draw_text(box, context, heard(report.message), ICONS[report.level])
     for line in report.fix.splitlines():
-        draw_text(box, context, line, "BLANK1")
+        draw_text(box, context, heard(line), "BLANK1")
     box.operator("pentimento.copy_report", icon="COPYDOWN").training = lane is jobs.TRAINING
 
 
@@ -56,5 +56,5 @@ def draw_text(layout: bpy.types.UILayout, context: bpy.types.Context, text: str,
     """Text in as many lines as the width of the panel needs: labels do not wrap by themselves."""
     scale = context.preferences.system.ui_scale
     characters = max(int((context.region.width / scale - 62) / 7), 16)
-    for number, line in enumerate(textwrap.wrap(text, characters)):
-        layout.label(text=line, icon=icon if number == 0 else "BLANK1")
+    for number, line in enumerate(wrapped(worded(text), characters)):
+        layout.label(text=line, icon=icon if number == 0 else "BLANK1", translate=False)
