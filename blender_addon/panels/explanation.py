@@ -79,7 +79,8 @@ def _draw_questions(column: bpy.types.UILayout, context: bpy.types.Context, subj
             reasons.setdefault(reason, []).append(worded(props.choices.QUESTIONS[name].label or name))
     if subject is not None:
         for reason, names in reasons.items():
-            draw_text(column.column(align=True), context, f"{', '.join(names)}: {reason}.", "INFO")
+            said = worded("{questions}: {reason}.", questions=", ".join(names), reason=reason)
+            draw_text(column.column(align=True), context, said, "INFO")
 
 
 def _draw_ask(

@@ -95,12 +95,24 @@ def heard(text: str) -> str:
     """What a job or the engine said, in the artist's language; unchanged where it is none of HEARD."""
     fits = ((template, pattern.fullmatch(text)) for template, pattern in _patterns().items())
     template, match = next(((template, match) for template, match in fits if match), ("", None))
-    return worded(template, **match.groupdict()) if match else text
+    if match is None:
+        return text
+    values = match.groupdict()
+    return worded(template, **{name: worded(value) if name == "overlay" else value for name, value in values.items()})
+
+
+NUMBERS = "count|done|kept|number|step|total"
+"""What is said as digits: a sentence such as "64 % of the change is colour" is none of HEARD"""
 
 
 @lru_cache(maxsize=1)
 def _patterns() -> dict[str, re.Pattern[str]]:
-    return {text: re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+?)", re.escape(text))) for text in HEARD}
+    return {text: _pattern(text) for text in HEARD}
+
+
+def _pattern(template: str) -> re.Pattern[str]:
+    digits = re.sub(rf"\\{{({NUMBERS})\\}}", r"(?P<\1>\\d+)", re.escape(template))
+    return re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+?)", digits))
 
 
 def entries(file: Path) -> dict[tuple[str, str], str]:

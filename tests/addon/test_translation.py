@@ -119,9 +119,10 @@ def test_what_is_recognised_is_still_said(addon: Any) -> None:
         ("Painting Stone", "正在绘制 Stone"),
         ("Painting the result", "正在绘制结果"),
         ("Rendering frame 12", "正在渲染第 12 帧"),
-        ("Explaining Stone: Scale", "正在解释 Stone：Scale"),  # noqa: RUF001
+        ("Explaining Stone: Scale", "正在解释 Stone：尺度"),  # noqa: RUF001
         ("3 of 10, 1.2 frames/s, 6 s left", "3/10，1.2 帧/秒，剩余 6 s"),  # noqa: RUF001
         ("3 of 10", "3/10"),
+        ("64 % of the change is colour, 5 % form.", "64 % of the change is colour, 5 % form."),
         ("1 frame painted, 0 there already.", "绘制了 1 帧，0 帧已存在。"),  # noqa: RUF001
         ("Saved in /tmp/My Shots.", "已保存在 /tmp/My Shots。"),
         ("Something that nobody translated", "Something that nobody translated"),

@@ -218,7 +218,7 @@ def every(package: str) -> list[Text]:
     """All texts with words in them, each once."""
     found: dict[tuple[object, ...], Text] = {}
     for text in (*registered(package), *written()):
-        if re.search(r"[A-Za-z]{2}", re.sub(r"\{[^}]*\}", "", text.english)):
+        if re.search(r"[A-Za-z]{2}|\{\w+\}", text.english):
             found.setdefault((text.context, text.english, text.is_tooltip, text.is_worded), text)
     return sorted(found.values())
 
