@@ -27,6 +27,7 @@ import bpy
 
 from . import compat, jobs, props, scene_io, shots, switches
 from .engine_client import EngineError, protocol
+from .translation import worded
 
 Said = protocol.Progress | protocol.FrameFailed | None
 """What is told while Blender renders; None where there is nothing new"""
@@ -245,9 +246,11 @@ def _passes_off(scene: bpy.types.Scene, how: protocol.StylizeSettings, strokes: 
 
 def _switched(scene: bpy.types.Scene, passes: tuple[str, ...], strokes: str) -> Iterator[str]:
     if passes:
-        yield f"Switched on for this render, and off again: {switches.said(passes)}."
+        yield switches.note(passes)
     if strokes != "ANEW" and scene.render.use_motion_blur:
-        yield "Motion Blur is off while it renders: strokes follow the pass Vector, which there is only without."
+        yield worded(
+            "Motion Blur is off while it renders: strokes follow the pass Vector, which there is only without."
+        )
 
 
 def _display_note(scene: bpy.types.Scene) -> Iterator[str]:
@@ -298,7 +301,8 @@ def possible_strokes(strokes: str, pattern: Path, numbers: tuple[int, ...]) -> t
     missing = [name for name in FOLLOWED_BY[strokes] if name not in passes]
     if not missing:
         return strokes, ""
-    return "ANEW", f"Each frame is painted anew, for {first.name} has no pass {', '.join(missing)}."
+    why, lacking = "Each frame is painted anew, for {file} has no pass {passes}.", ", ".join(missing)
+    return "ANEW", worded(why, file=first.name, passes=lacking)
 
 
 def why_anew(scene: bpy.types.Scene) -> str:

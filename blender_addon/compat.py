@@ -13,6 +13,8 @@ import bpy
 
 BEFORE_4_0 = bpy.app.version < (4, 0, 0)
 BEFORE_5_0 = bpy.app.version < (5, 0, 0)
+SIMPLIFIED_CHINESE = "zh_CN" if BEFORE_4_0 else "zh_HANS"
+"""As Blender calls the language"""
 RELATIVE_PATH = {"PATH_SUPPORTS_BLEND_RELATIVE"} if bpy.app.version >= (4, 5, 0) else set()
 """Options of a property with a path that may begin with //, beside the default ones: since 4.5 it has to say so"""
 
@@ -37,11 +39,20 @@ def draw_online_access(layout: bpy.types.UILayout, context: bpy.types.Context) -
         layout.prop(context.preferences.system, "use_online_access")
 
 
+HAS_MEANINGS = "translation_context" in str(bpy.props.EnumProperty.__doc__)
+"""Can a property say that its words mean something else than Blender's? 4.2 can, 3.4 cannot"""
+
+
+def meaning(context: str) -> dict[str, Any]:
+    """Options of a property whose words are to be looked up in a context of ours."""
+    return {"translation_context": context} if HAS_MEANINGS else {}
+
+
 def progress(layout: bpy.types.UILayout, fraction: float, text: str) -> None:
     if BEFORE_4_0:
-        layout.label(text=f"{fraction:.0%}  {text}", icon="SORTTIME")
+        layout.label(text=f"{fraction:.0%}  {text}", translate=False, icon="SORTTIME")
     else:
-        layout.progress(factor=fraction, text=f"{text}  {fraction:.0%}")
+        layout.progress(factor=fraction, text=f"{text}  {fraction:.0%}", translate=False)
 
 
 def drop_handlers(name: str, label: str, operator: str, extensions: str) -> tuple[Any, ...]:

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from . import compat, encode, props, scene_io, shots
 from .engine_client import EngineError, looks, protocol
+from .translation import worded
 
 ASKED, DISPLAY = "Asked", "Display"
 """The two kinds of images of ours beside the overlays, and what their property `scene_io.ROLE` says"""
@@ -114,17 +115,18 @@ def region_of(context: bpy.types.Context, subject: Subject, at: tuple[int, int] 
     from the top."""
     chosen = props.explain_settings(context)
     if chosen.place == "PICTURE":
-        return protocol.Region(), "the whole picture"
+        return protocol.Region(), worded("the whole picture")
     if chosen.place == "OBJECT":
         name = _active_object(context, subject)
-        return protocol.Region(object=name), f"the object {name}"
+        return protocol.Region(object=name), worded("the object {name}", name=name)
     x, y = _inside(at, subject) if at is not None else _pointed_at(context.space_data, subject)
     if chosen.place == "PIXEL":
-        return protocol.Region(at=(x, y)), f"the pixel {x}, {y}"
+        return protocol.Region(at=(x, y)), worded("the pixel {x}, {y}", x=x, y=y)
     left, top = x - chosen.size // 2, y - chosen.size // 2
     right, bottom = min(subject.size[0], left + chosen.size), min(subject.size[1], top + chosen.size)
     box = (max(0, left), max(0, top), right, bottom)
-    return protocol.Region(box=box), f"a box of {box[2] - box[0]} x {box[3] - box[1]} pixels around {x}, {y}"
+    size = {"width": box[2] - box[0], "height": box[3] - box[1]}
+    return protocol.Region(box=box), worded("a box of {width} x {height} pixels around {x}, {y}", **size, x=x, y=y)
 
 
 def _active_object(context: bpy.types.Context, subject: Subject) -> str:
@@ -183,42 +185,50 @@ LIGHTS = (
 """What lights are told apart by, as Blender 4 and Blender 5 name it"""
 
 
+BROUGHT = {"gradients": "gradients", "pictures": "style picture", "fit": "measure of its style picture"}
+"""What overlays need of a style: by the name in the library, in words"""
+MADE_ELSEWHERE = "the style {style} was made by another program and brings no {what}"
+TOO_OLD = "the style {style} brings no {what}: it is of an older version"
+SWITCH_ON_LIGHTS = "switch on Diffuse: Direct, Indirect and Color in View Layer Properties > Passes and render again"
+SWITCH_ON_OBJECTS = "switch on Cryptomatte: Object in View Layer Properties > Passes and render again"
+
+
 def _no_gradients(chosen: Any, _subject: Subject | None) -> str:
     for style in map(props.chosen_style, _parts(chosen)):
-        if reason := _not_brought(style, "gradients", "gradients"):
+        if reason := _not_brought(style, "gradients"):
             return reason
     if not props.has_gradients(chosen):
-        return "not with bands, nor with the colours of the picture"
-    return "not in the colours of another style" if props.chosen_palette(chosen) else ""
+        return worded("not with bands, nor with the colours of the picture")
+    return worded("not in the colours of another style") if props.chosen_palette(chosen) else ""
 
 
 def _no_pictures(chosen: Any, subject: Subject | None) -> str:
     how = props.stylize_settings(chosen, is_render=bool(subject and subject.file))
     if how.palette:
-        return "not in the colours of another style"
+        return worded("not in the colours of another style")
     if how.colours != "style":
-        return "not in the colours of the picture"
-    return _not_alone(chosen, "pictures", "style picture")
+        return worded("not in the colours of the picture")
+    return _not_alone(chosen, "pictures")
 
 
 def _no_fit(chosen: Any, _subject: Subject | None) -> str:
-    return _not_alone(chosen, "fit", "measure of its style picture")
+    return _not_alone(chosen, "fit")
 
 
-def _not_alone(chosen: Any, what: str, called: str) -> str:
+def _not_alone(chosen: Any, what: str) -> str:
     """Why this is not one style, whatever its places, that brings it"""
     used = {style.folder: style for style in map(props.chosen_style, _parts(chosen))}
     if len(used) > 1:
-        return "they ask about one style, and this is a mix"
-    return next((_not_brought(style, what, called) for style in used.values()), "")
+        return worded("they ask about one style, and this is a mix")
+    return next((_not_brought(style, what) for style in used.values()), "")
 
 
-def _not_brought(style: props.library.Style, what: str, called: str) -> str:
+def _not_brought(style: props.library.Style, what: str) -> str:
     if what in style.brings:
         return ""
     if style.third_party:
-        return f"the style {style.name} was made by another program and brings no {called}"
-    return f"the style {style.name} brings no {called}: it is of an older version"
+        return worded(MADE_ELSEWHERE, style=style.name, what=worded(BROUGHT[what]))
+    return worded(TOO_OLD, style=style.name, what=worded(BROUGHT[what]))
 
 
 def _parts(chosen: Any) -> list[Any]:
@@ -228,19 +238,19 @@ def _parts(chosen: Any) -> list[Any]:
 
 def _no_lights(chosen: Any, subject: Subject | None) -> str:
     if subject is None or not subject.file:
-        return "this is no render with passes"
+        return worded("this is no render with passes")
     if chosen.painted_pass != "Combined":
-        return f"of the render only {chosen.painted_pass} is painted"
+        return worded("of the render only {name} is painted", name=chosen.painted_pass)
     if not any(wanted <= subject.passes for wanted in LIGHTS):
-        return "switch on Diffuse: Direct, Indirect and Color in View Layer Properties > Passes and render again"
+        return worded(SWITCH_ON_LIGHTS)
     return ""
 
 
 def _no_objects(_chosen: Any, subject: Subject | None) -> str:
     if subject is None or not subject.file:
-        return "this is no render with passes"
+        return worded("this is no render with passes")
     if not any(name.startswith("CryptoObject") for name in subject.passes):
-        return "switch on Cryptomatte: Object in View Layer Properties > Passes and render again"
+        return worded(SWITCH_ON_OBJECTS)
     return ""
 
 
@@ -249,7 +259,9 @@ def _no_mix(chosen: Any, subject: Subject | None) -> str:
     in_render = bool(subject and subject.file)
     places = [part.matte if in_render else part.mask and part.mask.name for part in _parts(chosen)]
     folders = [props.chosen_style(part).folder for part in _parts(chosen)]
-    return "" if len(set(zip(folders, places, strict=True))) > 1 else "there is one style only; Mixing adds others"
+    return (
+        "" if len(set(zip(folders, places, strict=True))) > 1 else worded("there is one style only; Mixing adds others")
+    )
 
 
 NEEDS: dict[str, Callable[[Any, Subject | None], str]] = {

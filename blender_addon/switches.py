@@ -13,6 +13,7 @@ import bpy
 
 from . import props
 from .engine_client import EngineError, protocol
+from .translation import worded
 
 LIGHT_PASSES = {
     "Diffuse": ("diffuse_direct", "diffuse_indirect", "diffuse_color"),
@@ -74,8 +75,15 @@ def said(switches: Iterable[str]) -> str:
     groups: dict[str, list[str]] = {}
     for switch in switches:
         family, _, part = switch.partition("_")
-        groups.setdefault(_LABELS.get(switch, family.title()), []).extend([part.title()] if part else [])
+        name = worded(_LABELS.get(switch, family.title()))
+        groups.setdefault(name, []).extend([worded(part.title())] if part else [])
     return "; ".join(f"{family}: {', '.join(parts)}" if parts else family for family, parts in groups.items())
+
+
+def note(switches: Iterable[str]) -> str:
+    """What the artist should know of them; nothing where there are none."""
+    names = said(switches)
+    return worded("Switched on for this render, and off again: {passes}.", passes=names) if names else ""
 
 
 def switch_on(scene: bpy.types.Scene, switches: Iterable[str]) -> None:

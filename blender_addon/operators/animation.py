@@ -11,6 +11,7 @@ import bpy
 
 from .. import animating, jobs, scene_io
 from ..engine_client import EngineError
+from ..translation import worded
 from .base import Answer, JobOperator, painting_job
 
 IMPATIENCE = jobs.Limits(cancel=2.0)
@@ -18,8 +19,7 @@ IMPATIENCE = jobs.Limits(cancel=2.0)
 
 
 class StylizeAnimation(JobOperator, bpy.types.Operator):
-    """Paint the frames of an animation in the chosen style: existing ones, or rendered now. The result is a sequence,
-    shown by the compositor"""
+    """Paint an animation in the chosen style: existing frames, or rendered now. The compositor shows the result"""
 
     bl_idname = "pentimento.stylize_animation"
     bl_label = "Stylize Animation"
@@ -35,7 +35,7 @@ class StylizeAnimation(JobOperator, bpy.types.Operator):
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:
         if (job := jobs.current()) is not None:
-            cls.poll_message_set(f"{job.title} is still running")
+            cls.poll_message_set(worded("{job} is still running", job=job.title))
         return job is None
 
     def job(self, context: bpy.types.Context, blocking: bool) -> jobs.Job:
@@ -62,7 +62,7 @@ def animation_job(plan: animating.Plan, blocking: bool) -> jobs.Job:
     """Paints an animation, and renders it before or meanwhile where that is wanted."""
     run = animating.Run()
     job = painting_job(
-        "Stylize Animation",
+        worded("Stylize Animation"),
         animating.requests(plan, run, blocking),
         functools.partial(animating.take, run=run),
         blocking,

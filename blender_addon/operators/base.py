@@ -11,6 +11,7 @@ import bpy
 
 from .. import jobs, props, setting_up
 from ..engine_client import EngineError
+from ..translation import heard
 
 Answer = set[str]
 
@@ -39,7 +40,7 @@ class JobOperator:
         finally:
             jobs.redraw()
         if ended:
-            report({ended.level}, ended.message)
+            report({ended.level}, heard(ended.message))
         return {"FINISHED"} if ended is None or ended.has_result else {"CANCELLED"}
 
 

@@ -13,6 +13,7 @@ import bpy
 
 from .. import explaining, jobs, props, scene_io, texturing
 from ..engine_client import protocol
+from ..translation import worded
 from .base import Answer, JobOperator, painting_job, view_scene
 
 
@@ -53,7 +54,7 @@ class PointAtPicture(bpy.types.Operator):
 
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> Answer:
         context.window.cursor_modal_set("EYEDROPPER")
-        context.area.header_text_set("Click what is to be explained. Esc: leave it")
+        context.area.header_text_set(worded("Click what is to be explained. Esc: leave it"))
         context.window_manager.modal_handler_add(self)
         return {"RUNNING_MODAL"}
 
@@ -99,14 +100,14 @@ class LookAt(bpy.types.Operator):
 
     @classmethod
     def description(cls, _context: bpy.types.Context, properties: Any) -> str:
-        return properties.about or str(cls.__doc__)
+        return properties.about or worded(str(cls.__doc__))
 
     def execute(self, context: bpy.types.Context) -> Answer:
         image = bpy.data.images.get(self.image)
         if image is None and not self.image:
             return {"CANCELLED"}  # a number without a layer of its own
         if image is None:
-            self.report({"ERROR"}, f"There is no image {self.image!r} any more.")
+            self.report({"ERROR"}, worded("There is no image {name} any more.", name=self.image))
             return {"CANCELLED"}
         explaining.look_at(image, props.explain_settings(context).blend)
         return {"FINISHED"}
@@ -135,7 +136,8 @@ def explain_job(context: bpy.types.Context, name: str, at: tuple[int, int] | Non
     subject = explaining.subject_of(image, context.scene)
     region, area = explaining.region_of(context, subject, at)
     chosen, is_render = props.settings(context), bool(subject.file)
-    about = f"{area} of {subject.image} in {props.look_name(chosen)}"
+    look = props.look_name(chosen)
+    about = worded("{area} of {image} in {style}", area=area, image=subject.image, style=look)
     asked = explaining.questions(context, subject)
     how = replace(props.stylize_settings(chosen, is_render), overlays=asked)
     masks = [] if is_render else scene_io.masks_of(chosen, scene_io.find_image(subject.image))
@@ -143,7 +145,7 @@ def explain_job(context: bpy.types.Context, name: str, at: tuple[int, int] | Non
     requests = explain_requests(subject, about, region, view_scene(context), how, masks, use)
     blend = props.explain_settings(context).blend
     apply = functools.partial(explaining.take, image=subject.image, about=about, blend=blend)
-    return painting_job(f"Explain {subject.image}", requests, apply, blocking)
+    return painting_job(worded("Explain {name}", name=subject.image), requests, apply, blocking)
 
 
 def explain_requests(

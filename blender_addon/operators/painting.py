@@ -12,6 +12,7 @@ import bpy
 
 from .. import jobs, props, scene_io, switches, texturing
 from ..engine_client import EngineError, protocol
+from ..translation import worded
 from .base import JobOperator, painting_job, view_scene
 
 
@@ -72,7 +73,7 @@ def texture_job(context: bpy.types.Context, blocking: bool) -> jobs.Job:
     style = props.chosen_texture_style(chosen)
     request = props.texture_request(chosen, props.settings(context).device)
     apply = functools.partial(scene_io.add_texture, style=style.name)
-    return painting_job(f"Texture {style.name}", texture_requests(request), apply, blocking)
+    return painting_job(worded("Texture {name}", name=style.name), texture_requests(request), apply, blocking)
 
 
 def texture_requests(request: protocol.TextureRequest) -> jobs.Requests:
@@ -85,7 +86,7 @@ def image_job(context: bpy.types.Context, name: str, blocking: bool) -> jobs.Job
     image = scene_io.original_of(scene_io.find_image(name) if name else scene_io.active_image(context))
     task = texturing.task(context, image, [scene_io.active_material(context)])
     batch = texturing.batch(context, [task], view_scene(context))
-    return painting_job(f"Stylize {image.name}", batch.requests(), batch.take, blocking)
+    return painting_job(worded("Stylize {name}", name=image.name), batch.requests(), batch.take, blocking)
 
 
 def render_job(context: bpy.types.Context, filepath: str, blocking: bool) -> jobs.Job:
@@ -96,9 +97,9 @@ def render_job(context: bpy.types.Context, filepath: str, blocking: bool) -> job
     how = props.stylize_settings(chosen, is_render=True)
     passes = switches.missing(context.scene, switches.needed(how, props.guides(chosen))) if given is None else ()
     requests = render_requests(scene, given, passes, view_scene(context), how, blocking)
-    note = f"Switched on for this render, and off again: {switches.said(passes)}." if passes else ""
+    note = switches.note(passes)
     apply = functools.partial(scene_io.add_render, scene=scene, style=style, note=note)
-    return painting_job("Stylize Render", requests, apply, blocking)
+    return painting_job(worded("Stylize Render"), requests, apply, blocking)
 
 
 def render_requests(

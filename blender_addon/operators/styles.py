@@ -10,6 +10,7 @@ import bpy
 
 from .. import compat, importing, jobs, props, scene_io, setting_up
 from ..engine_client import EngineError, protocol
+from ..translation import worded
 from .base import Answer, JobOperator
 
 KNOWN = {"options": {"HIDDEN", "SKIP_SAVE"}}
@@ -100,7 +101,7 @@ def import_job(
         raise EngineError("Several styles cannot have one name.", "Import them one by one, or leave the name empty.")
     requests = _import_requests([str(path) for path in paths], name, options)
     apply = functools.partial(_style_arrived, scene=context.scene.name, kept=kept)
-    return jobs.Job("Import Style", requests, apply, setting_up.interpreter())
+    return jobs.Job(worded("Import Style"), requests, apply, setting_up.interpreter())
 
 
 def _import_requests(paths: list[str], name: str, options: protocol.ImportOptions) -> jobs.Requests:

@@ -11,6 +11,7 @@ import bpy
 
 from .. import jobs, props, scene_io, setting_up, training
 from ..engine_client import protocol
+from ..translation import worded
 from .base import Answer, JobOperator
 
 
@@ -99,7 +100,7 @@ def training_job(name: str, out: Path, requests: jobs.Requests) -> jobs.Job:
     python = setting_up.training_interpreter()
     training.watch(name, out)
     return jobs.Job(
-        f"Training {name}",
+        worded("Training {name}", name=name),
         requests,
         training.take,
         python,
@@ -208,7 +209,7 @@ class ShowTraining(bpy.types.Operator):
         editor = next((area for area in areas if area and area.type == "IMAGE_EDITOR"), None)
         image = training.image_of(self.image)
         if editor is None or image is None:
-            self.report({"WARNING"}, "Open an Image Editor beside this one.")
+            self.report({"WARNING"}, worded("Open an Image Editor beside this one."))
             return {"CANCELLED"}
         editor.spaces.active.image = image
         return {"FINISHED"}

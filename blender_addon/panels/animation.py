@@ -10,6 +10,7 @@ import bpy
 
 from .. import animating, compat, jobs, props
 from ..engine_client import EngineError
+from ..translation import worded
 from .base import draw_text
 
 
@@ -67,8 +68,8 @@ def _draw_said(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     scene, chosen = context.scene, props.animation_settings(context)
     if chosen.source == "FILES":
         return
-    said = f"Frames {scene.frame_start} to {scene.frame_end}. {_animation_switches(context)}"
-    draw_text(layout.column(align=True), context, said, "INFO")
+    frames = worded("Frames {first} to {last}.", first=scene.frame_start, last=scene.frame_end)
+    draw_text(layout.column(align=True), context, f"{frames} {_animation_switches(context)}", "INFO")
 
 
 def _animation_switches(context: bpy.types.Context) -> str:

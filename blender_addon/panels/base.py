@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-import textwrap
-
 import bpy
 
 from .. import compat, explaining, jobs
 from ..engine_client import EngineError
+from ..translation import heard, worded
+from .wrapping import wrapped
 
 
 def draw_progress(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
@@ -18,11 +18,11 @@ def draw_progress(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
     job = jobs.current()
     assert job is not None
     column = layout.column()
-    column.label(text=job.title)
+    column.label(text=job.title, translate=False)
     stage, _, more = job.stage.partition(" (")
-    compat.progress(column, job.fraction, stage)
+    compat.progress(column, job.fraction, heard(stage))
     if more:
-        draw_text(column.column(align=True), context, more.rstrip(")"), "BLANK1")
+        draw_text(column.column(align=True), context, heard(more.rstrip(")")), "BLANK1")
     row = column.row()
     row.enabled = not job.cancelling
     row.operator("pentimento.cancel", icon="CANCEL")
@@ -47,11 +47,11 @@ def draw_report(layout: bpy.types.UILayout, context: bpy.types.Context, lane: jo
     if report is None:
         return
     box = layout.box().column(align=True)
-    draw_text(box, context, report.message, ICONS[report.level])
+    draw_text(box, context, heard(report.message), ICONS[report.level])
     for line in report.fix.splitlines():
-        draw_text(box, context, line, "BLANK1")
+        draw_text(box, context, heard(line), "BLANK1")
     if report.device:
-        box.label(text=RAN_ON.get(report.device, report.device), icon="BLANK1")
+        box.label(text=worded(RAN_ON.get(report.device, report.device)), translate=False, icon="BLANK1")
     if lane is jobs.SETUP:
         box.operator("pentimento.copy_engine_report", icon="COPYDOWN")
     else:
@@ -63,5 +63,5 @@ def draw_text(layout: bpy.types.UILayout, context: bpy.types.Context, text: str,
     width there is."""
     scale = context.preferences.system.ui_scale
     characters = max(int((context.region.width / scale * share - 62 * (icon != "NONE")) / 7), 16)
-    for number, line in enumerate(textwrap.wrap(text, characters)):
-        layout.label(text=line, icon=icon if number == 0 or icon == "NONE" else "BLANK1")
+    for number, line in enumerate(wrapped(worded(text), characters)):
+        layout.label(text=line, icon=icon if number == 0 or icon == "NONE" else "BLANK1", translate=False)

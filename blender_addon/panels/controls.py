@@ -9,6 +9,7 @@ from __future__ import annotations
 import bpy
 
 from .. import jobs, props, scene_io
+from ..translation import worded
 from .base import draw_text, subject_in_view
 
 
@@ -37,7 +38,7 @@ class ControlsPanel:
         column.label(text="Whose Colours")
         column.prop(chosen, "whose_colours", text="")
         bands = layout.column(align=True)
-        bands.label(text="Bands")
+        bands.label(text=worded("Bands"), translate=False)
         for name in props.choices.BANDS:
             bands.prop(chosen, name)
         if is_render:

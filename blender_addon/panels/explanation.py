@@ -12,6 +12,7 @@ import bpy
 
 from .. import explaining, jobs, props, scene_io
 from ..engine_client import EngineError, looks, protocol
+from ..translation import worded
 from .base import draw_progress, draw_report, draw_text, subject_in_view
 
 
@@ -54,7 +55,8 @@ def _draw_question(layout: bpy.types.UILayout, context: bpy.types.Context, subje
     row.prop(chosen, "place", expand=True)
     if chosen.place == "OBJECT":
         active = context.object
-        column.label(text=active.name if active else "No object is active", icon="OBJECT_DATA")
+        name = active.name if active else worded("No object is active")
+        column.label(text=name, translate=False, icon="OBJECT_DATA")
     elif chosen.place != "PICTURE":
         column.prop(context.space_data, "cursor_location", text="2D Cursor")
     if chosen.place == "BOX":
@@ -74,10 +76,11 @@ def _draw_questions(column: bpy.types.UILayout, context: bpy.types.Context, subj
         tick.enabled = not reason
         tick.prop_enum(chosen, "questions", name)
         if reason:
-            reasons.setdefault(reason, []).append(props.choices.QUESTIONS[name].label or name)
+            reasons.setdefault(reason, []).append(worded(props.choices.QUESTIONS[name].label or name))
     if subject is not None:
         for reason, names in reasons.items():
-            draw_text(column.column(align=True), context, f"{', '.join(names)}: {reason}.", "INFO")
+            said = worded("{questions}: {reason}.", questions=", ".join(names), reason=reason)
+            draw_text(column.column(align=True), context, said, "INFO")
 
 
 def _draw_ask(
@@ -95,10 +98,10 @@ def _draw_ask(
 
 def _draw_asking(layout: bpy.types.UILayout, context: bpy.types.Context, asking: explaining.Asking) -> None:
     """What is known so far. How far it may be trusted is still being measured."""
-    draw_text(layout.column(align=True), context, f"About {asking.about}", "BLANK1")
+    draw_text(layout.column(align=True), context, worded("About {area}", area=asking.about), "BLANK1")
     for answer in asking.answers:
         box = layout.box().column(align=True)
-        draw_text(box, context, f"{answer.overlay}: {answer.sentence}", "SORTTIME")
+        draw_text(box, context, f"{worded(answer.overlay)}: {answer.sentence}", "SORTTIME")
         draw_text(box, context, "Being checked.", "BLANK1")
         _draw_bars(box, answer.bars, {})
     if asking.answers:
@@ -110,7 +113,7 @@ def _draw_answer(layout: bpy.types.UILayout, context: bpy.types.Context, image: 
     answer = explaining.answer_beside(image)
     if not answer or image is None:
         return
-    draw_text(layout.column(align=True), context, f"About {answer[0].about}", "BLANK1")
+    draw_text(layout.column(align=True), context, worded("About {area}", area=answer[0].about), "BLANK1")
     column = layout.column()
     column.prop(props.explain_settings(context), "blend", slider=True)
     row = column.row(align=True)
@@ -131,7 +134,7 @@ def _draw_family(
     found, images = layers[0], {layer.name.partition(".")[2]: layer.image for layer in layers}
     box = layout.box().column(align=True)
     row, seen = box.row(), shown in images.values()
-    row.label(text=found.family, icon="CHECKMARK" if found.faithful else "QUESTION")
+    row.label(text=worded(found.family), translate=False, icon="CHECKMARK" if found.faithful else "QUESTION")
     button = row.operator("pentimento.look_at", text="", icon="HIDE_OFF" if seen else "HIDE_ON", depress=seen)
     button.image = shown if seen else found.image
     draw_text(box, context, "Certified." if found.faithful else "Indicative only.", "BLANK1")
@@ -140,7 +143,8 @@ def _draw_family(
         draw_text(box, context, line, "BLANK1")
     _draw_bars(box, found.bars, images)
     low, high = found.display
-    draw_text(box, context, f"Shown from {low:g} to {high:g}: {found.unit}.", "BLANK1")
+    span = {"low": f"{low:g}", "high": f"{high:g}", "unit": found.unit}
+    draw_text(box, context, worded("Shown from {low} to {high}: {unit}.", **span), "BLANK1")
 
 
 SHORTEST = 0.06
@@ -155,11 +159,11 @@ def _draw_bars(column: bpy.types.UILayout, bars: tuple[protocol.Bar, ...], image
     apart = column.column()
     for bar in sorted(bars, key=lambda bar: -abs(bar.value)):
         name, rest = _parted(apart.row(align=True), 0.36)
-        name.label(text=bar.name)
+        name.label(text=bar.name, translate=False)
         length, number = _parted(rest, 0.55)
         button = _bar(length, bar.value / largest if largest else 0.0, signed)
         button.image, button.about = images.get(bar.name, ""), _tooltip(bar, largest)
-        number.label(text=_number(bar.value, largest, signed))
+        number.label(text=_number(bar.value, largest, signed), translate=False)
 
 
 def _number(value: float, largest: float, signed: bool) -> str:
@@ -174,7 +178,8 @@ def _tooltip(bar: protocol.Bar, largest: float) -> str:
     said = f"{bar.name}: {_number(bar.value, largest, True)}"
     if bar.alone_gone is None:
         return said
-    return f"{said}. Taken away alone, it would change the area by {_number(bar.alone_gone, largest, True)}"
+    alone = _number(bar.alone_gone, largest, True)
+    return worded("{said}. Taken away alone, it would change the area by {alone}", said=said, alone=alone)
 
 
 def _bar(row: bpy.types.UILayout, share: float, signed: bool) -> Any:

@@ -13,6 +13,7 @@ import bpy
 
 from .. import jobs, props, scene_io, switches
 from ..engine_client import EngineError
+from ..translation import worded
 from .base import draw_progress, draw_report, draw_text
 from .presets import draw_presets
 
@@ -55,8 +56,9 @@ class ImagePanel(PentimentoPanel):
         big = layout.column()
         big.scale_y = 1.5
         big.enabled = image is not None
-        text = f"Stylize {scene_io.original_of(image).name}" if image else "No Image in View"
-        big.operator("pentimento.stylize_image", icon="BRUSH_DATA", text=text)
+        name = scene_io.original_of(image).name if image else ""
+        text = worded("Stylize {name}", name=name) if image else worded("No Image in View")
+        big.operator("pentimento.stylize_image", icon="BRUSH_DATA", text=text, translate=False)
         if image is not None:
             _draw_findings(layout, context, image)
 
@@ -101,7 +103,7 @@ def _switches(context: bpy.types.Context) -> str:
         off = switches.missing(context.scene, wanted)
     except EngineError as error:
         return error.message if props.library.styles() and not props.missing_style(chosen) else ""
-    return f"Switched on for this render, and off again: {switches.said(off)}." if off else ""
+    return switches.note(off)
 
 
 def _draw_style(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
@@ -115,7 +117,7 @@ def _draw_style(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     row.prop(chosen, "style", text="")
     row.operator("pentimento.import_style", text="", icon="IMPORT")
     if missing := props.missing_style(chosen):
-        draw_text(layout, context, f"The style {missing} is not installed.", "ERROR")
+        draw_text(layout, context, worded("The style {name} is not installed.", name=missing), "ERROR")
 
 
 def _draw_controls(layout: bpy.types.UILayout, context: bpy.types.Context, paints_renders: bool) -> None:
@@ -158,7 +160,7 @@ def _draw_findings(layout: bpy.types.UILayout, context: bpy.types.Context, image
             continue
         box = layout.box().column(align=True)
         mark = "CHECKMARK" if found["faithful"] else "QUESTION"
-        draw_text(box, context, f"{found['name']}: {found['sentence']}", mark)
+        draw_text(box, context, f"{worded(found['name'])}: {found['sentence']}", mark)
         if not found["faithful"]:
             draw_text(box, context, "Indicative only: its measured faithfulness is too low.", "BLANK1")
 

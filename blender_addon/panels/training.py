@@ -9,6 +9,7 @@ from __future__ import annotations
 import bpy
 
 from .. import compat, jobs, props, setting_up, training
+from ..translation import heard, worded
 from . import engine
 from .base import draw_report, draw_text
 
@@ -83,12 +84,15 @@ class ViewportSignaturePanel(SignaturePanel, bpy.types.Panel):
     bl_region_type = "UI"
 
 
+UNFIT_PYTHON = "The Python in the preferences cannot train. Blender's own has none."
+NO_PYTHON = "Training needs a Python with PyTorch. Blender's own has none."
+
+
 def _draw_setup(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """What is missing before anything can be trained: a button; by hand where that is not wanted."""
     has_python = bool(props.library.preferences().python)
-    said = "The Python in the preferences cannot train" if has_python else "Training needs a Python with PyTorch"
     column = layout.column(align=True)
-    draw_text(column, context, f"{said}. Blender's own has none.", "INFO")
+    draw_text(column, context, UNFIT_PYTHON if has_python else NO_PYTHON, "INFO")
     engine.draw_button(layout, context, setting_up.kind_for_training())
     column = layout.column(align=True)
     draw_text(column, context, "Or by hand: copy commands for a terminal, and enter the path they print.", "BLANK1")
@@ -103,7 +107,7 @@ def _draw_setup(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
 def _draw_unfinished(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     for found in training.unfinished():
         box = layout.box().column(align=True)
-        draw_text(box, context, f"{found.name} is unfinished.", "PAUSE")
+        draw_text(box, context, worded("{name} is unfinished.", name=found.name), "PAUSE")
         row = box.row(align=True)
         row.operator("pentimento.resume_training", icon="PLAY").name = found.name
         row.operator("pentimento.discard_training", icon="TRASH", text="").name = found.name
@@ -129,16 +133,21 @@ def _draw_training(layout: bpy.types.UILayout, context: bpy.types.Context) -> No
     big.scale_y = 1.5
     big.enabled = any(picture.image for picture in props.training_pictures(chosen))
     name = training.style_name(chosen)
-    text = f"Train {name}" if name else f"No {LEARNED_FROM[chosen.kind]}"
-    big.operator("pentimento.train", icon="BRUSH_DATA", text=text)
+    text = worded("Train {name}", name=name) if name else worded(LEARNED_FROM[chosen.kind][1])
+    big.operator("pentimento.train", icon="BRUSH_DATA", text=text, translate=False)
 
 
-LEARNED_FROM = {"PICTURES": "Style Picture", "KEYFRAMES": "Keyframe", "TEXTURE": "Exemplar"}
+LEARNED_FROM = {
+    "PICTURES": ("Style Pictures", "No Style Picture"),
+    "KEYFRAMES": ("Keyframes", "No Keyframe"),
+    "TEXTURE": ("Exemplars", "No Exemplar"),
+}
+"""By kind of style: what they are called, and what is said where there is none"""
 
 
 def _draw_pictures(layout: bpy.types.UILayout, chosen: props.TrainingSettings) -> None:
     """What it learns from, one below the other; a keyframe with its number and its mask."""
-    layout.label(text=f"{LEARNED_FROM[chosen.kind]}s")
+    layout.label(text=LEARNED_FROM[chosen.kind][0])
     column = layout.column(align=True)
     for index, picture in enumerate(props.training_pictures(chosen)):
         row = column.row(align=True)
@@ -163,7 +172,7 @@ def _draw_guides(layout: bpy.types.UILayout, chosen: props.TrainingSettings, the
     """Those that the frames have passes for; one that was switched on stays, so that it can be switched off."""
     shown = [name for name in props.choices.GUIDES if name in there or name in chosen.guides]
     if shown:
-        layout.label(text="Guides")
+        layout.label(text=worded("Guides"), translate=False)
         grid = layout.grid_flow(row_major=True, columns=3, even_columns=True, align=True)
         grid.use_property_split = False
         for name in shown:
@@ -174,8 +183,8 @@ def _draw_running(layout: bpy.types.UILayout) -> None:
     job = jobs.current(jobs.TRAINING)
     assert job is not None
     column = layout.column()
-    column.label(text=job.title)
-    compat.progress(column, job.fraction, job.stage)
+    column.label(text=job.title, translate=False)
+    compat.progress(column, job.fraction, heard(job.stage))
     row = column.row(align=True)
     row.enabled = not job.cancelling
     row.operator("pentimento.pause_training", icon="PAUSE")
@@ -194,10 +203,10 @@ def _draw_view(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         draw_text(box, context, f"{found.symptom.capitalize()}: {found.evidence}", "ERROR")
         draw_text(box, context, f"{found.done} {found.advice}".strip(), "BLANK1")
     _draw_image(layout, training.PREVIEW, f"{seen.name}, {seen.caption}" if seen.caption else "")
-    _draw_image(layout, training.CURVES, "Losses" if seen.losses else "")
+    _draw_image(layout, training.CURVES, worded("Losses") if seen.losses else "")
     names = layout.column(align=True)
     for number, (term, points) in enumerate(seen.losses.items(), 1):
-        names.label(text=f"{term} {points[-1][1]:.3g}", icon=f"COLLECTION_COLOR_{min(number, 8):02d}")
+        names.label(text=f"{term} {points[-1][1]:.3g}", translate=False, icon=f"COLLECTION_COLOR_{min(number, 8):02d}")
     if seen.numbers:
         _draw_numbers(layout.box().column(align=True), seen)
 
@@ -211,14 +220,15 @@ MEASURED = {
 
 
 def _draw_numbers(column: bpy.types.UILayout, seen: training.View) -> None:
-    rows = {name: form.format(seen.numbers[key]) for key, (name, form) in MEASURED.items() if key in seen.numbers}
-    rows["Seconds per Step"] = f"{seen.seconds_per_step:.3g}"
+    there = {key: shown for key, shown in MEASURED.items() if key in seen.numbers}
+    rows = {worded(name): form.format(seen.numbers[key]) for key, (name, form) in there.items()}
+    rows[worded("Seconds per Step")] = f"{seen.seconds_per_step:.3g}"
     if jobs.current(jobs.TRAINING) is not None:
-        rows["Time Left"] = jobs.duration(seen.seconds_left)
+        rows[worded("Time Left")] = jobs.duration(seen.seconds_left)
     for name, value in rows.items():
         row = column.row()
-        row.label(text=name)
-        row.label(text=value)
+        row.label(text=name, translate=False)
+        row.label(text=value, translate=False)
 
 
 def _draw_image(layout: bpy.types.UILayout, role: str, title: str) -> None:
@@ -227,7 +237,7 @@ def _draw_image(layout: bpy.types.UILayout, role: str, title: str) -> None:
     if image is None or image.preview is None or not title:
         return
     row = layout.row()
-    row.label(text=title)
+    row.label(text=title, translate=False)
     row.operator("pentimento.show_training", text="", icon="FULLSCREEN_ENTER").image = role
     layout.template_icon(icon_value=image.preview.icon_id, scale=10)
 

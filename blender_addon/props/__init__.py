@@ -12,6 +12,7 @@ import bpy
 
 from .. import compat, shots
 from ..engine_client import EngineError, protocol
+from ..translation import OURS
 from . import choices, gallery, layers, library
 from .textures import TextureSlot, TexturesSettings
 
@@ -26,6 +27,7 @@ class StyleChoice:
     style: bpy.props.EnumProperty(
         name="Style",
         description="The hand to paint with",
+        **compat.meaning(OURS),
         items=library.style_items,
         get=library.get_style,
         set=library.set_style,
@@ -82,6 +84,7 @@ def _band(name: str, what: str) -> Any:
         name=name,
         description=f"How much of the change of {what} shows: 0 nothing, 1 as painted, 2 twice; "
         "Attribution.Scale says what this will move",
+        **compat.meaning(OURS),
         default=1.0,
         min=0.0,
         max=2.0,
@@ -108,6 +111,7 @@ class Controls:
         name="Whose Colours",
         description="Whose colours the result has, without a palette; "
         "what Attribution.Removal says of light and dark holds with the picture's, too",
+        **compat.meaning(OURS),
         items=choices.WHOSE_COLOURS,
         default="style",
     )
@@ -137,6 +141,7 @@ class PentimentoSettings(StyleChoice, Controls, bpy.types.PropertyGroup):
     palette: bpy.props.EnumProperty(
         name="Palette",
         description="Whose colours the strokes take",
+        **compat.meaning(OURS),
         items=library.palette_items,
         get=library.get_palette,
         set=library.set_palette,
@@ -197,6 +202,7 @@ class PentimentoSettings(StyleChoice, Controls, bpy.types.PropertyGroup):
     overlays: bpy.props.EnumProperty(
         name="Overlays",
         description="Pictures beside the result that explain it, each with its measured faithfulness",
+        **compat.meaning(OURS),
         items=choices.OVERLAYS,
         options={"ENUM_FLAG"},
         default={"Scale"},
@@ -232,6 +238,7 @@ class ExplainSettings(bpy.types.PropertyGroup):
     questions: bpy.props.EnumProperty(
         name="Ask",
         description="What to ask",
+        **compat.meaning(OURS),
         items=tuple((name, asked.label or name, asked.about) for name, asked in choices.QUESTIONS.items()),
         options={"ENUM_FLAG"},
         default={"Influence", "Removal", "Scale"},
@@ -276,7 +283,11 @@ class AnimationSettings(bpy.types.PropertyGroup):
         "Off: all files that there are",
     )
     strokes: bpy.props.EnumProperty(
-        name="Strokes", description="What strokes do from frame to frame", items=choices.STROKES, default="STICK"
+        name="Strokes",
+        description="What strokes do from frame to frame",
+        **compat.meaning(OURS),
+        items=choices.STROKES,
+        default="STICK",
     )
     folder: bpy.props.StringProperty(
         name="Folder",
@@ -307,6 +318,7 @@ class TextureSettings(bpy.types.PropertyGroup):
     style: bpy.props.EnumProperty(
         name="Style",
         description="The material",
+        **compat.meaning(OURS),
         items=library.texture_style_items,
         get=library.get_texture_style,
         set=library.set_texture_style,
@@ -316,6 +328,7 @@ class TextureSettings(bpy.types.PropertyGroup):
     variant: bpy.props.IntProperty(
         name="Variant",
         description="Like one of the pictures the style was made from; 0: like all of them, mixed",
+        **compat.meaning(OURS),
         min=0,
     )
     seed: bpy.props.IntProperty(name="Seed", description="Another seed, another piece of the material", min=0)
@@ -360,6 +373,7 @@ class TrainingSettings(bpy.types.PropertyGroup):
     guides: bpy.props.EnumProperty(
         name="Guides",
         description="Render passes that tell the style more of a frame than its colours",
+        **compat.meaning(OURS),
         items=tuple((name, guide.label, guide.about) for name, guide in choices.GUIDES.items()),
         options={"ENUM_FLAG"},
         default=set(),

@@ -41,18 +41,29 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def addon_zip() -> Path:
+    return build()
+
+
+def build() -> Path:
     """The zip that ships, made from these sources."""
     import build_addon
 
     return build_addon.build()
 
 
-@pytest.fixture(scope="session")
-def _installed(addon_zip: Path) -> Iterator[None]:
+def install(addon_zip: Path) -> None:
+    """Into the private profile, not enabled."""
     import bpy
 
     bpy.ops.wm.read_factory_settings(use_empty=True)
     bpy.ops.extensions.package_install_files(filepath=str(addon_zip), repo="user_default", enable_on_install=False)
+
+
+@pytest.fixture(scope="session")
+def _installed(addon_zip: Path) -> Iterator[None]:
+    import bpy
+
+    install(addon_zip)
     yield
     bpy.ops.preferences.addon_disable(module=PACKAGE)
 

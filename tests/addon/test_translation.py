@@ -1,0 +1,233 @@
+"""The add-on in Chinese: every text has a translation, and is drawn in lines that fit.
+
+The `bpy` module is built without languages, so here a stand-in looks texts up; what Blender itself makes of the file is
+asked of an installed Blender, where there is one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ui_strings
+from blender import new_image, pump
+from conftest import PACKAGE, REPO
+from test_panels import draw, lines_of
+
+CHINESE = "zh_HANS"
+PROPER_NAMES = {"CPU", "CUDA", "MP4", "Pentimento", "UV"}
+"""The same in every language"""
+
+
+@pytest.fixture
+def texts(addon: Any) -> list[ui_strings.Text]:
+    return ui_strings.every(PACKAGE)
+
+
+@pytest.fixture(scope="module")
+def translated() -> dict[str, dict[str, str]]:
+    return ui_strings.translation(CHINESE)
+
+
+@pytest.fixture
+def in_chinese(addon: Any, translated: dict[str, dict[str, str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a Blender that is set to Chinese, but for what it looks up by itself."""
+    monkeypatch.setattr(addon.translation, "look_up", lambda text, context: translated[context].get(text, text))
+
+
+def pairs(translated: dict[str, dict[str, str]]) -> list[tuple[str, str]]:
+    return [pair for context in translated.values() for pair in context.items()]
+
+
+# ---------------------------------------------------------------- the file
+
+
+def test_every_text_is_translated(texts: list[ui_strings.Text], translated: dict[str, dict[str, str]]) -> None:
+    lacking = ui_strings.missing(texts, translated)
+    assert not lacking, json.dumps(lacking, ensure_ascii=False, indent=2)
+
+
+def test_nothing_is_left_of_texts_that_are_gone(
+    texts: list[ui_strings.Text], translated: dict[str, dict[str, str]]
+) -> None:
+    used = {(context, text.english) for text in texts for context in text.contexts}
+    left = [(context, text) for context, some in translated.items() for text in some if (context, text) not in used]
+    assert not left
+
+
+def test_translations_name_the_same_values(translated: dict[str, dict[str, str]]) -> None:
+    for english, chinese in pairs(translated):
+        assert set(re.findall(r"\{\w+\}", english)) == set(re.findall(r"\{\w+\}", chinese)), english
+
+
+def test_only_proper_names_stay_as_they_are(translated: dict[str, dict[str, str]]) -> None:
+    assert {english for english, chinese in pairs(translated) if chinese in (english, "")} <= PROPER_NAMES
+
+
+def test_tooltips_end_as_those_of_blender(texts: list[ui_strings.Text], translated: dict[str, dict[str, str]]) -> None:
+    """Blender adds the full stop. They are of one line: what is between two lines differs by the version of Python."""
+    tooltips = [text for text in texts if text.is_tooltip]
+    assert len(tooltips) > 100
+    for text in tooltips:
+        assert "\n" not in text.english, text
+        assert text.english[-1] not in ".!:,", text
+        assert translated[text.context][text.english][-1] not in "。.！：，", text  # noqa: RUF001
+
+
+def test_sentences_are_not_put_together_where_nothing_can_look_them_up() -> None:
+    assert not list(ui_strings.put_together())
+
+
+def test_the_glossary_is_kept(translated: dict[str, dict[str, str]]) -> None:
+    """One word for one thing, also in Chinese."""
+    for english, chinese in pairs(translated):
+        for word, meant in (
+            ("stroke", "笔触"),
+            ("overlay", "叠加"),
+            ("compositor", "合成器"),
+            ("preferences", "偏好设置"),
+        ):
+            if re.search(rf"\b{word}s?\b", re.sub(r"\{\w+\}", "", english), re.IGNORECASE):
+                assert meant in chinese, (english, chinese)
+
+
+# ---------------------------------------------------------------- what jobs and the engine say
+
+
+def test_what_is_recognised_is_still_said(addon: Any) -> None:
+    """Each piece of a sentence stands in the sources of the add-on or of the engine."""
+    folders = (REPO / "engine", REPO / "blender_addon")
+    files = (path for folder in folders for path in folder.rglob("*.py") if "translation" not in path.parts)
+    sources = "\n".join(path.read_text(encoding="utf-8") for path in files)
+    for template in addon.translation.HEARD:
+        # How many frames is put in as a whole: the plural is made there.
+        for piece in re.split(r"(?:1|\{count\}) frames?|\{\w+\}|\. |, ", template):
+            assert piece.strip(" .:,()") in sources, (template, piece)
+
+
+@pytest.mark.parametrize(
+    ("said", "chinese"),
+    [
+        ("Stylize Stone: done.", "Stylize Stone：完成。"),  # noqa: RUF001
+        ("Painting Stone", "正在绘制 Stone"),
+        ("Painting the result", "正在绘制结果"),
+        ("Rendering frame 12", "正在渲染第 12 帧"),
+        ("Explaining Stone: Scale", "正在解释 Stone：尺度"),  # noqa: RUF001
+        ("3 of 10, 1.2 frames/s, 6 s left", "3/10，1.2 帧/秒，剩余 6 s"),  # noqa: RUF001
+        ("3 of 10", "3/10"),
+        ("64 % of the change is colour, 5 % form.", "64 % of the change is colour, 5 % form."),
+        ("1 frame painted, 0 there already.", "绘制了 1 帧，0 帧已存在。"),  # noqa: RUF001
+        ("Saved in /tmp/My Shots.", "已保存在 /tmp/My Shots。"),
+        ("Something that nobody translated", "Something that nobody translated"),
+    ],
+)
+def test_what_was_said_is_recognised(addon: Any, in_chinese: None, said: str, chinese: str) -> None:
+    assert addon.translation.heard(said) == chinese
+
+
+def test_in_english_it_is_as_it_was_said(addon: Any) -> None:
+    for said in ("Stylize {Stone}: done.", "Rendering frame 12", "Saved C:\\{x}\\y.exr.", "Nothing known"):
+        assert addon.translation.heard(said) == said
+    assert addon.translation.worded("Stylize {name}", name="{Stone}") == "Stylize {Stone}"
+
+
+# ---------------------------------------------------------------- panels
+
+
+def test_panels_speak_chinese(addon: Any, styles: Any, in_chinese: None) -> None:
+    stone = new_image()
+    assert "风格化 Stone" in draw(addon, "ImageEditorPanel", stone)
+    assert "没有显示图像" in draw(addon, "ViewportPanel")
+    assert "第 1 到 250 帧。" in draw(addon, "ImageAnimationPanel")
+    styles.style_name = "Gone"
+    assert "未安装风格 Gone。" in draw(addon, "ViewportPanel")
+
+
+def test_a_job_speaks_chinese(addon: Any, styles: Any, in_chinese: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    import bpy
+    from blender import FAKE_WORKER
+
+    monkeypatch.setattr(addon.engine_client, "command", lambda _python: [sys.executable, str(FAKE_WORKER), "slow"])
+    new_image()
+    addon.jobs.start(addon.operators.painting.image_job(bpy.context, "Stone", blocking=False))
+    pump(addon.jobs, lambda: addon.jobs.current().fraction > 0, 10)
+    said = draw(addon, "ImageEditorPanel")
+    assert "风格化 Stone" in said
+    assert "Stylize" not in said
+    addon.jobs.cancel()
+    pump(addon.jobs, lambda: addon.jobs.current() is None, 10)
+    assert "风格化Stone：已取消。" in "".join(draw(addon, "ImageEditorPanel").split())  # noqa: RUF001
+
+
+def test_chinese_lines_fit(addon: Any, styles: Any, in_chinese: None, translated: dict[str, dict[str, str]]) -> None:
+    """The sidebar of the tests has room for nineteen Latin letters, as measured for them."""
+    wrapping = sys.modules[f"{PACKAGE}.panels.wrapping"]
+    addon.jobs.PAINTING.report = addon.jobs.Report(
+        "ERROR", "Pentimento made a mistake.", "Your picture is as it was. Copy the report and send it to us."
+    )
+    lines = [line for line in lines_of(addon, "ViewportPanel") if re.search("[\u4e00-\u9fff]", line)]
+    assert "".join(lines).endswith(translated["*"]["Your picture is as it was. Copy the report and send it to us."])
+    assert len(lines) > 3
+    assert all(wrapping.width(line) <= 19 for line in lines)
+
+
+@pytest.mark.parametrize("columns", [16, 19, 25, 40, 80])
+def test_text_wraps_by_what_it_takes(addon: Any, translated: dict[str, dict[str, str]], columns: int) -> None:
+    """Nothing is lost, no line is too wide, none begins with what closes, and Latin words stay whole."""
+    wrapping = sys.modules[f"{PACKAGE}.panels.wrapping"]
+    for english, chinese in pairs(translated):
+        for text in (english, chinese):
+            lines = wrapping.wrapped(text, columns)
+            assert "".join("".join(lines).split()) == "".join(text.split())
+            assert all(wrapping.width(line) <= columns for line in lines), lines
+            assert not any(line[0] in wrapping.CLOSING or line[-1] in wrapping.OPENING for line in lines), lines
+        words = [word for word in re.findall(r"[\x21-\x7e]+", chinese) if len(word) <= columns - 4]
+        assert all(any(word in line for line in wrapping.wrapped(chinese, columns)) for word in words)
+
+
+# ---------------------------------------------------------------- Blender itself
+
+ASK = """
+import json, sys, bpy, addon_utils
+contexts = json.loads(open(sys.argv[-1], encoding="utf-8").read())["contexts"]
+view = bpy.context.preferences.view
+view.language = "zh_CN" if bpy.app.version < (4, 0, 0) else "zh_HANS"
+view.use_translate_interface = view.use_translate_tooltips = True
+assert addon_utils.enable("pentimento") is not None
+look_up, translation = bpy.app.translations.pgettext_iface, sys.modules["pentimento.translation"]
+others = [(context, text, found, chinese) for context, some in contexts.items() for text, chinese in some.items()
+          if (found := look_up(text, context)) != chinese]
+worded = translation.worded("Stylize {name}", name="Stone"), translation.worded("Scale"), translation.worded("Style")
+addon_utils.disable("pentimento")
+print("FOUND", json.dumps([others, worded, look_up("Stylize {name}")]))
+"""
+
+
+def test_blender_finds_every_translation(addon_zip: Path, tmp_path: Path) -> None:
+    """In its own catalogue first: what stands there with another meaning has to be in a context of ours."""
+    blender = shutil.which("blender")
+    if blender is None:
+        pytest.skip("no Blender with languages is installed here")
+    scripts = tmp_path / "scripts" / "addons"
+    shutil.unpack_archive(addon_zip, scripts / "pentimento")
+    data = scripts / "pentimento" / "translation" / f"{CHINESE}.json"
+    (tmp_path / "ask.py").write_text(ASK, encoding="utf-8")
+    places = {f"BLENDER_USER_{kind}": str(tmp_path / kind.lower()) for kind in ("CONFIG", "SCRIPTS", "DATAFILES")}
+    command = [blender, "--background", "--factory-startup", "--python-exit-code", "1"]
+    command += ["--python", str(tmp_path / "ask.py"), "--", str(data)]
+    answer = subprocess.run(
+        command, env={**os.environ, **places}, capture_output=True, text=True, timeout=120, check=False
+    )
+    found = [line for line in answer.stdout.splitlines() if line.startswith("FOUND ")]
+    assert found, answer.stdout + answer.stderr
+    others, worded, afterwards = json.loads(found[0].removeprefix("FOUND "))
+    assert not others
+    assert worded == ["风格化 Stone", "尺度", "风格"]
+    assert afterwards == "Stylize {name}", "the add-on takes its texts with it"
