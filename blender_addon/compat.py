@@ -26,6 +26,12 @@ def user_folder(package: str, name: str) -> Path:
         return Path(bpy.utils.user_resource("DATAFILES", path=f"pentimento/{name}", create=True))
 
 
+def calculate_normals(mesh: bpy.types.Mesh) -> None:
+    """Those of its corners; since 4.1 they are always there."""
+    if hasattr(mesh, "calc_normals_split"):
+        mesh.calc_normals_split()
+
+
 def progress(layout: bpy.types.UILayout, fraction: float, text: str) -> None:
     if BEFORE_4_0:
         layout.label(text=f"{fraction:.0%}  {text}", icon="SORTTIME")

@@ -60,6 +60,8 @@ class Overlay:
 RENDERS = {"RENDER_RESULT", "COMPOSITING"}
 """Images that stand for what was rendered or composited last, without pixels of their own."""
 GROUP = "Pentimento Layers"
+UV = "UV Map"
+"""Role of a node that says on which UV map a result lies"""
 BANDS = "Overlay Bands"
 """Socket of the group: 1 where an overlay's three channels are parts of one whole"""
 PLACES = "Overlay Places"
@@ -618,14 +620,20 @@ def insert_group(tree: bpy.types.NodeTree, original: bpy.types.NodeSocket) -> bp
         if link.to_node.get(ROLE) == GROUP:
             return link.to_node
     fed = [link.to_socket for link in original.links]
-    group: Any = tree.nodes.new("ShaderNodeGroup" if tree.bl_idname == "ShaderNodeTree" else "CompositorNodeGroup")
-    group.node_tree = layers_group(tree.bl_idname)
-    group[ROLE] = group.label = GROUP
-    group.width = 180
+    group = new_group_node(tree)
     group.location = (original.node.location.x + original.node.width + 40, original.node.location.y)
     for socket in fed:
         tree.links.new(group.outputs["Result"], socket)
     tree.links.new(original, group.inputs["Original"])
+    return group
+
+
+def new_group_node(tree: bpy.types.NodeTree) -> Any:
+    """Our group, not linked to anything."""
+    group: Any = tree.nodes.new("ShaderNodeGroup" if tree.bl_idname == "ShaderNodeTree" else "CompositorNodeGroup")
+    group.node_tree = layers_group(tree.bl_idname)
+    group[ROLE] = group.label = GROUP
+    group.width = 180
     return group
 
 
@@ -660,7 +668,7 @@ def wire_material(
         _feed_texture(tree, group, "Stylized", texture, stylized)
         if overlay:
             _feed_texture(tree, group, "Overlay", texture, overlay.image)
-            _set_range(group, overlay.display, overlay.kind)
+            set_range(group, overlay.display, overlay.kind)
 
 
 def _feed_texture(
@@ -676,7 +684,20 @@ def _feed_texture(
     tree.links.new(node.outputs["Color"], group.inputs[socket])
 
 
-def _set_range(group: bpy.types.Node, display: tuple[float, float], kind: looks.Kind) -> None:
+def feed_on_map(tree: bpy.types.NodeTree, group: bpy.types.Node, socket: str, uv: str, image: bpy.types.Image) -> None:
+    """A texture node that lies on a UV map, whichever one renders."""
+    node = feed(tree, group, socket, "ShaderNodeTexImage")
+    node.image, node.extension = image, "EXTEND"
+    links = node.inputs["Vector"].links
+    where = links[0].from_node if links and links[0].from_node.get(ROLE) == UV else None
+    if where is None:
+        where = new_feed(tree, UV, "ShaderNodeUVMap", (node.location.x - 220, node.location.y - 120))
+    where.uv_map = uv
+    tree.links.new(where.outputs["UV"], node.inputs["Vector"])
+    tree.links.new(node.outputs["Color"], group.inputs[socket])
+
+
+def set_range(group: bpy.types.Node, display: tuple[float, float], kind: looks.Kind) -> None:
     group.inputs["Overlay Low"].default_value, group.inputs["Overlay High"].default_value = display
     for socket, meant in ((BANDS, "bands"), (PLACES, "places")):
         if socket in group.inputs:  # groups of an older version have not all of them
@@ -704,7 +725,7 @@ def _feed_material(tree: bpy.types.NodeTree, original: bpy.types.Image, overlay:
         for link in group.inputs["Original"].links:
             if link.from_node.type == "TEX_IMAGE" and link.from_node.image == original:
                 _feed_texture(tree, group, "Overlay", link.from_node, overlay.image)
-                _set_range(group, overlay.display, overlay.kind)
+                set_range(group, overlay.display, overlay.kind)
 
 
 def _can_show(group: bpy.types.Node, overlay: Overlay) -> bool:
@@ -737,7 +758,7 @@ def _feed_image(tree: Any, group: bpy.types.Node, overlay: Overlay) -> None:
     tree.nodes.remove(old)
     node.image = overlay.image
     tree.links.new(node.outputs["Image"], group.inputs["Overlay"])
-    _set_range(group, overlay.display, overlay.kind)
+    set_range(group, overlay.display, overlay.kind)
 
 
 # ---------------------------------------------------------------- renders
@@ -928,7 +949,7 @@ def wire_compositor(
         set_frames(feed(tree, group, "Stylized", "CompositorNodeImage"), *frames)
     if overlay:
         problem += _feed_layer(tree, group, "Overlay", image, (overlay.name,))
-        _set_range(group, overlay.display, looks.kind_of(overlay.channels, overlay.display))
+        set_range(group, overlay.display, looks.kind_of(overlay.channels, overlay.display))
     return problem
 
 

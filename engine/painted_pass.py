@@ -136,11 +136,11 @@ def _seen(name: str, stored: Array, weight: Floats, wrap: bool) -> tuple[Array, 
         return stored, finite.astype(np.float32)
     edge = np.zeros_like(none) if lit else _beside(none, wrap) & ~none
     known = finite & ~none & ~edge
-    spread_ = spread(np.where(known[..., None], stored, 0).astype(np.float32), known.astype(np.float32), wrap)
+    spread = _spread(np.where(known[..., None], stored, 0).astype(np.float32), known.astype(np.float32), wrap)
     cover = np.where(finite & ~none, np.float32(1), np.float32(0))
-    brightness = [pixels[edge].astype(np.float32).sum(axis=1) for pixels in (stored, spread_)]
+    brightness = [pixels[edge].astype(np.float32).sum(axis=1) for pixels in (stored, spread)]
     cover[edge] *= np.clip(brightness[0] / np.maximum(brightness[1], np.float32(1e-6)), 0, 1)
-    return np.where(known[..., None], stored, spread_.astype(stored.dtype)), cover
+    return np.where(known[..., None], stored, spread.astype(stored.dtype)), cover
 
 
 def _beside(none: NDArray[np.bool_], wrap: bool) -> NDArray[np.bool_]:
@@ -150,7 +150,7 @@ def _beside(none: NDArray[np.bool_], wrap: bool) -> NDArray[np.bool_]:
     return grown[:, :-2] | grown[:, 1:-1] | grown[:, 2:]
 
 
-def spread(pixels: Floats, known: Floats, wrap: bool = False) -> Floats:
+def _spread(pixels: Floats, known: Floats, wrap: bool) -> Floats:
     """Where pixels (H, W, 3) are not known, the nearest that are, blurred the more the further away; beyond SPREAD
     their mean. known: (H, W) 1 or 0."""
     planes = np.concatenate([pixels, known[..., None]], axis=2).transpose(2, 0, 1)

@@ -366,8 +366,9 @@ class ProjectRequest:
     mesh: MeshBlock
     views: tuple[CameraView, ...]
     settings: StylizeSettings
-    """`painted_pass` is what is painted of the views, and is not put together again: DiffCol leaves the light out of
-    the texture. Places, masks, gains and overlays are not for views."""
+    """`painted_pass` is what is painted of the views, and is not put together again: DiffCol, or Emit of a mesh that
+    shines in its own colours, leaves the light out of the texture. Places, masks, gains and overlays are not for
+    views."""
     folder: str
     """Where results go: a PNG with a name of its own (deliver=files) or raw pixels (deliver=pixels)."""
     width: int

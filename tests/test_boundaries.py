@@ -33,11 +33,11 @@ STANDARD_LIBRARY_ONLY = {"protocol", "errors", "boot", "worker"}
 ADDON_EDGES = {
     "__init__": {"explaining", "jobs", "operators", "panels", "preferences", "props"},
     "operators": {
-        *{"animating", "explaining", "jobs", "preferences", "props", "scene_io", "switches", "training"},
+        *{"animating", "explaining", "jobs", "preferences", "projecting", "props", "scene_io", "switches", "training"},
         "engine_client",
     },
     "panels": {
-        *{"animating", "compat", "explaining", "jobs", "props", "scene_io", "switches", "training"},
+        *{"animating", "compat", "explaining", "jobs", "projecting", "props", "scene_io", "switches", "training"},
         "engine_client",
     },
     "preferences": {"jobs", "props", "engine_client"},
@@ -46,6 +46,7 @@ ADDON_EDGES = {
     "switches": {"props", "engine_client"},
     "explaining": {"compat", "encode", "props", "scene_io", "shots", "engine_client"},
     "animating": {"compat", "jobs", "props", "scene_io", "shots", "switches", "engine_client"},
+    "projecting": {"compat", "props", "scene_io", "switches", "engine_client"},
     "training": {"curves", "props", "scene_io", "shots", "engine_client"},
     "curves": set(),
     "shots": {"engine_client"},

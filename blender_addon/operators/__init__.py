@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import bpy
 
-from . import animation, controls, explanation, mixing, painting, styles, training, worker
+from . import animation, controls, explanation, mixing, painting, projection, styles, training, worker
 
 CLASSES = tuple(
     cls
-    for room in (painting, animation, explanation, styles, mixing, controls, training, worker)
+    for room in (painting, projection, animation, explanation, styles, mixing, controls, training, worker)
     for cls in room.CLASSES
 )
 

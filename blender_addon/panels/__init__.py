@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import bpy
 
-from . import animation, controls, explanation, mixing, painting, texture, training
+from . import animation, controls, explanation, mixing, painting, projection, texture, training
 
 CLASSES = tuple(
-    cls for room in (painting, controls, mixing, animation, explanation, texture, training) for cls in room.CLASSES
+    cls
+    for room in (painting, controls, mixing, projection, animation, explanation, texture, training)
+    for cls in room.CLASSES
 )
 
 

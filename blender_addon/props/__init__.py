@@ -12,7 +12,7 @@ import bpy
 
 from .. import compat, shots
 from ..engine_client import EngineError, protocol
-from . import choices, library
+from . import choices, library, projection
 
 # ---------------------------------------------------------------- settings
 
@@ -622,9 +622,11 @@ def register() -> None:
     bpy.types.Scene.pentimento_animation = bpy.props.PointerProperty(type=AnimationSettings)
     bpy.types.Scene.pentimento_texture = bpy.props.PointerProperty(type=TextureSettings)
     bpy.types.Scene.pentimento_training = bpy.props.PointerProperty(type=TrainingSettings)
+    projection.register()
 
 
 def unregister() -> None:
+    projection.unregister()
     del bpy.types.Scene.pentimento_training
     del bpy.types.Scene.pentimento_texture
     del bpy.types.Scene.pentimento_animation

@@ -12,12 +12,12 @@ from ..canvas import PictureCanvas
 from ..controls import left_strength
 from ..files import open_source
 from ..mixing import Styles
-from ..painted_pass import spread
 from ..picture import Floats, Picture
 from ..protocol import PictureSource
 from ..resample import Resampled
 from ..runtime import tiles
 from .blending import Shared
+from .gone_on import gone_on
 
 SHOT = "views"
 """All views, and what lies flat, have the statistics and the colours of the first view"""
@@ -89,10 +89,9 @@ def given(texture: PictureSource, size: tuple[int, int]) -> Floats:
     return np.clip(canvas.read(0, 0, *size), 0, 1).transpose(1, 2, 0).copy()
 
 
-def gone_on(shared: Shared, colours: Floats) -> Floats:
+def around(shared: Shared, colours: Floats) -> Floats:
     """(H, W, 3): colours (3, N) of what is seen, going on around it"""
     size, seen = shared.texels.size, shared.seen > 0.5
-    pixels, known = np.zeros((size[0] * size[1], 3), np.float32), np.zeros(size[0] * size[1], np.float32)
-    pixels[shared.texels.index[seen]], known[shared.texels.index[seen]] = colours[:, seen].T, 1
-    around = spread(pixels.reshape(*size, 3), known.reshape(size))
-    return np.clip(around, 0, 1)
+    pixels, known = np.zeros((size[0] * size[1], 3), np.float32), np.zeros(size[0] * size[1], bool)
+    pixels[shared.texels.index[seen]], known[shared.texels.index[seen]] = colours[:, seen].T, True
+    return np.clip(gone_on(pixels.reshape(*size, 3), known.reshape(size)), 0, 1)

@@ -23,7 +23,7 @@ from ..style_pack import slug
 from ..stylize import check_delivery, check_overlays, check_settings
 from ..texture import LARGEST, SMALLEST, Sheet
 from .blending import Disagreement, Shared, best_places, looked_at
-from .filling import SHOT, Filling, given, gone_on
+from .filling import SHOT, Filling, around, given
 from .sight import Painted, open_sight
 from .texels import laid_out, read_mesh, with_margin
 
@@ -137,7 +137,7 @@ class _Work:
         """(H, W, 3) 0..1: what shows where no view sees the surface. before: (3, N), its colours where one does."""
         texture = self.request.texture
         with Clock(self.seconds, "blend"):
-            flat = gone_on(shared, before) if texture is None else given(texture, shared.texels.size)
+            flat = around(shared, before) if texture is None else given(texture, shared.texels.size)
         started = time.perf_counter()
         for done in Filling(self.styles, shared, f"{self.request.name}: flat").painting(flat):
             yield self._say(0.85 + 0.1 * done, "Painting what no view sees")

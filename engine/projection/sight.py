@@ -12,12 +12,12 @@ from ..errors import EngineError
 from ..explain.pyramid import blurred, levels
 from ..looks import LUMINANCE
 from ..motion import SKY, bilinear
-from ..painted_pass import spread
 from ..passes import Passes
 from ..picture import Array, Floats, Picture
 from ..protocol import CameraView
 from ..shot.camera import Camera, turned
 from ..shot.held import between, cleared, sharpened
+from .gone_on import gone_on
 from .texels import Texels
 
 SAME = 2.5
@@ -198,7 +198,7 @@ def _seen(name: str, stored: Array, there: NDArray[np.bool_], cover: Floats) -> 
     known = there & (cover > _THERE) & np.isfinite(stored).all(axis=2)
     whole = np.where(known[..., None], stored / np.maximum(cover, np.float32(_THERE))[..., None], 0)
     if not known.all():
-        whole = np.where(known[..., None], whole, spread(whole.astype(np.float32), known.astype(np.float32)))
+        whole = gone_on(whole.astype(np.float32), known)
     return Picture(whole.astype(np.float32), "linear", "none", name)
 
 

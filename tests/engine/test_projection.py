@@ -14,6 +14,7 @@ from worlds import Form, affine, looking, still
 
 from engine.errors import EngineError
 from engine.projection.blending import Look, Shared, best_places, looked_at
+from engine.projection.gone_on import gone_on
 from engine.projection.job import project
 from engine.projection.sight import Painted, open_sight
 from engine.projection.texels import Mesh, Texels, laid_out, read_mesh, with_margin
@@ -458,3 +459,16 @@ def test_a_view_without_passes_is_refused(six: Any, identity: Path, tmp_path: Pa
 def test_the_same_request_gives_the_same_texture(six: Any, brush: Path, tmp_path: Path) -> None:
     first, second = (made(request(tmp_path / name, box(), six, brush))[0] for name in "ab")
     assert np.array_equal(first, second)
+
+
+@pytest.mark.parametrize("size", [(40, 56), (37, 51), (1, 9)])
+def test_colours_go_on_smoothly_and_stay_where_they_are(size: tuple[int, int]) -> None:
+    pixels = np.random.default_rng(1).random((*size, 3), np.float32)
+    known = np.zeros(size, bool)
+    known[:, : size[1] // 3] = True
+    found = gone_on(pixels, known)
+    assert np.array_equal(found[known], pixels[known])
+    assert found.min() >= 0 and found[~known].max() <= pixels[known].max()
+    assert found[~known].std() < pixels[known].std()
+    assert not gone_on(pixels, np.zeros(size, bool)).any()
+    assert np.allclose(gone_on(np.ones_like(pixels), known), 1, atol=1e-5)
