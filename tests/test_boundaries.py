@@ -150,7 +150,7 @@ def test_the_addons_rooms_import_along_the_arrows(path: Path) -> None:
 
 @pytest.mark.parametrize("path", ADDON, ids=lambda path: str(path.relative_to(REPO)))
 def test_the_addon_needs_nothing_that_blender_has_not(path: Path) -> None:
-    brought = {"bpy", "numpy", "engine", "blender_addon"}
+    brought = {"bpy", "mathutils", "numpy", "engine", "blender_addon"}
     for found in imports_of(path, package_of(path)):
         top = found.target.split(".")[0]
         assert top in STDLIB | brought, f"line {found.line}: {found.target}"
