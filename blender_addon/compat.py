@@ -48,6 +48,12 @@ def meaning(context: str) -> dict[str, Any]:
     return {"translation_context": context} if HAS_MEANINGS else {}
 
 
+def calculate_normals(mesh: bpy.types.Mesh) -> None:
+    """Those of its corners; since 4.1 they are always there."""
+    if hasattr(mesh, "calc_normals_split"):
+        mesh.calc_normals_split()
+
+
 def progress(layout: bpy.types.UILayout, fraction: float, text: str) -> None:
     if BEFORE_4_0:
         layout.label(text=f"{fraction:.0%}  {text}", translate=False, icon="SORTTIME")

@@ -65,6 +65,8 @@ RENDERS = {"RENDER_RESULT", "COMPOSITING"}
 GROUP = "Pentimento Layers"
 MIXES = {"Stylized": "Mix", "Overlay": "Overlay Mix"}
 """Sockets of the group: how much of what feeds the one shows is said by the other"""
+UV = "UV Map"
+"""Role of a node that says on which UV map a result lies"""
 BANDS = "Overlay Bands"
 """Socket of the group: 1 where an overlay's three channels are parts of one whole"""
 PLACES = "Overlay Places"
@@ -779,6 +781,7 @@ def insert_group(tree: bpy.types.NodeTree, original: bpy.types.NodeSocket) -> bp
 
 
 def new_group_node(tree: bpy.types.NodeTree) -> Any:
+    """Our group, not linked to anything."""
     group: Any = tree.nodes.new("ShaderNodeGroup" if tree.bl_idname == "ShaderNodeTree" else "CompositorNodeGroup")
     group.node_tree = layers_group(tree.bl_idname)
     group[ROLE] = group.label = GROUP
@@ -817,7 +820,7 @@ def wire_material(
         feed_texture(tree, group, "Stylized", texture, stylized)
         if overlay:
             feed_texture(tree, group, "Overlay", texture, overlay.image)
-            _set_range(group, overlay.display, overlay.kind)
+            set_range(group, overlay.display, overlay.kind)
 
 
 def feed_texture(
@@ -833,7 +836,21 @@ def feed_texture(
     tree.links.new(node.outputs["Color"], group.inputs[socket])
 
 
-def _set_range(group: bpy.types.Node, display: tuple[float, float], kind: looks.Kind) -> None:
+def feed_on_map(tree: bpy.types.NodeTree, group: bpy.types.Node, socket: str, uv: str, image: bpy.types.Image) -> None:
+    """A texture node that lies on a UV map, whichever one renders."""
+    node = feed(tree, group, socket, "ShaderNodeTexImage")
+    node.image, node.extension = image, "EXTEND"
+    links = node.inputs["Vector"].links
+    where = links[0].from_node if links and links[0].from_node.get(ROLE) == UV else None
+    if where is None:
+        where = new_feed(tree, UV, "ShaderNodeUVMap", (node.location.x - 220, node.location.y - 120))
+    where.uv_map = uv
+    tree.links.new(where.outputs["UV"], node.inputs["Vector"])
+    tree.links.new(node.outputs["Color"], group.inputs[socket])
+
+
+def set_range(group: bpy.types.Node, display: tuple[float, float], kind: looks.Kind) -> None:
+    """How a group colours the overlay that it is fed"""
     group.inputs["Overlay Low"].default_value, group.inputs["Overlay High"].default_value = display
     for socket, meant in ((BANDS, "bands"), (PLACES, "places")):
         if socket in group.inputs:  # groups of an older version have not all of them
@@ -861,7 +878,7 @@ def _feed_material(tree: bpy.types.NodeTree, original: bpy.types.Image, overlay:
         for link in group.inputs["Original"].links:
             if link.from_node.type == "TEX_IMAGE" and link.from_node.image == original:
                 feed_texture(tree, group, "Overlay", link.from_node, overlay.image)
-                _set_range(group, overlay.display, overlay.kind)
+                set_range(group, overlay.display, overlay.kind)
 
 
 def _can_show(group: bpy.types.Node, overlay: Overlay) -> bool:
@@ -894,7 +911,7 @@ def show_texture(tree: bpy.types.NodeTree, group: bpy.types.Node, layer: bpy.typ
             feed_texture(tree, group, "Stylized", link.from_node, layer)
         elif _can_show(group, layer):
             feed_texture(tree, group, "Overlay", link.from_node, layer.image)
-            _set_range(group, layer.display, layer.kind)
+            set_range(group, layer.display, layer.kind)
 
 
 def show_overlay_image(tree: bpy.types.NodeTree, group: bpy.types.Node, overlay: Overlay) -> None:
@@ -916,11 +933,6 @@ def show_file_layer(
     return problem
 
 
-def set_range(group: bpy.types.Node, display: tuple[float, float], kind: looks.Kind) -> None:
-    """How a group colours the overlay that it is fed"""
-    _set_range(group, display, kind)
-
-
 def _groups(tree: bpy.types.NodeTree) -> list[bpy.types.Node]:
     """Ours in a tree of the artist's"""
     return [node for node in tree.nodes if node.get(ROLE) == GROUP]
@@ -933,7 +945,7 @@ def _feed_image(tree: Any, group: bpy.types.Node, overlay: Overlay) -> None:
     tree.nodes.remove(old)
     node.image = overlay.image
     tree.links.new(node.outputs["Image"], group.inputs["Overlay"])
-    _set_range(group, overlay.display, overlay.kind)
+    set_range(group, overlay.display, overlay.kind)
 
 
 # ---------------------------------------------------------------- renders
@@ -1130,7 +1142,7 @@ def wire_compositor(
         set_frames(feed(tree, group, "Stylized", "CompositorNodeImage"), *frames)
     if overlay:
         problem += _feed_layer(tree, group, "Overlay", image, (overlay.name,))
-        _set_range(group, overlay.display, looks.kind_of(overlay.channels, overlay.display))
+        set_range(group, overlay.display, looks.kind_of(overlay.channels, overlay.display))
     return problem
 
 

@@ -31,7 +31,16 @@ from .files import (
     writing,
 )
 from .picture import Array, Encoding, Floats, Picture, PictureReader, result_channels, to_display
-from .protocol import ExplainRequest, Json, Layer, PictureSource, PixelBlock, StylizeRequest, TextureRequest
+from .protocol import (
+    ExplainRequest,
+    Json,
+    Layer,
+    PictureSource,
+    PixelBlock,
+    ProjectRequest,
+    StylizeRequest,
+    TextureRequest,
+)
 from .style_pack import slug
 
 if TYPE_CHECKING:
@@ -107,14 +116,16 @@ def frame(path: Path, layers: Path, opened: Opened, recipe: Json) -> Iterator[Ou
 
 
 @contextmanager
-def made(request: TextureRequest, name: str, sheet: Sheet, recipe: Json) -> Iterator[Output]:
+def made(
+    request: TextureRequest | ProjectRequest, name: str, sheet: Sheet, recipe: Json, layer: str = TEXTURE
+) -> Iterator[Output]:
     """The output for a texture of that name; the same holds."""
     folder = _folder(request.folder)
     with _Placed() as placed, ExitStack() as stack:
         if request.deliver == "pixels":
-            yield _Blocks(placed, stack, folder / f"{request.job}_{name}", sheet, TEXTURE)
+            yield _Blocks(placed, stack, folder / f"{request.job}_{name}", sheet, layer)
         else:
-            yield _Png(placed, stack, unique_path(folder / f"{name}.png"), sheet, recipe, TEXTURE)
+            yield _Png(placed, stack, unique_path(folder / f"{name}.png"), sheet, recipe, layer)
 
 
 def explained(

@@ -354,6 +354,56 @@ class TextureRequest:
 
 
 @dataclass(frozen=True)
+class MeshBlock:
+    """The triangles of a mesh in a raw file beside the messages."""
+
+    path: str
+    """float32, no header: of each corner of each triangle the place in the world in metres (x, y, z), the normal of
+    the shading (x, y, z), and UV"""
+    triangles: int
+
+
+@dataclass(frozen=True)
+class CameraView:
+    """A render of the mesh by one camera."""
+
+    name: str
+    """What the artist calls it"""
+    path: str
+    """OpenEXR MultiLayer with Position, Depth, the pass that is painted, and what styles are guided by"""
+    matrix: tuple[float, ...]
+    """12 numbers, three rows of four: (x, y, z, 1) in metres -> (column, row, 1) times some distance. Index 0 is the
+    middle of the first pixel, row 0 the top. Perspective or orthographic"""
+
+
+@dataclass(frozen=True)
+class ProjectRequest:
+    """Paint views of a mesh, and make them one texture on its UV map."""
+
+    job: str
+    name: str
+    """What the artist calls the mesh; results are named after it."""
+    mesh: MeshBlock
+    views: tuple[CameraView, ...]
+    settings: StylizeSettings
+    """`painted_pass` is what is painted of the views, and is not put together again: DiffCol, or Emit of a mesh that
+    shines in its own colours, leaves the light out of the texture. Places, masks, gains and overlays are not for
+    views."""
+    folder: str
+    """Where results go: a PNG with a name of its own (deliver=files) or raw pixels (deliver=pixels)."""
+    width: int
+    height: int
+    """Of the texture, in pixels"""
+    texture: PictureSource | None = None
+    """What the mesh shows so far on that UV map: painted as it lies flat where no view sees the surface. None: colours
+    around those places go on there"""
+    margin: int = 16
+    """Texels beyond the islands of the UV map up to which their colours go on"""
+    deliver: str = "files"
+    """files | pixels"""
+
+
+@dataclass(frozen=True)
 class TrainRequest:
     job: str
     style_pictures: tuple[str, ...]
@@ -563,6 +613,7 @@ Request = (
     | FlickerRequest
     | ExplainRequest
     | TextureRequest
+    | ProjectRequest
     | TrainRequest
     | EvaluateRequest
     | CertifyRequest

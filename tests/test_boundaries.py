@@ -46,6 +46,7 @@ BELOW = {
     "remaking": {"encode", "layering", "props", "scene_io", "engine_client"},
     "wiping": {"compat", "encode", "layering", "scene_io", "engine_client"},
     "animating": {"compat", "jobs", "props", "scene_io", "shots", "switches", "engine_client", "translation"},
+    "projecting": {"compat", "props", "scene_io", "switches", "engine_client"},
     "training": {"curves", "props", "scene_io", "shots", "engine_client"},
     "gallery": {"compat", "props", "engine_client"},
     "importing": {"jobs", "setting_up", "props", "scene_io", "engine_client"},
@@ -172,7 +173,7 @@ def test_the_addons_rooms_import_along_the_arrows(path: Path) -> None:
 
 @pytest.mark.parametrize("path", ADDON, ids=lambda path: str(path.relative_to(REPO)))
 def test_the_addon_needs_nothing_that_blender_has_not(path: Path) -> None:
-    brought = {"bpy", "gpu", "gpu_extras", "blf", "numpy", "engine", "blender_addon"}
+    brought = {"bpy", "gpu", "gpu_extras", "blf", "mathutils", "numpy", "engine", "blender_addon"}
     for found in imports_of(path, package_of(path)):
         top = found.target.split(".")[0]
         assert top in STDLIB | brought, f"line {found.line}: {found.target}"

@@ -14,6 +14,7 @@ from . import (
     mixing,
     painting,
     presets,
+    projection,
     styles,
     textures,
     training,
@@ -24,6 +25,7 @@ CLASSES = tuple(
     cls
     for room in (
         painting,
+        projection,
         textures,
         animation,
         explanation,

@@ -13,7 +13,7 @@ import bpy
 from .. import compat, shots
 from ..engine_client import EngineError, protocol
 from ..translation import OURS
-from . import choices, gallery, layers, library
+from . import choices, gallery, layers, library, projection
 from .textures import TextureSlot, TexturesSettings
 
 # ---------------------------------------------------------------- settings
@@ -647,11 +647,13 @@ def register() -> None:
     bpy.types.Scene.pentimento_textures = bpy.props.PointerProperty(type=TexturesSettings)
     bpy.types.Scene.pentimento_training = bpy.props.PointerProperty(type=TrainingSettings)
     bpy.types.Scene.pentimento_layers = bpy.props.PointerProperty(type=layers.LayersSettings)
+    projection.register()
     gallery.register()
 
 
 def unregister() -> None:
     gallery.unregister()
+    projection.unregister()
     del bpy.types.Scene.pentimento_layers
     del bpy.types.Scene.pentimento_training
     del bpy.types.Scene.pentimento_textures

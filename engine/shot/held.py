@@ -284,8 +284,13 @@ def _bumps(t: Floats) -> tuple[Floats, ...]:
 
 def clearness(objects: NDArray, stroke: float) -> Floats:
     """(H, W): 1 where the strokes of a frame are of one surface alone, 0 on silhouettes."""
+    return cleared(silhouettes(objects), stroke)
+
+
+def cleared(rim: NDArray[np.bool_], stroke: float) -> Floats:
+    """(H, W): 0 on a rim (H, W), and up to 1 away from it."""
     near, far = (round(edge * stroke) for edge in CLEAR)
-    rim, clear = silhouettes(objects), np.ones(objects.shape, np.float32)
+    clear = np.ones(rim.shape, np.float32)
     for ring in range(far):
         clear[rim & (clear == 1)] = max(0, ring - near) / (far - near)
         rim = _wider(rim)
