@@ -107,7 +107,7 @@ class LookAt(bpy.types.Operator):
         if image is None and not self.image:
             return {"CANCELLED"}  # a number without a layer of its own
         if image is None:
-            self.report({"ERROR"}, worded("There is no image {name} any more.", name=self.image))
+            self.report({"ERROR"}, worded("There is no image {name} any more.", name=repr(self.image)))
             return {"CANCELLED"}
         explaining.look_at(image, props.explain_settings(context).blend)
         return {"FINISHED"}

@@ -52,6 +52,8 @@ HEARD = (
     "Opening the style",
     "Reading",
     "Writing",
+    "Frame {number}",
+    "Frame {number} once more, for those after it",
     "Reading frame {number}",
     "Writing frame {number}",
     "Rendering frame {number}",
