@@ -1,4 +1,4 @@
-"""The table of docs/explain.md: every overlay of every style that ships, certified over the same twenty pictures.
+"""The table of docs/explain_details.md: every overlay of every style that ships, certified over twenty pictures.
 
     python -m benchmarks.certify --shared FOLDER [--only NAME ...] [--overlay NAME ...] [--random-weights]
     python -m benchmarks.certify --table
@@ -28,7 +28,7 @@ from .train_library import HELD_OUT_SEEDS, KEYFRAME_STYLES, LIBRARY
 FRAMES = ("walk/walk_0002.exr", "walk/walk_0006.exr", "walk/walk_0012.exr", "native/walk_0008_native.exr")
 STYLES = Path(__file__).parent.parent / "engine" / "styles"
 RESULTS = "certify"
-DOCUMENT = Path(__file__).parent.parent / "docs" / "explain.md"
+DOCUMENT = Path(__file__).parent.parent / "docs" / "explain_details.md"
 BEGIN, END = "<!-- certify table -->", "<!-- end -->"
 """In the document, around the table"""
 NAMES = {

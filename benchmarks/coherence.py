@@ -7,7 +7,7 @@ The perfect stick is the painting of the first frame as a texture on the things 
 where that shows the same surfaces (surfaces.places), and compared only where it does. Energy: the mean square of what
 is finer than 3 pixels, beside that of the frames painted alone. --life: frames of scenes/make_shot.py. Two passes are
 painted: DiffCol, whose colours no light moves, and Combined, whose light does. --table measures nothing: it writes the
-table of docs/animation.md anew from the result file of this machine.
+table of docs/animation_details.md anew from the result file of this machine.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ SHOTS = {"orbit": "sequences/orbit/orbit_####.exr", "walk": "sequences/walk/walk
 STYLES = ("Starry Night", "Wheat Field", "Pastel")
 PAINTED = ("DiffCol", "Combined")
 RESULTS = "coherence"
-DOCUMENT = Path(__file__).parent.parent / "docs" / "animation.md"
+DOCUMENT = Path(__file__).parent.parent / "docs" / "animation_details.md"
 BEGIN, END = "<!-- coherence table -->", "<!-- end -->"
 FINE = 3.0
 """Pixels: strokes are finer than that, forms are not"""

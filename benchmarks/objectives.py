@@ -137,9 +137,13 @@ def table(rows: list[dict[str, Any]], known: dict[str, float], steps: int, given
     lines = [
         "# Adversarial objectives",
         "",
+        "At the end of this page you know which of five objectives to train by, and what speaks for each.",
+        "",
+        "![The same pictures by each objective](images/objectives.jpg)",
+        "",
         f"{STYLE.name}, {steps} steps, seeds {seeds}. Each objective with the optimiser, critic steps, clip, penalty",
         f"and R1 published for it (hinge with ours){f'; for all of them {json.dumps(given)}' if given else ''}.",
-        "The default is hinge. Why, when others score better: benchmarks/README.md, for the eye decided.",
+        "The default is hinge, for the eye decided: [benchmarks](../benchmarks/README.md) say why others score better.",
         f"Measured by `benchmarks.objectives` on {here['graphics'] or here['processor']}, {here['date']}.",
         "",
         "Score: bidirectional patch distance to the painting, mean of eight pictures never trained on; less is closer.",
@@ -157,7 +161,7 @@ def table(rows: list[dict[str, Any]], known: dict[str, float], steps: int, given
             *(f"{r['spread']:.3f}", ", ".join(f"{c:g}" for c in r["way_closed"].values()), r["seconds_per_step"]),
         )
         lines.append("| " + " | ".join(f"{cell}" for cell in cells) + " |")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", "Back to [Training in depth](training_details.md)."]) + "\n"
 
 
 if __name__ == "__main__":

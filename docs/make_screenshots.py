@@ -1,11 +1,13 @@
 """Takes the pictures of the panels for the guide, in a real Blender window on a display of its own.
 
-    python docs/make_screenshots.py [--painting FILE] [--blender blender] [--styles DIR] [--style NAME] [--output DIR]
+    python docs/make_screenshots.py [--only SCENE ...] [--painting FILE] [--blender blender] [--styles DIR]
+                                    [--style NAME] [--output DIR]
 
 Needs Xvfb, openbox and a Blender that can run in a window (Debian's 3.4 does; the sources install there as a legacy
 add-on). It is also a test of what only a window can show: the button returns at once, a timer carries the job on,
 the sidebar draws, the result appears in the editor, one undo takes it away; a style is trained, by this Python,
-which needs torch. Exit code 1 when any of it fails.
+which needs torch. Exit code 1 when any of it fails. Scenes are named at the end of screenshots_inside.py; without
+--only all of them play.
 """
 
 from __future__ import annotations
@@ -22,15 +24,21 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import shrink_pictures
+
 REPO = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPO))
 
-SIZE = (1400, 900)
+SIZE = (1640, 900)
 INSIDE = Path(__file__).with_name("screenshots_inside.py")
 NO_DECORATION = """<openbox_config xmlns="http://openbox.org/3.4/rc">
 <applications><application name="*"><decor>no</decor></application></applications></openbox_config>"""
 """So that Blender's pixels are the display's pixels"""
+LONGEST = 3600.0
+"""Seconds for all scenes, also on a crowded machine"""
 SAMPLES = REPO / "engine" / "samples"
+PAINTING = REPO / "engine" / "styles" / "wheat-field" / "picture_0.jpg"
+"""What a style is trained from where no other is given: the painting that a shipped style holds, reduced"""
 
 
 @contextlib.contextmanager
@@ -87,29 +95,37 @@ def main() -> int:
     parser.add_argument("--blender", default="blender")
     parser.add_argument("--styles", default="", help="folder of styles besides the shipped ones")
     parser.add_argument("--style", default="Starry Night", help="the style to show, if it is installed")
-    parser.add_argument("--painting", type=Path, help="what a style is trained from; else the still life stands in")
+    parser.add_argument("--only", nargs="+", default=[], metavar="SCENE", help="the scenes to play; default: all")
+    parser.add_argument("--painting", type=Path, default=PAINTING, help="what a style is trained from")
     parser.add_argument("--output", type=Path, default=REPO / "docs" / "images")
     chosen = parser.parse_args()
     chosen.output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary, display(folder := Path(temporary)) as name:
         sample_picture("still_life_0001.exr", folder / "Still Life.png")
         sample_picture("still_life_0002.exr", folder / "Another.png")
+        painting = shutil.copy(chosen.painting, folder / f"Painting{chosen.painting.suffix}")
         (folder / "trained").mkdir()
         settings = {
             "addon": str(legacy_zip(folder)),
             "picture": str(folder / "Still Life.png"),
             "another": str(folder / "Another.png"),
-            "painting": str((chosen.painting or folder / "Still Life.png").resolve()),
+            "painting": str(painting),
             "frames": str(SAMPLES / "still_life_"),
             "python": sys.executable,
             "trained": str(folder / "trained"),
             "animation": str(folder / "animation"),
             "styles": chosen.styles,
             "style": chosen.style,
-            "output": str(chosen.output.resolve()),
+            "scenes": chosen.only,
+            "output": str(folder / "taken"),
             "size": SIZE,
         }
-        return run_blender(chosen.blender, folder, {**os.environ, "DISPLAY": name}, settings)
+        (folder / "taken").mkdir()
+        failed = run_blender(chosen.blender, folder, {**os.environ, "DISPLAY": name}, settings)
+        for picture in sorted((folder / "taken").iterdir()):
+            shrink_pictures.shrink(picture)
+            shutil.copy(picture, chosen.output)
+        return failed
 
 
 def run_blender(blender: str, folder: Path, environment: dict[str, str], settings: dict[str, object]) -> int:
@@ -121,7 +137,7 @@ def run_blender(blender: str, folder: Path, environment: dict[str, str], setting
     command = [blender, "--factory-startup", "--python-exit-code", "1", "--window-geometry", "0", "0"]
     command += [*map(str, SIZE), "-P", str(INSIDE), "--", json.dumps(settings)]
     more = {**environment, **places, "LIBGL_ALWAYS_SOFTWARE": "1"}
-    done = subprocess.run(command, env=more, timeout=1800, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=more, timeout=LONGEST, capture_output=True, text=True, check=False)
     said = [line for line in done.stdout.splitlines() if line.startswith(("SHOWN", "CHECKED"))]
     print("\n".join(said))
     if "CHECKED all" in said:

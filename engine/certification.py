@@ -2,7 +2,7 @@
 
 Every overlay that the style has is asked about a pixel, a small and a larger box of many pictures, and its certificate
 is taken each time. What comes out is a table overlay x bar with the median and the worst case; nothing is left out of
-it, whether it passed or not. The bars, and what each means for which overlay, are in docs/explain.md.
+it, whether it passed or not. The bars, and what each means for which overlay, are in docs/explain_details.md.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """What an artist can do with what a style painted, beside its strength. Each control is foretold by an overlay: how it
-will move the result can be read off before it is moved (docs/controls.md).
+will move the result can be read off before it is moved (docs/controls_details.md).
 
 Everything here is a function of the place and of what lies within a fixed reach, so tiles stay exact.
 """

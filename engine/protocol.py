@@ -151,7 +151,7 @@ class Check:
     """One measured bar of a certificate."""
 
     bar: str
-    """B1 .. B8, as docs/explain.md defines them."""
+    """B1 .. B8, as docs/explain_details.md defines them."""
     name: str
     value: float
     threshold: float

@@ -1,8 +1,10 @@
-"""What README.md promises to whoever comes by: two lines that do everything, and commands that exist."""
+"""What README.md promises to whoever comes by: two lines that do everything, and commands that exist (so in docs)."""
 
 from __future__ import annotations
 
+import argparse
 import re
+import shlex
 import subprocess
 import tomllib
 from pathlib import Path
@@ -14,6 +16,7 @@ from engine import cli
 REPO = Path(__file__).resolve().parent.parent
 README = (REPO / "README.md").read_text(encoding="utf-8")
 CI = (REPO / ".ci" / "run").read_text(encoding="utf-8")
+PAGES = (REPO / "README.md", *sorted((REPO / "docs").glob("*.md")))
 BLOCKS = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
 DEMO = "python3 -m venv .venv && .venv/bin/pip install -e '.[demo]' && .venv/bin/pentimento demo --out demo"
 TESTS = "python3 -m venv .venv-test && .venv-test/bin/pip install -e '.[test]' && .venv-test/bin/python -m pytest"
@@ -47,14 +50,25 @@ def test_the_libraries_are_those_that_ci_installs() -> None:
     assert listed and set(listed[1].split()) <= set(line.split())
 
 
-@pytest.mark.parametrize(
-    "line", [line for block in BLOCKS for line in block.splitlines() if line.startswith("pentimento ")]
-)
-def test_its_commands_are_understood(line: str) -> None:
-    words = line.partition(" #")[0].replace("frame_*.exr", "frame_1.exr frame_2.exr").split()
+def commands(page: Path) -> list[str]:
+    """The lines of a page that call the program."""
+    blocks = re.findall(r"```sh\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    return [line for block in blocks for line in block.splitlines() if line.startswith("pentimento ")]
+
+
+@pytest.mark.parametrize("line", dict.fromkeys(line for page in PAGES for line in commands(page)))
+def test_commands_are_understood(line: str) -> None:
+    words = shlex.split(line.replace("*", "1"), comments=True)
     cli._parser().parse_args(words[1:])
 
 
+def test_five_commands_are_enough_for_the_first_page_and_all_are_on_their_own() -> None:
+    assert len(commands(REPO / "README.md")) == 5
+    told = {line.split()[1] for line in commands(REPO / "docs" / "command_line.md")}
+    (known,) = (action.choices for action in cli._parser()._actions if isinstance(action, argparse._SubParsersAction))
+    assert told == set(known)
+
+
 def test_what_it_links_to_is_there() -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", README):
         assert (REPO / target).exists(), target

@@ -1,4 +1,4 @@
-"""The measured faithfulness of an overlay. docs/explain.md defines the bars; their thresholds live here, once.
+"""The measured faithfulness of an overlay. docs/explain_details.md defines the bars; their thresholds live here, once.
 
 Nothing here knows how an overlay was made: it compares what an overlay predicts with what really happens.
 """

@@ -6,7 +6,7 @@ trained at; u and v say where the most alike one lies. This is likeness, not cau
 Confidence is one less the ratio of how far it is off to how far the best one elsewhere is off (Lowe, "Distinctive Image
 Features from Scale-Invariant Keypoints", 2004, section 7.1): strokes that the painting repeats point nowhere in
 particular. Why colours and not features of a network: measured against the teacher's own match field, patches of colour
-find the place far more often than features of the critic or the encoder (docs/explain.md).
+find the place far more often than features of the critic or the encoder (docs/explain_details.md).
 """
 
 from __future__ import annotations

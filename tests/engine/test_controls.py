@@ -588,8 +588,8 @@ def test_a_picture_without_passes_has_no_gains(folders: dict[str, str], photo: P
 
 def test_passes_foretell_what_a_gain_does(shipped: Session, render: Callable[..., Path]) -> None:
     """Measured with Starry Night on the tests' render. Switching a light off does what Passes say of it alone, exactly,
-    and takes away about its share (here within 15 % or .006; docs/controls.md has other styles). Between and above,
-    that times what the gain does to the light of the picture itself, of what switching off does to it: R2 .94."""
+    and takes away about its share (here within 15 % or .006; docs/controls_details.md has other styles). Between and
+    above, that times what the gain does to the light of the picture itself, of what switching off does: R2 .94."""
     path = render()
     passes, reader = painted_passes(path), open_picture(path)
     assert passes is not None

@@ -135,7 +135,7 @@ def test_a_stop_ends_all_and_they_go_on_together(pictures: Path) -> None:
 
 
 def test_torchrun_and_a_request_to_finish(pictures: Path) -> None:
-    """The line of docs/training.md; whoever makes the file ends all of them with a style."""
+    """The line of docs/training_details.md; whoever makes the file ends all of them with a style."""
     out = pictures / "style"
     settings = {**QUICK, "batch": 2, "steps": 10**6}
     line = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "engine"]
