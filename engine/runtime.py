@@ -109,8 +109,8 @@ class Session:
         self.note(why)
 
     def ran_on(self) -> dict[str, str]:
-        """For the report of a job: the device, and why it is not the one to be expected"""
-        return {"device": self.device, "fell_back": self.fell_back}
+        """For the report of a job: the device; and why it is not the one to be expected, where it is not"""
+        return {"device": self.device, **({"fell_back": self.fell_back} if self.fell_back else {})}
 
     def _again(self, data: bytes) -> ort.InferenceSession:
         """Another network on the device of this one"""

@@ -125,7 +125,7 @@ def _lead(config: TrainConfig, request: TrainRequest, started: float) -> Iterato
     seconds = time.monotonic() - started
     report = {
         **{"style": pack.name, "steps": trainer.steps_done, "seconds": seconds, "say": [ended]},
-        **{"device": device.type, "fell_back": _fell_back(config.device, device)},
+        **{"device": device.type, **({"fell_back": why} if (why := _fell_back(config.device, device)) else {})},
     }
     yield Done(request.job, report)
 

@@ -178,7 +178,7 @@ def test_without_a_python_that_trains_it_says_what_to_do(addon: Any, chosen: Any
     preferences.can_train = False
     refused("cannot train: it lacks one of torch, onnx, safetensors. *\\n?.*Check Python")
     preferences.python, preferences.can_train = "", False
-    refused("needs a Python with PyTorch.*\\n?.*commands that the Training panel copies")
+    refused("needs a Python with PyTorch.*\\n?.*Press Set Up in the add-on's preferences")
     assert "-m pip install" in addon.setting_up.setup_commands()
     assert " torch==" in addon.setting_up.setup_commands()
 
