@@ -414,6 +414,7 @@ def _paint(
         view=view,
         shot=shot,
         sequential=chosen.strokes == "CARRY",
+        one_part=not compat.READS_PARTS,
     )
     run.seconds += time.monotonic() - began
 
@@ -563,6 +564,8 @@ def _movie(chosen: Plan, files: dict[int, str], blocking: bool) -> Generator[Sai
 
     yield protocol.Progress("", 0.0, "Writing the MP4")
     scene = _movie_scene(chosen, files, part)
+    if not scene:
+        return "There is no MP4: this Blender finds no painting in the results. Use Blender 4.2 or later."
     bpy.app.handlers.render_complete.append(note_end)  # which a render that was stopped does not reach
     try:
         yield from scene_io.rendering(scene, blocking, animation=True)
@@ -585,7 +588,8 @@ def _movie_path(first: Path) -> Path:
 
 
 def _movie_scene(chosen: Plan, files: dict[int, str], path: Path) -> str:
-    """A copy of the scene, with its view transform and frame rate, that shows nothing but the results. Its name."""
+    """A copy of the scene, with its view transform and frame rate, that shows nothing but the results. Its
+    name; empty where they hold nothing that could be shown."""
     scene = bpy.data.scenes[chosen.scene].copy()
     scene.name = MOVIE
     numbers = sorted(files)
@@ -593,6 +597,9 @@ def _movie_scene(chosen: Plan, files: dict[int, str], path: Path) -> str:
     tree, end = compat.new_compositor(scene)
     names = ("Stylized", "Stylized.Combined") if is_float else ("Image",)
     node, output = scene_io.new_layer_node(tree, scene_io.sequence_of(files[numbers[0]]), names)
+    if output is None:
+        compat.remove_scene(scene)
+        return ""
     scene_io.set_frames(node, numbers[0], numbers[-1] - numbers[0] + 1)
     tree.links.new(output, end)
     scene.frame_start, scene.frame_end = numbers[0], numbers[-1]

@@ -19,13 +19,21 @@ RELATIVE_PATH = {"PATH_SUPPORTS_BLEND_RELATIVE"} if bpy.app.version >= (4, 5, 0)
 """Options of a property with a path that may begin with //, beside the default ones: since 4.5 it has to say so"""
 
 
+READS_PARTS = not BEFORE_4_0
+"""Are layers found in EXR files of several parts?"""
+
+
+def kept_folder(name: str) -> Path:
+    """A folder for what is the artist's: it outlives the add-on. Blender empties the place of an extension with it."""
+    return Path(bpy.utils.user_resource("DATAFILES", path=f"pentimento/{name}", create=True))
+
+
 def user_folder(package: str, name: str) -> Path:
-    """A folder of ours that can be written and outlives updates. Extensions have a place of their own since 4.2."""
+    """A folder of ours that outlives updates and goes with the add-on. Since 4.2 extensions have a place for that."""
     try:
         return Path(bpy.utils.extension_path_user(package, path=name, create=True))
     except (AttributeError, ValueError):
-        # Before 4.2, or installed as a legacy add-on.
-        return Path(bpy.utils.user_resource("DATAFILES", path=f"pentimento/{name}", create=True))
+        return kept_folder(name)  # before 4.2, or installed as a legacy add-on
 
 
 def may_go_online() -> bool:

@@ -50,7 +50,7 @@ def forget_favourites() -> None:
 
 
 def _favourites_file() -> Path:
-    return compat.user_folder(props.library.PACKAGE, "gallery") / "favourites.json"
+    return compat.kept_folder("gallery") / "favourites.json"
 
 
 def _read_favourites() -> frozenset[str]:

@@ -123,7 +123,7 @@ def _requests(model: Checking) -> jobs.Requests:
     options = props.gallery.options(chosen) if model.facts else protocol.ImportOptions()
     with scene_io.scratch() as folder:
         image = bpy.data.images.get(model.image)
-        source = scene_io.gather(image, folder) if image is not None else None
+        source = (yield from scene_io.gather(image, folder)).source if image is not None else None
         yield protocol.PreviewImportRequest(props.new_job(), str(model.path), folder, options, source)
 
 

@@ -219,17 +219,19 @@ def requests(chosen: Plan, shape: list[Shape], blocking: bool) -> Generator[Any,
         with _stage(chosen) as (scene, found):
             shape.append(found)
             views = yield from _rendered(chosen, scene, Path(folder), blocking)
-        yield _request(chosen, found, views, folder)
+        yield (yield from _request(chosen, found, views, folder))
     return "\n".join(chosen.notes)
 
 
 def _request(
     chosen: Plan, shape: Shape, views: tuple[protocol.CameraView, ...], folder: str
-) -> protocol.ProjectRequest:
+) -> Generator[None, None, protocol.ProjectRequest]:
     mesh = Path(folder, "mesh.raw")
     with scene_io.artist_words("The mesh could not be written"):
         mesh.write_bytes(shape.corners.tobytes())
-    texture = scene_io.gather(scene_io.find_image(chosen.texture), folder) if chosen.texture else None
+    texture = None
+    if chosen.texture:
+        texture = (yield from scene_io.gather(scene_io.find_image(chosen.texture), folder)).source
     return protocol.ProjectRequest(
         *(props.new_job(), chosen.thing, protocol.MeshBlock(str(mesh), len(shape.corners)), views, chosen.how, folder),
         *(chosen.size, chosen.size, texture, chosen.margin, "pixels"),

@@ -575,7 +575,7 @@ def thumbnail_of(rows: NDArray[Any], is_linear: bool = False) -> NDArray[np.floa
     taken = rows[step // 2 :: step, step // 2 :: step]
     few = taken.astype(np.float32) / (255 if taken.dtype == np.uint8 else 1)
     shown = np.ones((*few.shape[:2], 4), np.float32)
-    shown[..., :3] = np.clip(few[..., :3], 0, 1)
+    shown[..., :3] = np.clip(few[..., : 3 if few.shape[2] > 2 else 1], 0, 1)  # grey, where it has no colours
     if is_linear:
         shown[..., :3] = np.where(
             shown[..., :3] <= 0.0031308, shown[..., :3] * 12.92, 1.055 * shown[..., :3] ** (1 / 2.4) - 0.055
@@ -964,7 +964,7 @@ def results_folder() -> Path:
     """Where results go that are files: `//pentimento/` beside the .blend, else a folder of ours."""
     if bpy.data.filepath:
         return Path(bpy.data.filepath).parent / "pentimento"
-    return compat.user_folder(props.library.PACKAGE, "renders")
+    return compat.kept_folder("renders")
 
 
 def writable(folder: Path) -> Path:
@@ -1140,10 +1140,11 @@ def wire_compositor(
     problem = _feed_layer(tree, group, "Stylized", image, names)
     if frames and not problem:
         set_frames(feed(tree, group, "Stylized", "CompositorNodeImage"), *frames)
+    problems = [problem]
     if overlay:
-        problem += _feed_layer(tree, group, "Overlay", image, (overlay.name,))
+        problems.append(_feed_layer(tree, group, "Overlay", image, (overlay.name,)))
         set_range(group, overlay.display, looks.kind_of(overlay.channels, overlay.display))
-    return problem
+    return " ".join(filter(None, problems))
 
 
 def set_frames(node: Any, first: int, count: int) -> None:

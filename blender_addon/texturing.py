@@ -264,7 +264,7 @@ class Batch:
         sources = tuple(picture.source for picture in found.values())
         light = sources[0].encoding == "linear"
         view = scene_io.view_table(self.view_of, self.folder) if light else None
-        return protocol.StylizeRequest(props.new_job(), sources, how, self.folder, "pixels", view, reliefs)
+        return protocol.StylizeRequest(props.new_job(), sources, how, self.folder, "pixels", view, reliefs=reliefs)
 
     def _reliefs(self, found: dict[int, scene_io.Gathered]) -> Generator[None, None, tuple[protocol.Relief, ...]]:
         """Upon the maps of the first material; in others that have the same maps it is wired in, too."""

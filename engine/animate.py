@@ -701,7 +701,7 @@ class _Batch:
         number, plan = painted.number, self.plan
         with Clock(painted.seconds, "write"):
             path, layers = plan.results.path(number), plan.layers.path(number)
-            with outputs.frame(path, layers, painted.opened, painted.recipe) as opened_:
+            with outputs.frame(path, layers, painted.opened, painted.recipe, plan.request.one_part) as opened_:
                 output = painted.opened.into(opened_)
                 for band in painted.rows:
                     self._go_on()

@@ -101,18 +101,18 @@ def opened(
             yield _Png(placed, stack, path, reader, recipe)
         else:
             path = unique_path(folder / f"{_stem(source)}_{slug(look)}.exr")
-            yield _Exr(placed, path, source, reader, recipe)
+            yield _Exr(placed, path, source, reader, recipe, one_part=request.one_part)
 
 
 @contextmanager
-def frame(path: Path, layers: Path, opened: Opened, recipe: Json) -> Iterator[Output]:
+def frame(path: Path, layers: Path, opened: Opened, recipe: Json, one_part: bool = False) -> Iterator[Output]:
     """The output of one frame of many, of which no preview is written: what is at `path` is replaced. layers: where the
     overlays of a byte picture go, their raw floats. The same holds."""
     with _Placed() as placed, ExitStack() as stack:
         if opened.sheet.dtype.kind == "u":
             yield _Png(placed, stack, path, opened.sheet, recipe, layers=layers)
         else:
-            yield _Exr(placed, path, opened.source, opened.sheet, recipe, opened.file)
+            yield _Exr(placed, path, opened.source, opened.sheet, recipe, opened.file, one_part)
 
 
 @contextmanager
@@ -378,9 +378,10 @@ class _Exr:
         reader: PictureReader,
         recipe: Json,
         original: ExrFile | None = None,
+        one_part: bool = False,
     ) -> None:
         """original: all that is in the source, of a frame that has no pictures to look at; None: read from its file"""
-        self.placed = placed
+        self.placed, self.one_part = placed, one_part
         self.source, self.reader, self.recipe, self.original = source, reader, recipe, original
         self.file, self.path = file, str(file)
         self.pixels = np.empty((reader.height, reader.width, result_channels(reader.channels)), reader.dtype)
@@ -401,6 +402,8 @@ class _Exr:
         ours, entries = _renamed(ours, original), _header(self.recipe, overlays)
         if original is None:
             write_exr(self.file, ours, entries)
+        elif self.one_part:
+            write_exr(self.file, [*original.layers.values(), *ours], {**original.header, **entries})
         else:
             write_beside(self.file, original, ours, entries)
         self.placed.add(self.file)

@@ -239,6 +239,9 @@ class StylizeRequest:
     view: ViewTable | None = None
     """Match display: scene-linear pictures are painted as this view transform shows them. None: on a curve of our own,
     whatever the view transform."""
+    one_part: bool = False
+    """An EXR of one part, which every program reads, though all of it has to be compressed again: Blender before 4
+    finds no layers in files of several"""
     reliefs: tuple[Relief | None, ...] = ()
     """One for each source, or none at all: layers Relief.Normal and Relief.Roughness"""
 
@@ -267,6 +270,8 @@ class AnimateRequest:
     """The shot.json by which strokes are held (ShotRequest). Empty: every frame is painted alone"""
     sequential: bool = False
     """Strokes are carried on from frame to frame, in order; instead of a shot"""
+    one_part: bool = False
+    """See StylizeRequest"""
 
 
 @dataclass(frozen=True)

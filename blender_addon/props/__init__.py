@@ -603,7 +603,8 @@ def stylize_request(
     deliver: str,
     view: protocol.ViewTable | None = None,
 ) -> protocol.StylizeRequest:
-    return protocol.StylizeRequest(new_job(), (source,), how, folder, deliver, view)
+    one_part = not compat.READS_PARTS
+    return protocol.StylizeRequest(new_job(), (source,), how, folder, deliver, view, one_part)
 
 
 def texture_request(chosen: TextureSettings, device: str) -> protocol.TextureRequest:

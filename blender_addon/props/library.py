@@ -66,7 +66,7 @@ _previews: Any = None
 def user_styles() -> Path:
     """The folder that imported and trained styles go into."""
     chosen = preferences().styles_folder
-    return Path(bpy.path.abspath(chosen)) if chosen else compat.user_folder(PACKAGE, "styles")
+    return Path(bpy.path.abspath(chosen)) if chosen else compat.kept_folder("styles")
 
 
 def styles() -> tuple[Style, ...]:

@@ -50,6 +50,7 @@ def setup(addon: Any, place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     preferences.setup_wheels = str(wheels(place / "wheels", pins, modules_of(addon, place / "modules")))
     preferences.setup_folder = str(place / "made")
     preferences.setup_kind = "training"
+    addon.setting_up.checked = None  # what another test has found out
     yield preferences
     preferences.python = ""
     addon.setting_up.checked = None
