@@ -32,7 +32,7 @@ STANDARD_LIBRARY_ONLY = {"protocol", "errors", "boot", "worker", "packages", "en
 
 NO_BPY = {"engine_client", "decode", "encode", "curves", "texels"}
 BELOW = {
-    "preferences": {"panels", "props", "setting_up", "engine_client"},
+    "preferences": {"panels", "props", "setting_up", "engine_client", "translation"},
     "setting_up": {"compat", "jobs", "props", "engine_client"},
     "props": {"compat", "shots", "engine_client", "translation"},
     "scene_io": {"compat", "decode", "encode", "props", "switches", "texels", "engine_client"},
