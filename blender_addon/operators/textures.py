@@ -94,7 +94,7 @@ class ApplyTextures(bpy.types.Operator):
 def _can(cls: type[bpy.types.Operator], problem: str) -> bool:
     """Greyed with its reason"""
     if jobs.current() is not None:
-        problem = "Something else is being painted"
+        problem = worded("Something else is being painted")
     if problem and hasattr(cls, "poll_message_set"):
         cls.poll_message_set(problem)
     return not problem
@@ -102,7 +102,7 @@ def _can(cls: type[bpy.types.Operator], problem: str) -> bool:
 
 def _nothing_painted(context: bpy.types.Context) -> str:
     painted = any(materials.groups(material) for material in texturing.scope_materials(context))
-    return "" if painted else "Nothing of these materials is painted"
+    return "" if painted else worded("Nothing of these materials is painted")
 
 
 def _remove(images: set[bpy.types.Image]) -> None:

@@ -29,6 +29,8 @@ HEARD = (
     "{title} failed.",
     "{title} was cancelled.",
     "{title} was cancelled. Finished frames stay; with Resume it goes on.",
+    "{title} was cancelled. Set Up goes on where it stopped.",
+    "{title} was cancelled. Some of it is left: remove it again.",
     "{title} is paused: Resume goes on where it stopped.",
     "{title} was interrupted.",
     "{title} was ended: another file was opened.",
