@@ -127,7 +127,7 @@ def text_size(text: str, size: float) -> Point:
     return blf.dimensions(0, text)
 
 
-def draw_text(text: str, place: Point, size: float, colour: Colour) -> None:
+def draw_words(text: str, place: Point, size: float, colour: Colour) -> None:
     """place: of its lower left corner"""
     import blf
 

@@ -11,6 +11,7 @@ import bpy
 from . import props, setting_up
 from .engine_client import packages
 from .panels import engine
+from .translation import worded
 
 
 def _python_changed(_preferences: Any, _context: Any) -> None:
@@ -72,7 +73,7 @@ class PentimentoPreferences(bpy.types.AddonPreferences):
         engine.draw_python(layout, context, self)
         engine.draw_set_up(layout, context, self)
         box = layout.box().column()
-        box.label(text="Styles", icon="BRUSHES_ALL")
+        box.label(text=worded("Styles"), translate=False, icon="BRUSHES_ALL")
         box.prop(self, "styles_folder")
         box.operator("pentimento.import_style", icon="IMPORT")
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from . import encode, layering, props, scene_io
 from .engine_client import EngineError, protocol
+from .translation import worded
 
 Recipe = dict[str, Any]
 HOW = {
@@ -111,10 +112,12 @@ def problems(recipe: Recipe, stack: layering.Stack | None, scene: bpy.types.Scen
     image = bpy.data.images.get(stack.image) if stack else None
     size = recipe.get("source", {}).get("size")
     if stack and stack.kind == "IMAGE" and image is not None and size and list(image.size[:]) != list(size):
-        found.append(f"{image.name} was {size[0]} x {size[1]} pixels then.")
+        found.append(
+            worded("{image} was {width} x {height} pixels then.", image=image.name, width=size[0], height=size[1])
+        )
     view = recipe.get("view", {}).get("name", "")
     if view and view != scene_io.view_name(scene):
-        found.append(f"The scene's view transform was {view} then.")
+        found.append(worded("The scene's view transform was {view} then.", view=view))
     return found
 
 
@@ -126,9 +129,9 @@ def _style_problem(named: dict[str, Any]) -> str:
     name = str(named.get("name", ""))
     style = props.library.style_named(name)
     if style is None:
-        return f"The style {name} is not installed."
+        return worded("The style {name} is not installed.", name=name)
     if props.library.hash_of(style) != named.get("hash"):
-        return f"The style {name} is another one now than when this was painted."
+        return worded("The style {name} is another one now than when this was painted.", name=name)
     return ""
 
 

@@ -22,6 +22,7 @@ import bpy
 
 from . import compat, jobs, props
 from .engine_client import EngineError, Interpreter, Limits, blender_python, packages, protocol
+from .translation import worded
 
 PATIENCE = Limits(ready=20.0, silence=20.0)
 """A program that is no Python at all says nothing for ever; importing torch from a cold disk takes its time."""
@@ -68,7 +69,9 @@ def setup_commands() -> str:
 
 def check_job() -> jobs.Job:
     """Asks the Python what it can do; the answer is kept in the preferences."""
-    return jobs.Job("Checking the Python", _check_requests(), _keep_verdict, interpreter(), _keep_failure, PATIENCE)
+    return jobs.Job(
+        worded("Checking the Python"), _check_requests(), _keep_verdict, interpreter(), _keep_failure, PATIENCE
+    )
 
 
 def check() -> None:
@@ -237,19 +240,21 @@ def announcement(chosen: packages.Kind) -> list[str]:
     """What a set-up will do, said before it begins."""
     size, there = packages.size(chosen.name), _kind_made()
     if made(chosen.name) == "ready":
-        return [f"It is set up, in {_short(str(folder()))}", "Set up again it is checked, mended and put to use."]
+        again = worded("Set up again it is checked, mended and put to use.")
+        return [worded("It is set up, in {folder}", folder=_short(str(folder()))), again]
     if props.library.preferences().setup_wheels:
-        source = "Installs it from the folder of wheels. Nothing is downloaded."
+        source = worded("Installs it from the folder of wheels. Nothing is downloaded.")
     else:
-        source = f"Downloads about {size.download:.1f} GB."
-    lines = [source, f"Takes about {size.installed:.1f} GB on the disk, in {_short(str(folder()))}"]
+        source = worded("Downloads about {size} GB.", size=f"{size.download:.1f}")
+    place = {"size": f"{size.installed:.1f}", "folder": _short(str(folder()))}
+    lines = [source, worded("Takes about {size} GB on the disk, in {folder}", **place)]
     if (sys.platform, chosen.name) == ("linux", "training"):
-        lines.append("With PyTorch's package index for processors (Options) it is 0.3 GB and 1.1 GB.")
+        lines.append(worded("With PyTorch's package index for processors (Options) it is 0.3 GB and 1.1 GB."))
     if (sys.platform, chosen.name) == ("win32", "cuda-training"):
-        lines.append("To train on CUDA, too, enter PyTorch's package index for it (Options).")
+        lines.append(worded("To train on CUDA, too, enter PyTorch's package index for it (Options)."))
     if there not in ("", chosen.name):
-        lines.append(f"Replaces what is there: {packages.KINDS[there].title}.")
-    return [*lines, "Blender's own Python stays as it is. You can go on working meanwhile."]
+        lines.append(worded("Replaces what is there: {title}.", title=worded(packages.KINDS[there].title)))
+    return [*lines, worded("Blender's own Python stays as it is. You can go on working meanwhile.")]
 
 
 def refusal() -> EngineError | None:
@@ -271,7 +276,9 @@ def set_up_job(chosen: packages.Kind) -> jobs.Job:
     wheels = bpy.path.abspath(preferences.setup_wheels) if preferences.setup_wheels else ""
     place = str(folder())
     request = protocol.EnvironmentRequest(props.new_job(), place, chosen.name, wheels, preferences.setup_index.strip())
-    job = _setup_job(f"Set Up {chosen.title}", "was cancelled. Set Up goes on where it stopped")
+    job = _setup_job(
+        worded("Set Up {title}", title=worded(chosen.title)), "was cancelled. Set Up goes on where it stopped"
+    )
     answers: list[protocol.Event] = []
     job.requests = _set_up(job, request, answers)
     job.on_event = answers.append
@@ -282,7 +289,7 @@ def remove_job() -> jobs.Job:
     """Removes the environment; Blender's own Python works again."""
     place = folder()
     _free(place)
-    job = _setup_job("Remove Environment", "was cancelled. Some of it is left: remove it again")
+    job = _setup_job(worded("Remove Environment"), "was cancelled. Some of it is left: remove it again")
     job.delivered = True  # there is no event to wait for
     job.requests = _remove(protocol.RemoveEnvironmentRequest(props.new_job(), str(place)))
     return job

@@ -16,6 +16,7 @@ import numpy as np
 from . import jobs, materials, props, scene_io, udim
 from .engine_client import EngineError, protocol
 from .materials import COLOUR, ReliefMaps
+from .translation import worded
 
 MOST_FACES = 2_000_000
 """Triangles whose UV map is laid out; of more only alpha tells what is background"""
@@ -198,12 +199,12 @@ def problem(context: bpy.types.Context) -> str:
     """Why nothing can be painted; empty where something can."""
     scope = props.textures_settings(context).scope
     if not props.library.styles():
-        return "No style is installed"
+        return worded("No style is installed")
     if scope == "ACTIVE":
-        return "" if scene_io.image_in_view(context) else "There is no image in view"
+        return "" if scene_io.image_in_view(context) else worded("There is no image in view")
     if scope == "SLOTS":
-        return "" if _ticked(context) else "No texture is ticked"
-    return "" if _selected(context) else "No selected object has a colour texture"
+        return "" if _ticked(context) else worded("No texture is ticked")
+    return "" if _selected(context) else worded("No selected object has a colour texture")
 
 
 # ---------------------------------------------------------------- the job

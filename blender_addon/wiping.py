@@ -292,4 +292,4 @@ def _draw_names(x: float, y: float, scale: float, left: float, right: float) -> 
             pad = 4 * scale
             box = (start - pad, y - height - 2 * pad, start + width + pad, y)
             compat.draw_rectangle(box, DARK)
-            compat.draw_text(name, (start, y - height - pad), 12 * scale, LIGHT)
+            compat.draw_words(name, (start, y - height - pad), 12 * scale, LIGHT)

@@ -32,18 +32,18 @@ STANDARD_LIBRARY_ONLY = {"protocol", "errors", "boot", "worker", "packages", "en
 
 NO_BPY = {"engine_client", "decode", "encode", "curves", "texels"}
 BELOW = {
-    "preferences": {"panels", "props", "setting_up", "engine_client"},
-    "setting_up": {"compat", "jobs", "props", "engine_client"},
+    "preferences": {"panels", "props", "setting_up", "engine_client", "translation"},
+    "setting_up": {"compat", "jobs", "props", "engine_client", "translation"},
     "props": {"compat", "shots", "engine_client", "translation"},
     "scene_io": {"compat", "decode", "encode", "props", "switches", "texels", "engine_client"},
     "materials": {"scene_io"},
     "udim": {"compat", "scene_io", "engine_client"},
-    "texturing": {"jobs", "materials", "props", "scene_io", "udim", "engine_client"},
+    "texturing": {"jobs", "materials", "props", "scene_io", "udim", "engine_client", "translation"},
     "switches": {"props", "engine_client", "translation"},
     "explaining": {"compat", "encode", "props", "scene_io", "shots", "engine_client", "translation"},
     "layering": {"compat", "decode", "encode", "explaining", "props", "scene_io", "shots", "engine_client"},
     "masking": {"encode", "explaining", "layering", "props", "scene_io", "engine_client"},
-    "remaking": {"encode", "layering", "props", "scene_io", "engine_client"},
+    "remaking": {"encode", "layering", "props", "scene_io", "engine_client", "translation"},
     "wiping": {"compat", "encode", "layering", "scene_io", "engine_client"},
     "animating": {"compat", "jobs", "props", "scene_io", "shots", "switches", "engine_client", "translation"},
     "projecting": {"compat", "props", "scene_io", "switches", "engine_client"},

@@ -60,7 +60,7 @@ class SetUp(SetupOperator, bpy.types.Operator):
         column = self.layout.column(align=True)
         column.label(text=chosen.title, icon="IMPORT")
         for line in setting_up.announcement(chosen):
-            column.label(text=line, icon="BLANK1")
+            column.label(text=line, translate=False, icon="BLANK1")
 
     def job(self, _context: bpy.types.Context, blocking: bool) -> jobs.Job:
         return setting_up.set_up_job(packages.KINDS[self.kind])

@@ -11,6 +11,7 @@ import bpy
 
 from .. import gallery, jobs, props, setting_up
 from ..engine_client import EngineError, protocol
+from ..translation import worded
 from .base import Answer, JobOperator
 
 
@@ -39,7 +40,9 @@ class ChooseStyle(StyleOperator, bpy.types.Operator):
     @classmethod
     def description(cls, _context: bpy.types.Context, properties: bpy.types.OperatorProperties) -> str:
         found = [style for style in props.library.all_styles() if style.name == properties.name]
-        return ". ".join(part for style in found for part in (style.author, style.licence) if part) or cls.__doc__
+        return ". ".join(part for style in found for part in (style.author, style.licence) if part) or worded(
+            str(cls.__doc__)
+        )
 
     def execute(self, context: bpy.types.Context) -> Answer:
         return self._do(lambda: gallery.choose(context.scene, gallery.find(self.name)))
@@ -134,7 +137,11 @@ class ExportStyle(StyleOperator, bpy.types.Operator):
     def job(self, _context: bpy.types.Context, blocking: bool) -> jobs.Job:
         style, path = gallery.find(self.name), Path(bpy.path.abspath(self.filepath))
         path = path if path.suffix.lower() == ".zip" else path.with_name(f"{path.name}.zip")
-        return export_job(f"Export {style.name}", {str(style.folder): str(path)}, f"It lies in {path}.")
+        return export_job(
+            worded("Export {name}", name=style.name),
+            {str(style.folder): str(path)},
+            worded("It lies in {path}.", path=path),
+        )
 
 
 class ExportShown(JobOperator, bpy.types.Operator):
@@ -166,7 +173,8 @@ class ExportShown(JobOperator, bpy.types.Operator):
         }
         if taken := [path for path in paths.values() if Path(path).exists()]:
             raise EngineError(f"There is already a file {taken[0]}.", "Choose an empty folder.")
-        return export_job("Export Styles", paths, f"{len(paths)} styles lie in {folder}.")
+        said = worded("{count} styles lie in {folder}.", count=len(paths), folder=folder)
+        return export_job(worded("Export Styles"), paths, said)
 
 
 def export_job(title: str, paths: dict[str, str], said: str) -> jobs.Job:

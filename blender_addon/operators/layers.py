@@ -13,6 +13,7 @@ import bpy
 
 from .. import explaining, jobs, layering, masking, props, remaking, scene_io, texturing, wiping
 from ..engine_client import EngineError, protocol
+from ..translation import OURS, worded
 from . import explanation, painting
 from .base import Answer, JobOperator, painting_job
 
@@ -77,7 +78,7 @@ class ToggleLayer(LayerOperator, bpy.types.Operator):
 
     @classmethod
     def description(cls, _context: bpy.types.Context, properties: Any) -> str:
-        return properties.why_not or str(cls.__doc__)
+        return properties.why_not or worded(str(cls.__doc__))
 
     def act(self, context: bpy.types.Context, stack: layering.Stack, listed: layering.Listed) -> None:
         material = scene_io.active_material(context)
@@ -116,7 +117,7 @@ class ShowResult(bpy.types.Operator):
         image = bpy.data.images.get(self.image)
         stack = layering.stack_of(image, context.scene)
         if image is None or stack is None:
-            self.report({"ERROR"}, f"There is no image {self.image!r} any more.")
+            self.report({"ERROR"}, worded("There is no image {name} any more.", name=repr(self.image)))
             return {"CANCELLED"}
         for space in layering.editors(stack):
             space.image = image
@@ -130,6 +131,7 @@ class RemoveLayer(bpy.types.Operator):
 
     bl_idname = "pentimento.remove_layer"
     bl_label = "Remove Layer"
+    bl_translation_context = OURS
     bl_options = {"REGISTER", "UNDO"}
 
     image: IMAGE
@@ -141,7 +143,7 @@ class RemoveLayer(bpy.types.Operator):
         image = bpy.data.images.get(self.image)
         is_ours = image is not None and (scene_io.MADE in image or scene_io.OVERLAY in image)
         if image is None or not is_ours:
-            self.report({"ERROR"}, f"{self.image!r} is no layer of Pentimento's.")
+            self.report({"ERROR"}, worded("{name} is no layer of Pentimento's.", name=repr(self.image)))
             return {"CANCELLED"}
         layering.remove(image)
         jobs.redraw()
@@ -182,7 +184,7 @@ class UseAsMask(LayerOperator, bpy.types.Operator):
         part = self.part or (masking.parts_of(found)[0][0] if found else "")
         mask = masking.make(listed, part, context.scene)
         masking.put(mask, self.target, props.settings(context))
-        self.report({"INFO"}, f"Made {mask.name}")
+        self.report({"INFO"}, worded("Made {name}", name=mask.name))
 
 
 class UseRecipe(LayerOperator, bpy.types.Operator):
@@ -225,7 +227,7 @@ class MakeAgain(JobOperator, bpy.types.Operator):
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:
         if (job := jobs.current()) is not None:
-            cls.poll_message_set(f"{job.title} is still running")
+            cls.poll_message_set(worded("{job} is still running", job=job.title))
         return job is None
 
     def job(self, context: bpy.types.Context, blocking: bool) -> jobs.Job:
@@ -244,7 +246,7 @@ def texture_again(recipe: remaking.Recipe, blocking: bool) -> jobs.Job:
     style = str(recipe["texture"]["name"])
     apply = functools.partial(scene_io.add_texture, style=style)
     requests = painting.texture_requests(remaking.texture_request(recipe))
-    return painting_job(f"Texture {style}", requests, apply, blocking)
+    return painting_job(worded("Texture {name}", name=style), requests, apply, blocking)
 
 
 def layer_again(
@@ -264,7 +266,7 @@ def layer_again(
     use = texturing.use_as(context, image, how.tileable)
     task = texturing.Task(image.name, (scene_io.active_material(context),), use, tuple(masks))
     batch = texturing.Batch([task], remaking.look_name(recipe), how, 0.0, view_of)
-    return painting_job(f"Stylize {image.name}", batch.requests(), batch.take, blocking)
+    return painting_job(worded("Stylize {name}", name=image.name), batch.requests(), batch.take, blocking)
 
 
 def _explained_again(
@@ -282,7 +284,7 @@ def _explained_again(
     use = texturing.Use() if subject.file else texturing.use_as(context, image, how.tileable)
     requests = explanation.explain_requests(subject, about, region, view_of, how, masks, use)
     apply = functools.partial(explaining.take, image=image.name, about=about, blend=blend)
-    return painting_job(f"Explain {image.name}", requests, apply, blocking)
+    return painting_job(worded("Explain {name}", name=image.name), requests, apply, blocking)
 
 
 def render_again(

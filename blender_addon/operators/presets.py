@@ -9,6 +9,7 @@ import bpy
 
 from .. import jobs, presets, props
 from ..engine_client import EngineError
+from ..translation import worded
 from .base import Answer
 
 
@@ -31,7 +32,7 @@ class LoadPreset(bpy.types.Operator):
     @classmethod
     def description(cls, _context: bpy.types.Context, properties: bpy.types.OperatorProperties) -> str:
         found = [preset.about for preset in presets.found() if preset.name == properties.name]
-        return (found[0] if found else "") or cls.__doc__
+        return (found[0] if found else "") or worded(str(cls.__doc__))
 
     def execute(self, context: bpy.types.Context) -> Answer:
         try:

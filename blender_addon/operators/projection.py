@@ -9,12 +9,12 @@ import functools
 import bpy
 
 from .. import jobs, projecting
+from ..translation import worded
 from .base import JobOperator, painting_job
 
 
 class ProjectViews(JobOperator, bpy.types.Operator):
-    """Paint the active object as several cameras see it, and make the views one texture on its UV map. The result is a
-    new image; the original stays"""
+    """Paint the active object as cameras see it, the views made one new texture on its UV map. The original stays"""
 
     bl_idname = "pentimento.project_views"
     bl_label = "Paint from Views"
@@ -23,7 +23,7 @@ class ProjectViews(JobOperator, bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         if (job := jobs.current()) is not None:
-            cls.poll_message_set(f"{job.title} is still running")
+            cls.poll_message_set(worded("{job} is still running", job=job.title))
             return False
         if why := projecting.why_not(context):
             cls.poll_message_set(why)
@@ -38,7 +38,7 @@ def projection_job(plan: projecting.Plan, blocking: bool) -> jobs.Job:
     shape: list[projecting.Shape] = []
     requests = projecting.requests(plan, shape, blocking)
     apply = functools.partial(projecting.take, chosen=plan, shape=shape)
-    return painting_job(f"Paint {plan.thing} from Views", requests, apply, blocking)
+    return painting_job(worded("Paint {name} from Views", name=plan.thing), requests, apply, blocking)
 
 
 CLASSES = (ProjectViews,)

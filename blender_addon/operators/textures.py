@@ -7,6 +7,7 @@
 import bpy
 
 from .. import jobs, materials, texturing
+from ..translation import OURS, worded
 from .base import Answer, JobOperator, painting_job, view_scene
 
 
@@ -24,8 +25,9 @@ class StylizeTextures(JobOperator, bpy.types.Operator):
     def job(self, context: bpy.types.Context, blocking: bool) -> jobs.Job:
         wanted = texturing.tasks(context)
         batch = texturing.batch(context, wanted, view_scene(context))
-        title = f"Stylize {wanted[0].image}" if len(wanted) == 1 else f"Stylize {len(wanted)} Textures"
         several = len(wanted) > 1
+        count = worded("Stylize {count} Textures", count=len(wanted))
+        title = count if several else worded("Stylize {name}", name=wanted[0].image)
         return painting_job(title, batch.requests(), batch.take, blocking, goes_on=several, thing="image")
 
 
@@ -47,6 +49,7 @@ class RevertTextures(bpy.types.Operator):
 
     bl_idname = "pentimento.revert_textures"
     bl_label = "Revert"
+    bl_translation_context = OURS
     bl_options = {"REGISTER", "UNDO"}
 
     remove_images: bpy.props.BoolProperty(
@@ -70,8 +73,7 @@ class RevertTextures(bpy.types.Operator):
 
 
 class ApplyTextures(bpy.types.Operator):
-    """Let the painted images take the place of the originals in these materials, as if they had always been there. The
-    originals stay in the file"""
+    """Let the painted images take the place of the originals in these materials. The originals stay in the file"""
 
     bl_idname = "pentimento.apply_textures"
     bl_label = "Apply"
@@ -83,7 +85,8 @@ class ApplyTextures(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> Answer:
         count = sum(materials.apply(material) for material in texturing.scope_materials(context))
-        self.report({"INFO"}, f"{count} texture{'s' * (count != 1)} applied.")
+        said = worded("1 texture applied.") if count == 1 else worded("{count} textures applied.", count=count)
+        self.report({"INFO"}, said)
         jobs.redraw()
         return {"FINISHED"}
 
@@ -91,7 +94,7 @@ class ApplyTextures(bpy.types.Operator):
 def _can(cls: type[bpy.types.Operator], problem: str) -> bool:
     """Greyed with its reason"""
     if jobs.current() is not None:
-        problem = "Something else is being painted"
+        problem = worded("Something else is being painted")
     if problem and hasattr(cls, "poll_message_set"):
         cls.poll_message_set(problem)
     return not problem
@@ -99,7 +102,7 @@ def _can(cls: type[bpy.types.Operator], problem: str) -> bool:
 
 def _nothing_painted(context: bpy.types.Context) -> str:
     painted = any(materials.groups(material) for material in texturing.scope_materials(context))
-    return "" if painted else "Nothing of these materials is painted"
+    return "" if painted else worded("Nothing of these materials is painted")
 
 
 def _remove(images: set[bpy.types.Image]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import bpy
 
 from .. import compat, jobs, setting_up
+from ..translation import heard, worded
 from .base import draw_report, draw_text
 
 
@@ -94,7 +95,7 @@ def draw_button(layout: bpy.types.UILayout, context: bpy.types.Context, kind: st
     big = layout.column()
     big.scale_y = 1.5
     text = AGAIN.get(setting_up.made(kind), TITLES[kind])
-    big.operator("pentimento.set_up", icon="IMPORT", text=text).kind = kind
+    big.operator("pentimento.set_up", icon="IMPORT", text=worded(text), translate=False).kind = kind
     draw_report(layout, context, jobs.SETUP)
 
 
@@ -109,11 +110,12 @@ AGAIN = {"unfinished": "Go On with Set-Up", "ready": "Set Up Again"}
 
 def _draw_running(layout: bpy.types.UILayout, context: bpy.types.Context, job: jobs.Job) -> None:
     column = layout.column()
-    column.label(text=job.title)
+    column.label(text=job.title, translate=False)
     stage, _, more = job.stage.partition(" (")
-    compat.progress(column, job.fraction, stage)
+    compat.progress(column, job.fraction, heard(stage))
     if more:
-        draw_text(column.column(align=True), context, f"Package {more.rstrip(')')}", "BLANK1")
+        said = worded("Package {which}", which=heard(more.rstrip(")")))
+        draw_text(column.column(align=True), context, said, "BLANK1")
     row = column.row()
     row.enabled = not job.cancelling
     row.operator("pentimento.cancel_set_up", icon="CANCEL")

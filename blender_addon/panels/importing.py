@@ -8,6 +8,7 @@ from __future__ import annotations
 import bpy
 
 from .. import importing, jobs, props
+from ..translation import worded
 from .base import draw_progress, draw_text
 
 
@@ -26,8 +27,9 @@ class ImportPanel:
         layout.use_property_split = True
         layout.use_property_decorate = False
         model = importing.checking
-        waiting = f" ({len(model.waiting)} more wait)" if model.waiting else ""
-        layout.label(text=model.path.name + waiting, icon="FILE")
+        file, waiting = model.path.name, len(model.waiting)
+        said = worded("{file} ({count} more wait)", file=file, count=waiting) if waiting else file
+        layout.label(text=said, translate=False, icon="FILE")
         _draw_pictures(layout, context, model)
         if model.problem is not None:
             draw_text(layout.box().column(align=True), context, str(model.problem), "ERROR")
@@ -48,12 +50,12 @@ def _draw_pictures(layout: bpy.types.UILayout, context: bpy.types.Context, model
     half = context.region.width / context.preferences.system.ui_scale / 2
     scale = min(max((half - 25) / 20, 3.0), 10.0)
     grid = layout.grid_flow(row_major=True, columns=2, even_columns=True)
-    for which, title in (("before", model.image or "Test Picture"), ("after", "Painted")):
+    for which, title in (("before", model.image or worded("Test Picture")), ("after", worded("Painted"))):
         cell = grid.column(align=True)
         cell.template_icon(icon_value=importing.icon(which), scale=scale)
         row = cell.row()
         row.alignment = "CENTER"
-        row.label(text=title)
+        row.label(text=title, translate=False)
 
 
 def _draw_facts(layout: bpy.types.UILayout, context: bpy.types.Context, found: props.protocol.ModelFacts) -> None:
@@ -70,8 +72,9 @@ def _draw_facts(layout: bpy.types.UILayout, context: bpy.types.Context, found: p
     size = column.column()
     size.enabled = not found.width
     size.prop(chosen, "multiple")
-    only = f"Only {found.width} x {found.height} pixels at once: the file says so."
-    text = only if found.width else "Any size: the file leaves width and height open."
+    size_of = {"width": found.width, "height": found.height}
+    only = worded("Only {width} x {height} pixels at once: the file says so.", **size_of)
+    text = only if found.width else worded("Any size: the file leaves width and height open.")
     draw_text(layout.column(align=True), context, f"{importing.how_known(found)} {text}".strip(), "INFO")
     layout.operator("pentimento.try_import", icon="FILE_REFRESH")
 

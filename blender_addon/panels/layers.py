@@ -14,6 +14,7 @@ import bpy.utils.previews
 
 from .. import explaining, layering, masking, remaking, scene_io
 from ..engine_client import looks
+from ..translation import OURS, worded
 from .base import draw_text
 
 ICONS = {"ORIGINAL": "IMAGE_DATA", "RESULT": "BRUSH_DATA", "OVERLAY": "OVERLAY"}
@@ -38,6 +39,7 @@ class LayersPanel:
     """The layers of the picture in view, or of the painted render."""
 
     bl_label = "Layers"
+    bl_translation_context = OURS
     bl_category = "Pentimento"
     bl_options = {"DEFAULT_CLOSED"}
 
@@ -153,7 +155,8 @@ def _draw_overlay(
     draw_text(box, context, found.sentence, "BLANK1")
     _draw_legend(box, found)
     low, high = found.display
-    draw_text(box, context, f"Shown from {low:g} to {high:g}: {found.unit}.", "BLANK1")
+    span = {"low": f"{low:g}", "high": f"{high:g}", "unit": found.unit}
+    draw_text(box, context, worded("Shown from {low} to {high}: {unit}.", **span), "BLANK1")
     _draw_masks(layout, stack, chosen, found)
 
 

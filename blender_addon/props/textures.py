@@ -5,6 +5,8 @@
 
 import bpy
 
+from .. import compat
+from ..translation import OURS
 from . import choices
 
 
@@ -14,14 +16,18 @@ class TextureSlot(bpy.types.PropertyGroup):
     material: bpy.props.StringProperty()
     image: bpy.props.StringProperty()
     role: bpy.props.StringProperty()
-    use: bpy.props.BoolProperty(name="Paint", description="Paint this texture", default=False)
+    use: bpy.props.BoolProperty(name="Paint", description="Paint this texture", default=False, **compat.meaning(OURS))
 
 
 class TexturesSettings(bpy.types.PropertyGroup):
     """One set per scene, saved with it."""
 
     scope: bpy.props.EnumProperty(
-        name="Paint", description="Which textures to paint", items=choices.TEXTURE_SCOPES, default="SELECTED"
+        name="Paint",
+        description="Which textures to paint",
+        items=choices.TEXTURE_SCOPES,
+        default="SELECTED",
+        **compat.meaning(OURS),
     )
     slots: bpy.props.CollectionProperty(type=TextureSlot)
     slot: bpy.props.IntProperty(options={"HIDDEN"})

@@ -22,7 +22,7 @@ from conftest import PACKAGE, REPO
 from test_panels import draw, lines_of
 
 CHINESE = "zh_HANS"
-PROPER_NAMES = {"CPU", "CUDA", "MP4", "Pentimento", "UV"}
+PROPER_NAMES = {"BGR", "CPU", "CUDA", "ImageNet", "MP4", "Pentimento", "Python", "RGB", "UV"}
 """The same in every language"""
 
 

@@ -39,7 +39,7 @@ SPOKEN = {"worded": 0, "draw_text": 2, "poll_message_set": 0, "report": 1}
 """Functions that take a text that artists read: which argument it is"""
 SPOKEN_IN = {"poll_message_set": DEFAULT, "report": DEFAULT}
 """Those where Blender looks it up; with the others we do"""
-TABLES = {"HEARD", "MEASURED", "EFFORTS"}
+TABLES = {"HEARD", "MEASURED", "EFFORTS", "TITLES", "AGAIN"}
 """Constants whose texts are looked up one by one, where no call names them"""
 
 
