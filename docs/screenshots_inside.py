@@ -220,6 +220,128 @@ def show_mixing(stage: Stage) -> Generator[Step, None, None]:
     bpy.ops.pentimento.remove_style(index=0)
 
 
+def show_gallery(stage: Stage) -> Generator[Step, None, None]:
+    """Styles as pictures, one of them with a star, and the card of the chosen one."""
+    panels = stage.addon.panels
+    arrange(panels, {panels.painting.ImageEditorPanel, panels.gallery.ImageGalleryPanel})
+    bpy.ops.pentimento.mark_style(name="Water Lilies", favourite=True)
+    large = yield from enlarge(stage)
+    yield from scroll(large)
+    shoot("panel_gallery.png", sidebar(large))
+    bpy.ops.pentimento.mark_style(name="Water Lilies", favourite=False)
+    yield from make_small(stage, large)
+
+
+def show_presets(stage: Stage) -> Generator[Step, None, None]:
+    """The list behind the button in the panel's header."""
+    area, panels = stage.editor, stage.addon.panels
+    arrange(panels, {panels.painting.ImageEditorPanel})
+    yield 1.0
+    bar = sidebar(area)
+    top = SETTINGS["size"][1] - bar.y - bar.height
+    subprocess.run(["xdotool", "mousemove", str(bar.x + 60), str(top + 40)], check=True)
+    yield 0.5
+    with bpy.context.temp_override(window=bpy.context.window_manager.windows[0], area=area, region=bar):
+        bpy.ops.wm.call_panel("INVOKE_DEFAULT", name=panels.presets.PresetsPanel.bl_idname)
+    yield 1.5
+    shoot("panel_presets.png", area)
+    subprocess.run(["xdotool", "key", "Escape"], check=True)
+    yield 0.5
+
+
+def enlarge(stage: Stage) -> Generator[Step, None, Any]:
+    """The Image Editor as large as the window. Returns it: it is another one for Blender."""
+    with stage.on(stage.editor):
+        bpy.ops.screen.screen_full_area()
+    yield 1.0
+    return bpy.context.window_manager.windows[0].screen.areas[0]
+
+
+def make_small(stage: Stage, large: Any) -> Generator[Step, None, None]:
+    with stage.on(large):
+        bpy.ops.screen.back_to_previous()
+    yield 1.0
+
+
+def show_layers(stage: Stage) -> Generator[Step, None, None]:
+    """What a result is made of, what made it, and the line between the picture and its painting while it is dragged."""
+    addon, area, panels = stage.addon, stage.editor, stage.addon.panels
+    press(area)
+    yield lambda: addon.jobs.current() is None
+    yield 1.0
+    assert addon.jobs.last_report().level == "INFO", addon.jobs.last_report()
+    addon.jobs.PAINTING.report, result = None, area.spaces.active.image
+    rooms = panels.layers
+    bpy.ops.pentimento.choose_layer(image="Still Life Attribution.Scale")
+    yield from shoot_layers(stage, "panel_layers.png", {rooms.ImageLayersPanel})
+    bpy.ops.pentimento.choose_layer(image=result.name)
+    open_ones = {rooms.ImageLayersPanel, rooms.ImageRecipePanel, rooms.ImageHistoryPanel}
+    yield from shoot_layers(stage, "panel_recipe.png", open_ones)
+    yield from drag_wipe(stage, result)
+    with bpy.context.temp_override(window=bpy.context.window_manager.windows[0]):
+        bpy.ops.ed.undo()
+    yield 1.0
+
+
+def shoot_layers(stage: Stage, name: str, open_ones: set[Any]) -> Generator[Step, None, None]:
+    arrange(stage.addon.panels, {stage.addon.panels.painting.ImageEditorPanel, *open_ones})
+    large = yield from enlarge(stage)
+    yield from scroll(large)
+    shoot(name, sidebar(large))
+    yield from make_small(stage, large)
+
+
+def drag_wipe(stage: Stage, result: Any) -> Generator[Step, None, None]:
+    """The picture follows the line, and nothing is left of it."""
+    area, wiping, images = stage.editor, stage.addon.wiping, set(bpy.data.images.keys())
+    with stage.on(area):
+        bpy.ops.pentimento.compare("INVOKE_DEFAULT", image=result.name)
+    wipe = wiping.wipe
+    yield 1.0
+    canvas = next(region for region in area.regions if region.type == "WINDOW")
+    x, y = canvas.view2d.view_to_region(0.5, 0.5)
+    x, y = canvas.x + x, SETTINGS["size"][1] - canvas.y - y
+    drag: list[Any] = ["mousemove", x, y, "sleep", 0.2, "mousedown", 1, "sleep", 0.2]
+    drag += ["mousemove", x - 40, y, "mousemove", x - 60, y]
+    subprocess.Popen(["xdotool", *map(str, drag)])
+    yield lambda: wipe.wanted < 0.45
+    yield 1.0
+    assert wipe.seen == wiping.column_of(wipe.wanted, wipe.sheet.shape[1])
+    shoot("compare.png", area)
+    subprocess.Popen(["xdotool", "mouseup", "1", "key", "Escape"])
+    yield lambda: wiping.wipe is None
+    assert area.spaces.active.image == result and set(bpy.data.images.keys()) == images
+
+
+def show_textures(stage: Stage) -> Generator[Step, None, None]:
+    """The textures of the cube, listed with what each is for."""
+    view, panels = stage.view, stage.addon.panels
+    more = bpy.context.scene.pentimento_textures
+    more.scope, more.relief = "SLOTS", True
+    arrange(panels, {panels.painting.ViewportPanel, panels.textures.ViewportTexturesPanel}, "VIEW_3D")
+    with stage.on(view):
+        bpy.ops.pentimento.list_textures()
+    yield from scroll(view)
+    shoot("panel_textures.png", view)
+    more.scope, more.relief = "SELECTED", False
+
+
+def show_projection(stage: Stage) -> Generator[Step, None, None]:
+    """What is asked before a mesh is painted from views."""
+    panels = stage.addon.panels
+    arrange(panels, {panels.painting.ViewportPanel, panels.projection.ViewportProjectionPanel}, "VIEW_3D")
+    yield from scroll(stage.view)
+    shoot("panel_projection.png", stage.view)
+
+
+def show_set_up(stage: Stage) -> Generator[Step, None, None]:
+    """What Training shows while no Python can train."""
+    panels = stage.addon.panels
+    arrange(panels, {panels.training.ImageTrainingPanel})
+    yield from scroll(stage.editor)
+    shoot("panel_training_setup.png", stage.editor)
+
+
 SHORT = {"size": 160, "crop": 128, "critic_scales": 2, "style_side": 400, "pairs": 4, "steps": 4000, "budget": 0.0}
 """A training that has something to show within a minute or two"""
 
@@ -242,13 +364,10 @@ def show_texture(stage: Stage) -> Generator[Step, None, None]:
 
 
 def show_training(stage: Stage) -> Generator[Step, None, None]:
-    """What is missing, what is asked, what it shows while it runs; the style that it makes stands in the picker."""
+    """What is asked, what it shows while it runs; the style that it makes stands in the picker."""
     addon, area = stage.addon, stage.editor
     panels, preferences = addon.panels, addon.props.library.preferences()
     arrange(panels, {panels.training.ImageTrainingPanel})
-    yield 1.0
-    shoot("panel_training_setup.png", area)
-
     preferences.python = SETTINGS["python"]
     yield lambda: addon.jobs.current() is None
     assert preferences.can_train, preferences.verdict
@@ -304,9 +423,10 @@ def show_keyframes(addon: Any, area: Any, chosen: Any) -> Generator[Step, None, 
     addon.jobs.redraw()
 
 
-def arrange(panels: Any, open_ones: set[Any]) -> None:
-    """Opens these panels of the Image Editor and closes the others."""
-    drawn_anew([panel for panel in panels.CLASSES if panel.bl_space_type == "IMAGE_EDITOR"], open_ones)
+def arrange(panels: Any, open_ones: set[Any], space: str = "IMAGE_EDITOR") -> None:
+    """Opens these panels of the Image Editor, or of another one, and closes the others."""
+    every = [panel for panel in panels.CLASSES if getattr(panel, "bl_space_type", "") == space]
+    drawn_anew(every, open_ones)
 
 
 def drawn_anew(every: list[Any], open_ones: set[Any]) -> None:
@@ -374,7 +494,8 @@ def show_controls(stage: Stage) -> Generator[Step, None, None]:
 
 def open_render_panels(panels: Any, area: Any, open_ones: set[Any]) -> Generator[Step, None, None]:
     """Opens them, closes our others and scrolls down: they come last."""
-    drawn_anew([panel for panel in panels.CLASSES if panel.bl_space_type == "PROPERTIES"], open_ones)
+    every = [panel for panel in panels.CLASSES if getattr(panel, "bl_space_type", "") == "PROPERTIES"]
+    drawn_anew([panel for panel in every if panel.bl_region_type == "WINDOW"], open_ones)
     yield 1.0
     region = next(region for region in area.regions if region.type == "WINDOW")
     for _ in range(30):  # it goes a line at a time, whatever one asks for
@@ -555,7 +676,13 @@ SCENES = {
     "error": lose_the_worker,
     "explain": show_explaining,
     "mixing": show_mixing,
+    "gallery": show_gallery,
+    "presets": show_presets,
+    "layers": show_layers,
+    "textures": show_textures,
+    "projection": show_projection,
     "texture": show_texture,
+    "set_up": show_set_up,
     "training": show_training,
     "controls": show_controls,
     "render": show_render,
