@@ -37,7 +37,8 @@ def favourites() -> frozenset[str]:
 def set_favourite(name: str, is_one: bool) -> None:
     """Raises EngineError where the list cannot be written."""
     global _favourites
-    others = _read_favourites() - {name}  # as another window of Blender may have left it
+    with _writing("The list of favourites"):  # what cannot be read now is not replaced
+        others = _stored() - {name}  # as another window of Blender may have left it
     _favourites = others | {name} if is_one else others
     with _writing("The list of favourites"):
         _write(_favourites_file(), json.dumps(sorted(_favourites), indent=1))
@@ -55,8 +56,16 @@ def _favourites_file() -> Path:
 
 def _read_favourites() -> frozenset[str]:
     try:
+        return _stored()
+    except OSError:
+        return frozenset()
+
+
+def _stored() -> frozenset[str]:
+    """Raises OSError where there is a list that cannot be read. One that is damaged holds none."""
+    try:
         found = json.loads(_favourites_file().read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (FileNotFoundError, ValueError):
         return frozenset()
     return frozenset(name for name in found if isinstance(name, str)) if isinstance(found, list) else frozenset()
 

@@ -74,8 +74,12 @@ def next_one(path: Path) -> None:
 
 def usable(image: bpy.types.Image | None) -> str:
     """The name of an image whose pixels can be read, without those of renders and of overlays"""
-    fits = image is not None and image.type not in scene_io.RENDERS and image.has_data
-    return image.name if fits else ""
+    try:
+        if image is not None:
+            scene_io.check(image)
+    except EngineError:
+        return ""
+    return image.name if image is not None else ""
 
 
 def changed() -> None:

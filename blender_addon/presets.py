@@ -87,7 +87,8 @@ def save(scene: bpy.types.Scene, name: str) -> Path:
         raise EngineError("A preset needs a name.", "Enter one below the list.")
     settings = {section: _plain(getattr(scene, group), out) for section, (group, out) in SECTIONS.items()}
     data = {"pentimento_preset": FORMAT, "name": name, "about": "", "settings": settings}
-    path = own_folder() / f"{bpy.path.clean_name(name)}.json"
+    older = next((preset.path for preset in _in(own_folder()) if preset.name == name), None)
+    path = older or _free(own_folder() / f"{bpy.path.clean_name(name)}.json")
     try:
         temporary = path.with_name(f".{path.name}.tmp")
         temporary.write_text(json.dumps(data, indent=1, allow_nan=False) + "\n", encoding="utf-8")
@@ -97,6 +98,14 @@ def save(scene: bpy.types.Scene, name: str) -> Path:
             f"The preset cannot be written ({error.strerror}).", "Check that the disk is not full."
         ) from error
     return path
+
+
+def _free(path: Path) -> Path:
+    """Names that differ may be the same as names of files."""
+    number, free = 2, path
+    while free.exists():
+        free, number = path.with_stem(f"{path.stem} {number}"), number + 1
+    return free
 
 
 def remove(name: str) -> None:

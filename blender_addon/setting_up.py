@@ -298,6 +298,28 @@ def remove_job() -> jobs.Job:
 def use_blenders_own() -> None:
     """The environment stays, and a set-up puts it to use again in a moment."""
     props.library.preferences().python = ""
+    _note_change()
+
+
+def _leave() -> None:
+    """What is about to be changed or removed is not worked with meanwhile. Blender's own does, unchecked."""
+    if in_use():
+        _use("")
+
+
+def _use(python: str) -> None:
+    global entering
+    entering = True
+    try:
+        props.library.preferences().python = python
+    finally:
+        entering = False
+    _note_change()
+
+
+def _note_change() -> None:
+    """What a script changes Blender would not save with the preferences."""
+    bpy.context.preferences.is_dirty = True
 
 
 def _setup_job(title: str, stopped: str) -> jobs.Job:
@@ -319,6 +341,7 @@ def _nothing() -> jobs.Requests:
 
 
 def _set_up(job: jobs.Job, request: protocol.EnvironmentRequest, answers: list[protocol.Event]) -> jobs.Requests:
+    _leave()
     yield request
     python = next(event.python for event in answers if isinstance(event, protocol.EnvironmentReady))
     job.interpreter = Interpreter(python)
@@ -349,20 +372,14 @@ def _shortfall(name: str, found: protocol.Checked) -> str:
 
 
 def _enter(python: str, found: protocol.Checked) -> None:
-    global entering
-    entering = True
-    try:
-        props.library.preferences().python = python
-    finally:
-        entering = False
+    _use(python)
     _keep_verdict(found)
 
 
 def _remove(request: protocol.RemoveEnvironmentRequest) -> jobs.Requests:
     was_in_use = in_use()
+    _leave()
     yield request
-    if was_in_use:
-        use_blenders_own()
     return "Blender's own Python is in use." if was_in_use else ""
 
 

@@ -131,6 +131,10 @@ def task(context: bpy.types.Context, image: bpy.types.Image, names: Iterable[str
     try:
         scene_io.check(image, tiles=True)
         masks = tuple(scene_io.masks_of(chosen, image))
+        if image.source == "TILED" and (any(masks) or props.places(chosen, is_render=False)):
+            raise EngineError(
+                f"{image.name!r} has several tiles, a mask but one.", "Leave masks and places out for it."
+            )
         relief = _reliefs(image, owners) if more.relief else {}
         return Task(image.name, owners, use_of(context, image), masks, relief)
     except EngineError as error:
@@ -165,7 +169,8 @@ def _selected(context: bpy.types.Context) -> list[tuple[str, bpy.types.Image]]:
 
 def _ticked(context: bpy.types.Context) -> list[tuple[str, bpy.types.Image]]:
     slots = [slot for slot in props.textures_settings(context).slots if slot.use]
-    return [(slot.material, bpy.data.images[slot.image]) for slot in slots if slot.image in bpy.data.images]
+    there = [slot for slot in slots if slot.image in bpy.data.images and slot.material in bpy.data.materials]
+    return [(slot.material, bpy.data.images[slot.image]) for slot in there]
 
 
 def list_slots(context: bpy.types.Context) -> int:

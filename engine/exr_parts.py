@@ -53,7 +53,7 @@ def parts_of(file: bytes) -> list[Part]:
     """The parts of an EXR file. Raises UncopiedError."""
     try:
         return _parts(memoryview(file))
-    except (struct.error, IndexError, ValueError, UnicodeDecodeError) as error:
+    except (struct.error, LookupError, OverflowError, ValueError) as error:
         raise UncopiedError from error
 
 
@@ -107,13 +107,20 @@ def _parts(file: memoryview) -> list[Part]:
         attributes, place = _attributes(file, place)
         heads.append(attributes)
     place += several
-    found = []
-    for number, attributes in enumerate(heads):
+    tables = []
+    for attributes in heads:
         count = _chunk_count(attributes)
-        table = struct.unpack_from(f"<{count}Q", file, place)
+        tables.append(struct.unpack_from(f"<{count}Q", file, place))
         place += 8 * count
-        found.append(Part(attributes, tuple(_chunk(file, offset, number if several else None) for offset in table)))
-    return found
+    if any(offset < place for table in tables for offset in table):  # 0 where a row was never written
+        raise UncopiedError
+    parts = [
+        Part(attributes, tuple(_chunk(file, offset, number if several else None) for offset in table))
+        for number, (attributes, table) in enumerate(zip(heads, tables, strict=True))
+    ]
+    if len({part.name for part in parts}) != len(parts):
+        raise UncopiedError
+    return parts
 
 
 def _attributes(file: memoryview, place: int) -> tuple[Attributes, int]:

@@ -74,7 +74,7 @@ def press_for_texture(scene: Any, style: str, stage: Callable[[str], None]) -> l
     """Stylize Image on the tablecloth's texture, tileable, wired into its material."""
     stage("Painting the tablecloth")
     settings = scene.pentimento
-    settings.style, settings.tileable, settings.overlays = style, True, {"Scale"}
+    settings.style, settings.tileable, settings.overlays = style, "ON", {"Scale"}
     context: Any = bpy.context
     context.view_layer.objects.active = bpy.data.objects["Cloth"]
     return [press(scene, "stylize_image", image=still_life.TEXTURE)]

@@ -136,7 +136,10 @@ class ExportStyle(StyleOperator, bpy.types.Operator):
 
     def job(self, _context: bpy.types.Context, blocking: bool) -> jobs.Job:
         style, path = gallery.find(self.name), Path(bpy.path.abspath(self.filepath))
-        path = path if path.suffix.lower() == ".zip" else path.with_name(f"{path.name}.zip")
+        if path.suffix.lower() != ".zip":
+            path = path.with_name(f"{path.name}.zip")
+            if path.exists():  # the file browser has asked about another name
+                raise EngineError(f"{path.name} is there already.", "Choose another name, or that file itself.")
         return export_job(
             worded("Export {name}", name=style.name),
             {str(style.folder): str(path)},

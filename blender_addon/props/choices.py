@@ -100,7 +100,6 @@ PASSES = (
 
 
 TILEABLE = (
-    # Numbered so that a file from before Automatic keeps its yes or no.
     ("OFF", "Off", "The texture ends at its borders", 0),
     ("ON", "On", "The texture repeats, whatever its borders look like", 1),
     ("AUTO", "Automatic", "Textures of materials whose borders fit each other repeat; other images end there", 2),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +167,22 @@ def test_a_torn_file_is_never_taken_over(tmp_path: Path, data: st.DataObject) ->
     except exr_parts.UncopiedError:
         return
     assert sum(len(chunk) for part in parts for chunk in part.chunks) < len(whole) * max(1, len(parts[0].chunks))
+
+
+@pytest.mark.parametrize("offset", [0, 8, 2**62, 2**63, 2**64 - 1])
+def test_a_chunk_that_lies_nowhere_is_not_taken_over(tmp_path: Path, offset: int) -> None:
+    """As a render that was stopped leaves it: the table is there, and rows are not."""
+    whole = bytearray(written(tmp_path / "a.exr", render()).read_bytes())
+    table = _table(bytes(whole))
+    whole[table : table + 8] = struct.pack("<Q", offset)
+    with pytest.raises(exr_parts.UncopiedError):
+        exr_parts.parts_of(bytes(whole))
+
+
+def _table(file: bytes) -> int:
+    """Where the places of chunks begin: before the first chunk, 8 bytes for each of the three"""
+    (part,) = exr_parts.parts_of(file)
+    return file.index(bytes(part.chunks[0])) - 8 * len(part.chunks)
 
 
 def test_names_of_any_length(tmp_path: Path) -> None:
