@@ -197,7 +197,7 @@ def show_explaining(stage: Stage) -> Generator[Step, None, None]:
     canvas = next(region for region in large.regions if region.type == "WINDOW")
     with bpy.context.temp_override(window=window, area=large, region=canvas):
         bpy.ops.image.view_zoom_ratio(ratio=1.5)
-    yield 1.0
+    yield from settle(stage)
     shoot("panel_explain.png", large)
     with bpy.context.temp_override(window=window, area=large, region=canvas):
         bpy.ops.image.view_zoom_ratio(ratio=1.0)
@@ -330,7 +330,7 @@ def show_import(stage: Stage) -> Generator[Step, None, None]:
     tried = addon.importing.checking
     yield lambda: (tried.facts is not None or tried.problem is not None) and addon.jobs.current() is None
     assert tried.problem is None, tried.problem
-    yield from scroll(area)
+    yield from settle(stage)
     shoot("panel_import.png", area)
     bpy.ops.pentimento.discard_import()
 
@@ -419,8 +419,7 @@ def show_training(stage: Stage) -> Generator[Step, None, None]:
     bpy.data.images.load(SETTINGS["another"])  # one picture is not enough to practise on
     chosen.content, chosen.name = "IMAGES", "My Hand"
     yield 1.0
-    addon.jobs.redraw()  # a panel that has grown moves those below it when it is drawn again
-    yield 1.0
+    yield from settle(stage)
     shoot("panel_training.png", area)
     yield from show_keyframes(addon, area, chosen)
 
@@ -486,6 +485,13 @@ def drawn_anew(every: list[Any], open_ones: set[Any]) -> None:
             panel.bl_parent_id = f"{panel.bl_parent_id.partition('_again')[0]}_again{turn}"
         panel.bl_options = set() if panel in open_ones else {"DEFAULT_CLOSED"}
         bpy.utils.register_class(panel)
+
+
+def settle(stage: Stage) -> Generator[Step, None, None]:
+    """A panel that has grown moves those below it when it is drawn again."""
+    for _ in range(3):
+        stage.addon.jobs.redraw()
+        yield 1.0
 
 
 def scroll(area: Any) -> Generator[Step, None, None]:
