@@ -6,8 +6,8 @@
 Needs Xvfb, openbox and a Blender that can run in a window (Debian's 3.4 does; the sources install there as a legacy
 add-on). It is also a test of what only a window can show: the button returns at once, a timer carries the job on,
 the sidebar draws, the result appears in the editor, one undo takes it away; a style is trained, by this Python,
-which needs torch. Exit code 1 when any of it fails. Scenes are named at the end of screenshots_inside.py; without
---only all of them play.
+which needs torch and onnx. Exit code 1 when any of it fails. Scenes are named at the end of screenshots_inside.py;
+without --only all of them play.
 """
 
 from __future__ import annotations
@@ -90,6 +90,27 @@ def sample_picture(name: str, path: Path) -> None:
     Image.fromarray(np.rint(shown * 255).astype(np.uint8)).save(path)
 
 
+def sample_model(path: Path) -> None:
+    """A style model as other programs write it: five shades of each colour."""
+    import numpy as np
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    sides = [1, 3, "height", "width"]
+    numbers = {"black": 0.0, "white": 1.0, "five": 4.999, "quarter": 0.25}
+    nodes = [("Clip", ["image", "black", "white"], "seen"), ("Mul", ["seen", "five"], "many")]
+    nodes += [("Floor", ["many"], "few"), ("Mul", ["few", "quarter"], "poster")]
+    graph = helper.make_graph(
+        [helper.make_node(kind, before, [after]) for kind, before, after in nodes],
+        "poster",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, sides)],
+        [helper.make_tensor_value_info("poster", TensorProto.FLOAT, sides)],
+        [numpy_helper.from_array(np.float32(value), name) for name, value in numbers.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, str(path))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Take the pictures of the panels.")
     parser.add_argument("--blender", default="blender")
@@ -105,9 +126,11 @@ def main() -> int:
         sample_picture("still_life_0002.exr", folder / "Another.png")
         painting = shutil.copy(chosen.painting, folder / f"Painting{chosen.painting.suffix}")
         (folder / "trained").mkdir()
+        sample_model(folder / "Poster.onnx")
         settings = {
             "addon": str(legacy_zip(folder)),
             "picture": str(folder / "Still Life.png"),
+            "model": str(folder / "Poster.onnx"),
             "another": str(folder / "Another.png"),
             "painting": str(painting),
             "frames": str(SAMPLES / "still_life_"),

@@ -6,6 +6,7 @@ the seconds to wait, or a function that has to become true.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -196,7 +197,7 @@ def show_explaining(stage: Stage) -> Generator[Step, None, None]:
     canvas = next(region for region in large.regions if region.type == "WINDOW")
     with bpy.context.temp_override(window=window, area=large, region=canvas):
         bpy.ops.image.view_zoom_ratio(ratio=1.5)
-    yield 1.0
+    yield from settle(stage)
     shoot("panel_explain.png", large)
     with bpy.context.temp_override(window=window, area=large, region=canvas):
         bpy.ops.image.view_zoom_ratio(ratio=1.0)
@@ -221,14 +222,18 @@ def show_mixing(stage: Stage) -> Generator[Step, None, None]:
 
 
 def show_gallery(stage: Stage) -> Generator[Step, None, None]:
-    """Styles as pictures, one of them with a star, and the card of the chosen one."""
+    """Styles found by a word, one of them with a star, and the card of the chosen one."""
     panels = stage.addon.panels
     arrange(panels, {panels.painting.ImageEditorPanel, panels.gallery.ImageGalleryPanel})
-    bpy.ops.pentimento.mark_style(name="Water Lilies", favourite=True)
+    bpy.ops.pentimento.mark_style(name="Wheat Field", favourite=True)
+    bpy.context.window_manager.pentimento_gallery.search = "gogh"
+    bpy.context.preferences.view.ui_scale = 0.82  # it is higher than the window
     large = yield from enlarge(stage)
     yield from scroll(large)
     shoot("panel_gallery.png", sidebar(large))
-    bpy.ops.pentimento.mark_style(name="Water Lilies", favourite=False)
+    bpy.ops.pentimento.mark_style(name="Wheat Field", favourite=False)
+    bpy.context.window_manager.pentimento_gallery.search = ""
+    bpy.context.preferences.view.ui_scale = 1.0
     yield from make_small(stage, large)
 
 
@@ -239,12 +244,14 @@ def show_presets(stage: Stage) -> Generator[Step, None, None]:
     yield 1.0
     bar = sidebar(area)
     top = SETTINGS["size"][1] - bar.y - bar.height
-    subprocess.run(["xdotool", "mousemove", str(bar.x + 60), str(top + 40)], check=True)
+    subprocess.run(["xdotool", "mousemove", str(bar.x + 80), str(top + 28)], check=True)
     yield 0.5
     with bpy.context.temp_override(window=bpy.context.window_manager.windows[0], area=area, region=bar):
         bpy.ops.wm.call_panel("INVOKE_DEFAULT", name=panels.presets.PresetsPanel.bl_idname)
+    yield 0.5
+    subprocess.run(["xdotool", "mousemove", str(bar.x + 80), str(top + 132)], check=True)  # between: no tooltip
     yield 1.5
-    shoot("panel_presets.png", area)
+    take("panel_presets.png", area.x, top, area.width, 420)
     subprocess.run(["xdotool", "key", "Escape"], check=True)
     yield 0.5
 
@@ -307,10 +314,25 @@ def drag_wipe(stage: Stage, result: Any) -> Generator[Step, None, None]:
     yield lambda: wipe.wanted < 0.45
     yield 1.0
     assert wipe.seen == wiping.column_of(wipe.wanted, wipe.sheet.shape[1])
-    shoot("compare.png", area)
+    take("compare.png", area.x, SETTINGS["size"][1] - area.y - area.height, area.width, 560)
     subprocess.Popen(["xdotool", "mouseup", "1", "key", "Escape"])
     yield lambda: wiping.wipe is None
     assert area.spaces.active.image == result and set(bpy.data.images.keys()) == images
+
+
+def show_import(stage: Stage) -> Generator[Step, None, None]:
+    """A model of another program: what it is taken for, and what it paints then of a picture of ours."""
+    addon, area, panels = stage.addon, stage.editor, stage.addon.panels
+    area.spaces.active.image = None
+    arrange(panels, {panels.importing.ImageImportPanel})
+    with bpy.context.temp_override(window=bpy.context.window_manager.windows[0], area=area, region=sidebar(area)):
+        bpy.ops.pentimento.import_style("INVOKE_DEFAULT", filepath=SETTINGS["model"])
+    tried = addon.importing.checking
+    yield lambda: (tried.facts is not None or tried.problem is not None) and addon.jobs.current() is None
+    assert tried.problem is None, tried.problem
+    yield from settle(stage)
+    shoot("panel_import.png", area)
+    bpy.ops.pentimento.discard_import()
 
 
 def show_textures(stage: Stage) -> Generator[Step, None, None]:
@@ -318,12 +340,32 @@ def show_textures(stage: Stage) -> Generator[Step, None, None]:
     view, panels = stage.view, stage.addon.panels
     more = bpy.context.scene.pentimento_textures
     more.scope, more.relief = "SLOTS", True
+    maps = [give_map(name) for name in ("Roughness", "Normal")]
     arrange(panels, {panels.painting.ViewportPanel, panels.textures.ViewportTexturesPanel}, "VIEW_3D")
     with stage.on(view):
         bpy.ops.pentimento.list_textures()
     yield from scroll(view)
     shoot("panel_textures.png", view)
     more.scope, more.relief = "SELECTED", False
+    more.slots.clear()
+    for node in maps:
+        bpy.data.images.remove(node.image)
+        node.id_data.nodes.remove(node)
+
+
+def give_map(name: str) -> Any:
+    """The cube's material gets a map that is no colour. Returns its node."""
+    tree = bpy.data.objects["Cube"].active_material.node_tree
+    node = tree.nodes.new("ShaderNodeTexImage")
+    node.image = bpy.data.images.new(f"Still Life {name}", 64, 64, is_data=True)
+    node.image.generated_color = (0.5, 0.5, 1.0 if name == "Normal" else 0.5, 1.0)
+    target = tree.nodes["Principled BSDF"].inputs[name]
+    if name == "Normal":
+        between = tree.nodes.new("ShaderNodeNormalMap")
+        tree.links.new(between.outputs["Normal"], target)
+        target = between.inputs["Color"]
+    tree.links.new(node.outputs["Color"], target)
+    return node
 
 
 def show_projection(stage: Stage) -> Generator[Step, None, None]:
@@ -377,8 +419,7 @@ def show_training(stage: Stage) -> Generator[Step, None, None]:
     bpy.data.images.load(SETTINGS["another"])  # one picture is not enough to practise on
     chosen.content, chosen.name = "IMAGES", "My Hand"
     yield 1.0
-    addon.jobs.redraw()  # a panel that has grown moves those below it when it is drawn again
-    yield 1.0
+    yield from settle(stage)
     shoot("panel_training.png", area)
     yield from show_keyframes(addon, area, chosen)
 
@@ -429,17 +470,28 @@ def arrange(panels: Any, open_ones: set[Any], space: str = "IMAGE_EDITOR") -> No
     drawn_anew(every, open_ones)
 
 
+TURNS = itertools.count(1)
+
+
 def drawn_anew(every: list[Any], open_ones: set[Any]) -> None:
     """Opens some panels and closes the rest. No script can ask that of a panel that has been drawn: they come back
-    under new names, as panels that have not."""
+    under new names, as panels that have not. Names that become long are cut, and then they are the old ones."""
+    turn = next(TURNS)
     for panel in reversed(every):
         bpy.utils.unregister_class(panel)
     for panel in every:
-        panel.bl_idname += "_again"
+        panel.bl_idname = f"{panel.bl_idname.partition('_again')[0]}_again{turn}"
         if hasattr(panel, "bl_parent_id"):
-            panel.bl_parent_id += "_again"
+            panel.bl_parent_id = f"{panel.bl_parent_id.partition('_again')[0]}_again{turn}"
         panel.bl_options = set() if panel in open_ones else {"DEFAULT_CLOSED"}
         bpy.utils.register_class(panel)
+
+
+def settle(stage: Stage) -> Generator[Step, None, None]:
+    """A panel that has grown moves those below it when it is drawn again."""
+    for _ in range(3):
+        stage.addon.jobs.redraw()
+        yield 1.0
 
 
 def scroll(area: Any) -> Generator[Step, None, None]:
@@ -587,6 +639,9 @@ def show_preferences(stage: Stage) -> Generator[Step, None, None]:
     yield lambda: stage.addon.jobs.current() is None
     print(f"SHOWN {preferences.verdict}")
     assert preferences.verdict.startswith("Can stylize")
+    find = ["xdotool", "search", "--name", "Preferences"]
+    found = subprocess.run(find, capture_output=True, text=True, check=True).stdout.split()[-1]
+    subprocess.run(["xdotool", "windowmove", found, "20", "10", "windowsize", found, "690", "870"], check=True)
     subprocess.run(["xdotool", "mousemove", "5", "5"], check=True)  # no tooltip over what is to be seen
     yield 2.0
     window = bpy.context.window_manager.windows[-1]
@@ -677,6 +732,7 @@ SCENES = {
     "explain": show_explaining,
     "mixing": show_mixing,
     "gallery": show_gallery,
+    "import": show_import,
     "presets": show_presets,
     "layers": show_layers,
     "textures": show_textures,
