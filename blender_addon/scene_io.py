@@ -39,6 +39,8 @@ OVERLAYS = "pentimento_overlays"
 OVERLAY = "pentimento_overlay"
 """Custom property of an overlay's image: its name. Beside it, each a property of its own: what `describe_overlay` puts
 there."""
+RELIEF = "pentimento_relief"
+"""Custom property of a relief map: Normal or Roughness. It has a source, but is no layer: it feeds no colours"""
 
 SEQUENCE = "pentimento_sequence"
 """Custom property of images that stand for stylized frames."""
@@ -503,6 +505,8 @@ def set_meaning(image: bpy.types.Image, layer: protocol.Layer, original: bpy.typ
         # A float image keeps the scene-linear colour space of its buffer: read back as sRGB it would be darker.
         image.colorspace_settings.name = original.colorspace_settings.name
     image.alpha_mode = alpha_mode(original, is_float)
+    if layer.name.startswith("Relief."):
+        image[RELIEF] = layer.name.removeprefix("Relief.")
 
 
 def result_name(layer: protocol.Layer, original: bpy.types.Image, style: str) -> str:
