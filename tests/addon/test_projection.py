@@ -205,6 +205,16 @@ def on_own_map(addon: Any, cube: Any) -> Any:
     return cube.active_material
 
 
+def test_it_is_in_the_history_and_is_not_made_again_flat(addon: Any, on_own_map: Any) -> None:
+    name = "Cube Views (Identity)"
+    assert [image.name for image in addon.layering.history()] == [name]
+    assert tuple(bpy.data.images[name].preview.image_size) == (128, 128)
+    with pytest.raises(RuntimeError, match="Press Paint from Views again"):
+        bpy.ops.pentimento.make_again(image=name)
+    assert bpy.ops.pentimento.remove_layer(image=name) == {"FINISHED"}
+    assert name not in bpy.data.images
+
+
 def maps_in(material: Any) -> list[Any]:
     return [node for node in material.node_tree.nodes if node.type == "UVMAP"]
 
