@@ -100,8 +100,8 @@ def _beside(name: str) -> list[Listed]:
 
 
 def _is_layer(image: bpy.types.Image) -> bool:
-    """Pictures that only display others are none"""
-    return scene_io.ROLE not in image and LOADED not in image
+    """Pictures that only display others are none, nor are relief maps: in the place of colours they would be wrong"""
+    return not any(name in image for name in (scene_io.ROLE, scene_io.RELIEF, LOADED))
 
 
 def _label(name: str, original: str) -> str:

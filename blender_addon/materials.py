@@ -286,10 +286,25 @@ def _put_in_place(painted: Any, source: Any) -> Any:
     if source is not None and source.node.type == "TEX_IMAGE":
         source.node.image.use_fake_user = True
         source.node.image = painted.image
+        if (uv := _own_map(painted)) is not None:
+            painted.id_data.links.new(uv.outputs["UV"], source.node.inputs["Vector"])
+            for setting in scene_io.LIES:
+                setattr(source.node, setting, getattr(painted, setting))
         return source
+    _own_map(painted)
     del painted[ROLE]
     painted.label = ""
     return painted.outputs["Color"]
+
+
+def _own_map(painted: Any) -> Any:
+    """The UV Map node of ours by which it lies on the surface, the artist's from here on; None where there is none."""
+    links = painted.inputs["Vector"].links
+    uv = links[0].from_node if links and links[0].from_node.get(ROLE) == scene_io.UV else None
+    if uv is not None:
+        del uv[ROLE]
+        uv.label = ""
+    return uv
 
 
 def _source(group: Any) -> Any:
@@ -308,6 +323,7 @@ def _remove(tree: Any, group: Any) -> set[bpy.types.Image]:
     shown = {node.image for node in feeders if node.image is not None}
     for node in (*feeders, group):
         tree.nodes.remove(node)
+    scene_io.forget_maps(tree)
     return shown
 
 

@@ -541,6 +541,7 @@ def _new_image(
         scene_io.describe_overlay(image, layer)
     else:
         image[scene_io.OVERLAYS] = json.dumps(scene_io.findings(event))
+        scene_io.note_made(image, pixels.thumbnail)
     return image
 
 

@@ -127,7 +127,7 @@ def _all_styles(recipe: Recipe) -> list[dict[str, Any]]:
 
 def _style_problem(named: dict[str, Any]) -> str:
     name = str(named.get("name", ""))
-    style = props.library.style_named(name)
+    style = _installed(named)
     if style is None:
         return worded("The style {name} is not installed.", name=name)
     if props.library.hash_of(style) != named.get("hash"):
@@ -167,10 +167,18 @@ def settings_of(recipe: Recipe, image: bpy.types.Image | None) -> tuple[protocol
 
 
 def _folder(named: dict[str, Any]) -> str:
-    style = props.library.style_named(str(named["name"]))
+    return str(_needed(named).folder)
+
+
+def _needed(named: dict[str, Any]) -> props.library.Style:
+    style = _installed(named)
     if style is None:
         raise EngineError(f"The style {named['name']!r} is not installed.", "Import it, then make the layer again.")
-    return str(style.folder)
+    return style
+
+
+def _installed(named: dict[str, Any]) -> props.library.Style | None:
+    return props.library.style_painted_with(str(named.get("name", "")), str(named.get("hash", "")))
 
 
 class _Masks:
@@ -268,9 +276,8 @@ def _use_places(chosen: Any, how: protocol.StylizeSettings, is_render: bool) -> 
 
 
 def _use_texture(recipe: Recipe, chosen: Any) -> None:
-    _folder(recipe["texture"])
-    how = recipe["settings"]
-    chosen.style_name, chosen.seed, chosen.variant = recipe["texture"]["name"], how["seed"], how["variant"]
+    style, how = _needed(recipe["texture"]), recipe["settings"]
+    chosen.style_name, chosen.seed, chosen.variant = style.name, how["seed"], how["variant"]
     chosen.width, chosen.height = how["size"]
 
 

@@ -39,6 +39,8 @@ OVERLAYS = "pentimento_overlays"
 OVERLAY = "pentimento_overlay"
 """Custom property of an overlay's image: its name. Beside it, each a property of its own: what `describe_overlay` puts
 there."""
+RELIEF = "pentimento_relief"
+"""Custom property of a relief map: Normal or Roughness. It has a source, but is no layer: it feeds no colours"""
 
 SEQUENCE = "pentimento_sequence"
 """Custom property of images that stand for stylized frames."""
@@ -67,6 +69,8 @@ MIXES = {"Stylized": "Mix", "Overlay": "Overlay Mix"}
 """Sockets of the group: how much of what feeds the one shows is said by the other"""
 UV = "UV Map"
 """Role of a node that says on which UV map a result lies"""
+LIES = ("interpolation", "projection", "projection_blend", "extension")
+"""Settings of a texture node that say how it lies on a surface"""
 BANDS = "Overlay Bands"
 """Socket of the group: 1 where an overlay's three channels are parts of one whole"""
 PLACES = "Overlay Places"
@@ -503,6 +507,8 @@ def set_meaning(image: bpy.types.Image, layer: protocol.Layer, original: bpy.typ
         # A float image keeps the scene-linear colour space of its buffer: read back as sRGB it would be darker.
         image.colorspace_settings.name = original.colorspace_settings.name
     image.alpha_mode = alpha_mode(original, is_float)
+    if layer.name.startswith("Relief."):
+        image[RELIEF] = layer.name.removeprefix("Relief.")
 
 
 def result_name(layer: protocol.Layer, original: bpy.types.Image, style: str) -> str:
@@ -829,11 +835,20 @@ def feed_texture(
     """A texture node that lies on the surface as `like` does."""
     node = feed(tree, group, socket, "ShaderNodeTexImage")
     node.image = image
-    for setting in ("interpolation", "projection", "projection_blend", "extension"):
+    for setting in LIES:
         setattr(node, setting, getattr(like, setting))
+    for link in list(node.inputs["Vector"].links):  # a projection may lie on a UV map of its own
+        tree.links.remove(link)
     for link in like.inputs["Vector"].links:
         tree.links.new(link.from_socket, node.inputs["Vector"])
     tree.links.new(node.outputs["Color"], group.inputs[socket])
+    forget_maps(tree)
+
+
+def forget_maps(tree: bpy.types.NodeTree) -> None:
+    """UV Map nodes of ours that nothing uses any more"""
+    for node in [node for node in tree.nodes if node.get(ROLE) == UV and not node.outputs["UV"].links]:
+        tree.nodes.remove(node)
 
 
 def feed_on_map(tree: bpy.types.NodeTree, group: bpy.types.Node, socket: str, uv: str, image: bpy.types.Image) -> None:
@@ -897,6 +912,7 @@ def unfeed(images: Iterable[bpy.types.Image]) -> None:
                 if getattr(node, "image", None) in gone:
                     group.inputs[MIXES[socket]].default_value = 0.0
                     tree.nodes.remove(node)
+        forget_maps(tree)
 
 
 def groups_of(tree: bpy.types.NodeTree | None) -> list[bpy.types.Node]:

@@ -333,6 +333,8 @@ class Batch:
                         yield
                     file.result()
                 made[layers[0].name] = self._tiled_image(layers[0], pattern, packed)
+                if layers[0].name == "Stylized":
+                    scene_io.note_made(made["Stylized"], files[0].result())
         original, stylized = scene_io.find_image(self.now.image), made.pop("Stylized")
         for name in [name for name in self.now.materials if name in bpy.data.materials]:
             scene_io.wire_material(bpy.data.materials[name], original, stylized, None)
@@ -354,9 +356,11 @@ def _maps(made: dict[str, bpy.types.Image]) -> dict[str, bpy.types.Image]:
     return {name.removeprefix("Relief."): image for name, image in made.items() if name.startswith("Relief.")}
 
 
-def _write_tile(pattern: str, number: int, layer: protocol.Layer) -> None:
-    """In a thread: nothing of Blender's in here."""
-    udim.write(pattern, number, scene_io.encoded(layer).file)
+def _write_tile(pattern: str, number: int, layer: protocol.Layer) -> np.ndarray | None:
+    """In a thread: nothing of Blender's in here. Returns its thumbnail."""
+    encoded = scene_io.encoded(layer)
+    udim.write(pattern, number, encoded.file)
+    return encoded.thumbnail
 
 
 def _pictures(

@@ -257,12 +257,14 @@ def layer_again(
     blocking: bool,
 ) -> jobs.Job:
     """A result, with its overlays; or the overlays of an explanation, which may be that of a render."""
+    if "projection" in recipe:
+        raise EngineError("This was painted from views.", "Press Paint from Views again.")
     image = scene_io.find_image(stack.image)
     how, masks = remaking.settings_of(recipe, original_of(stack))
     view_of = context.scene.name if "view" in recipe else ""
     if "region" in recipe:
         return _explained_again(context, image, listed, recipe, (how, masks, view_of), blocking)
-    scene_io.check(image)
+    scene_io.check(image, tiles=True)
     use = texturing.use_as(context, image, how.tileable)
     task = texturing.Task(image.name, (scene_io.active_material(context),), use, tuple(masks))
     batch = texturing.Batch([task], remaking.look_name(recipe), how, 0.0, view_of)

@@ -234,6 +234,14 @@ def style_named(name: str) -> Style | None:
     return next((style for style in _installed() if style.name == name), None)
 
 
+def style_painted_with(name: str, hash_: str) -> Style | None:
+    """The style that a recipe names: by its hash, for it may have another name now; else the one of that name."""
+    named = style_named(name)
+    if not hash_ or (named is not None and hash_of(named) == hash_):
+        return named
+    return next((style for style in _installed() if hash_of(style) == hash_), named)
+
+
 def hash_of(style: Style) -> str:
     """What its look depends on, as recipes say it (engine.style_pack.StylePack.hash); empty where it cannot be read.
     The words of the file are taken as they are: the engine refuses a style.json with others."""

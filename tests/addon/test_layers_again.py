@@ -183,6 +183,25 @@ def test_a_style_that_is_missing_or_another_is_said(addon: Any, styles: Any, tmp
         bpy.ops.pentimento.make_again(image="Stone (Brush)")
 
 
+def test_a_style_is_found_by_its_hash_when_it_has_another_name(addon: Any, styles: Any, tmp_path: Path) -> None:
+    image = new_image()
+    tiny_styles.blur(tmp_path / "blur", name="Soft")
+    addon.props.library.preferences().styles_folder = str(tmp_path)
+    styles.style = "Soft"
+    bpy.ops.pentimento.stylize_image(image="Stone")
+    bpy.ops.pentimento.rename_style(name="Soft", new_name="Mist")
+    tiny_styles.identity(tmp_path / "identity", name="Soft")
+    addon.props.library.refresh_styles()
+    made = recipe(addon, "Stone (Soft)")
+    assert addon.remaking.problems(made, stack(addon, image), bpy.context.scene) == []
+    styles.style = "Soft"
+    bpy.ops.pentimento.use_recipe(image="Stone (Soft)")
+    assert styles.style_name == "Mist"
+    bpy.ops.pentimento.make_again(image="Stone (Soft)")
+    first, again = (bpy.data.images[name] for name in ("Stone (Soft)", "Stone (Soft).001"))
+    assert pixels_of(first).tobytes() == pixels_of(again).tobytes()
+
+
 def drawn_words(addon: Any, image: Any) -> str:
     bpy.ops.pentimento.choose_layer(image="Stone (Brush)")
     return " ".join(drawn(addon, "ImageRecipePanel", image))

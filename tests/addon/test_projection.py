@@ -197,6 +197,57 @@ def test_a_new_uv_map_on_request(addon: Any, cube: Any) -> None:
     assert list(maps_of(cube)) == [*maps, "Pentimento", "Pentimento.001"]
 
 
+@pytest.fixture
+def on_own_map(addon: Any, cube: Any) -> Any:
+    """The material of a cube that was painted from views, on a UV map of its own"""
+    bpy.context.scene.pentimento_projection.new_uv = True
+    assert bpy.ops.pentimento.project_views() == {"FINISHED"}
+    return cube.active_material
+
+
+def test_it_is_in_the_history_and_is_not_made_again_flat(addon: Any, on_own_map: Any) -> None:
+    name = "Cube Views (Identity)"
+    assert [image.name for image in addon.layering.history()] == [name]
+    assert tuple(bpy.data.images[name].preview.image_size) == (128, 128)
+    with pytest.raises(RuntimeError, match="Press Paint from Views again"):
+        bpy.ops.pentimento.make_again(image=name)
+    assert bpy.ops.pentimento.remove_layer(image=name) == {"FINISHED"}
+    assert name not in bpy.data.images
+
+
+def maps_in(material: Any) -> list[Any]:
+    return [node for node in material.node_tree.nodes if node.type == "UVMAP"]
+
+
+def test_painted_flat_afterwards_it_lies_as_the_texture_does(addon: Any, on_own_map: Any) -> None:
+    bpy.context.scene.pentimento.overlays = {"Scale"}
+    assert bpy.ops.pentimento.stylize_image(image="Paint") == {"FINISHED"}
+    group = base_colour(on_own_map).links[0].from_node
+    for socket in ("Stylized", "Overlay"):
+        feed = group.inputs[socket].links[0].from_node
+        assert not feed.inputs["Vector"].links and feed.extension == "REPEAT"
+    assert group.inputs["Stylized"].links[0].from_node.image.name == "Paint (Identity)"
+    assert not maps_in(on_own_map)
+
+
+def test_applied_it_lies_on_its_own_map(addon: Any, on_own_map: Any) -> None:
+    assert addon.materials.apply(on_own_map) == 1
+    node = base_colour(on_own_map).links[0].from_node
+    assert node.image.name == "Cube Views (Identity)" and node.extension == "EXTEND"
+    where = node.inputs["Vector"].links[0].from_node
+    assert maps_in(on_own_map) == [where] and where.uv_map == "Pentimento"
+    assert not [node for node in on_own_map.node_tree.nodes if node.get(addon.scene_io.ROLE)]
+
+
+def test_reverted_or_removed_no_map_stays(addon: Any, on_own_map: Any) -> None:
+    assert len(maps_in(on_own_map)) == 2
+    addon.scene_io.unfeed([bpy.data.images["Cube Views (Identity)"]])
+    assert len(maps_in(on_own_map)) == 1, "the overlay's"
+    addon.materials.revert(on_own_map)
+    assert not maps_in(on_own_map)
+    assert base_colour(on_own_map).links[0].from_node.image.name == "Paint"
+
+
 def test_a_material_without_a_texture(addon: Any, cube: Any) -> None:
     material = cube.active_material
     material.node_tree.nodes.remove(base_colour(material).links[0].from_node)

@@ -352,6 +352,19 @@ def test_relief_is_laid_upon_the_maps_of_the_material(addon: Any, styles: Any) -
     assert state(material) == before[0]
 
 
+def test_relief_maps_are_no_layers_over_colours(addon: Any, styles: Any) -> None:
+    pbr_set()
+    chosen().relief = True
+    stylize()
+    found = addon.layering.stack_of(bpy.data.images["Brick Color"], bpy.context.scene)
+    assert [(listed.kind, listed.image) for listed in found.layers] == [
+        ("ORIGINAL", "Brick Color"),
+        ("RESULT", "Brick Color (Identity)"),
+    ]
+    normal = bpy.data.images["Brick Color Normal (Identity)"]
+    assert normal[addon.scene_io.RELIEF] == "Normal" and addon.layering.stack_of(normal, bpy.context.scene) == found
+
+
 @pytest.mark.parametrize("bump", [False, True])
 def test_where_there_is_no_map_one_is_wired_in(addon: Any, styles: Any, bump: bool) -> None:
     more = {"Height": data_image("Height")} if bump else {}
@@ -405,6 +418,7 @@ def test_relief_of_tiles(addon: Any, styles: Any, tmp_path: Path) -> None:
     }
     normal = bpy.data.images["wood.1001.png Normal (Brush)"]
     assert normal.source == "TILED" and normal.colorspace_settings.name == "Non-Color"
+    assert normal[addon.scene_io.RELIEF] == "Normal"
     bpy.ops.pentimento.revert_textures()
     assert state(material) == before
 

@@ -173,6 +173,22 @@ def test_painted_again_no_tile_is_overwritten(addon: Any, styles: Any, tmp_path:
     }
 
 
+def test_tiles_are_made_again_and_are_in_the_history(addon: Any, styles: Any, tmp_path: Path) -> None:
+    surface("Thing", tile_files(addon, tmp_path / "wood", (1001, 1002)))
+    styles.style, styles.seed = "Brush", 3
+    stylize()
+    styles.style = "Identity"
+    name = "wood.1001.png (Brush)"
+    assert bpy.ops.pentimento.make_again(image=name) == {"FINISHED"}
+    first, again = (tiles_of(addon, bpy.data.images[name + end], tmp_path / "read") for end in ("", ".001"))
+    assert list(first) == [1001, 1002] and all((first[number] == again[number]).all() for number in first)
+    made = addon.layering.history()
+    assert [image.name for image in made] == [f"{name}.001", name]
+    assert made[0].preview.image_size[:] == made[0].size[:], "of its first tile"
+    assert bpy.ops.pentimento.remove_layer(image=f"{name}.001") == {"FINISHED"}
+    assert [image.name for image in addon.layering.history()] == [name]
+
+
 def test_where_nothing_can_be_written_tiles_go_to_the_results(
     addon: Any, styles: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
