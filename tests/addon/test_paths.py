@@ -56,7 +56,8 @@ def test_a_read_only_project_folder(addon: Any, styles: Any, packs: Path, tmp_pa
     stone.pack()
     stone.use_fake_user = True
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
-    readable = [PROFILE, packs, tmp_path, *tmp_path.parents[:2], *packs.parents[:2]]
+    parents = {*tmp_path.parents, *packs.parents} - {*Path(tempfile.gettempdir()).parents, Path(tempfile.gettempdir())}
+    readable = [PROFILE, packs, tmp_path, *parents]
     modes = {folder: folder.stat().st_mode for folder in readable}
     for folder in readable:
         folder.chmod(0o755)

@@ -415,20 +415,19 @@ def can_make_environments(python: str) -> bool:
 @pytest.mark.parametrize("writable", [True, False], ids=["add-on read-only", "folder read-only"])
 def test_as_a_user_without_rights(addon: Any, setup: Any, place: Path, writable: bool) -> None:
     """Program Files, a Blender of the Store: only the set-up's own folder has to be writable."""
-    from conftest import PROFILE
     from test_install import in_fresh_blender
 
-    python = SYSTEM_PYTHON
+    python, profile = SYSTEM_PYTHON, Path(os.environ["BLENDER_USER_RESOURCES"])
     if not can_make_environments(python):
         pytest.skip(f"there is no {python} with venv and pip, of the Python that Blender has")
     (place / "made").mkdir()
     (place / "made").chmod(0o777 if writable else 0o555)
-    mode = stat.S_IMODE(PROFILE.stat().st_mode)
-    PROFILE.chmod(0o755)
+    mode = stat.S_IMODE(profile.stat().st_mode)
+    profile.chmod(0o755)
     try:
         answer = in_fresh_blender(READ_ONLY_ADDON, PACKAGE, setup.setup_wheels, setup.setup_folder, python)
     finally:
-        PROFILE.chmod(mode)
+        profile.chmod(mode)
     if writable:
         assert "ANSWER {'FINISHED'}" in answer.stdout, answer.stdout + answer.stderr
     else:
