@@ -22,7 +22,11 @@ INSTALLED = PROFILE / "extensions" / "user_default" / "pentimento"
 
 
 def in_fresh_blender(code: str, *arguments: str, profile: Path = PROFILE) -> subprocess.CompletedProcess[str]:
-    """Runs code in a new process with a Blender of the same version; `arguments` are in sys.argv[1:]."""
+    """Runs code in a new process with a Blender of the same version; `arguments` are in sys.argv[1:].
+
+    It ends without the exit handlers of the C library: in those the bpy module of 4.2 frees its panels after Python is
+    gone, and crashes wherever a property with a callback was registered before, unregistered or not, by whomever."""
+    code += "\nimport os, sys\nsys.stdout.flush()\nsys.stderr.flush()\nos._exit(0)\n"
     environment = {**os.environ, "BLENDER_USER_RESOURCES": str(profile)}
     command = [sys.executable, "-c", code, *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, check=False)
