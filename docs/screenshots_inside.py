@@ -394,7 +394,7 @@ def show_texture(stage: Stage) -> Generator[Step, None, None]:
     chosen = bpy.context.scene.pentimento_texture
     chosen.style, chosen.width, chosen.height, chosen.seed = "Fieldstone", 1024, 512, 2
     area.spaces.active.image = None
-    arrange(addon.panels, {addon.panels.texture.ImageTexturePanel})
+    arrange(addon.panels, {addon.panels.new_texture.ImageTexturePanel})
     yield from scroll(area)
     with bpy.context.temp_override(window=bpy.context.window_manager.windows[0], area=area, region=sidebar(area)):
         bpy.ops.pentimento.new_texture("INVOKE_DEFAULT")

@@ -6,6 +6,7 @@ import ast
 import json
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,6 +147,12 @@ def test_each_room_imports_only_what_it_may(path: Path) -> None:
         assert room not in NUMPY_ONLY or top in {*STDLIB, "numpy"}, f"{room} imports {found.target}"
         if top not in STDLIB | {"engine"}:
             assert top in allowed, f"{room} imports {found.target} in line {found.line}"
+
+
+def test_every_package_of_the_engine_is_installed() -> None:
+    """Without `-e`, too: pip installs what is listed, and no more."""
+    listed = tomllib.loads((REPO / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["packages"]
+    assert set(listed) == {package_of(path) for path in ENGINE if path.name == "__init__.py"}
 
 
 def test_nobody_imports_the_worker() -> None:

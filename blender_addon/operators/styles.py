@@ -8,7 +8,7 @@ from pathlib import Path
 
 import bpy
 
-from .. import compat, importing, jobs, props, scene_io, setting_up
+from .. import compat, gallery, importing, jobs, props, scene_io, setting_up
 from ..engine_client import EngineError, protocol
 from ..translation import worded
 from .base import Answer, JobOperator
@@ -183,6 +183,7 @@ class RefreshStyles(bpy.types.Operator):
 
     def execute(self, _context: bpy.types.Context) -> Answer:
         props.library.refresh_styles()
+        gallery.forget_favourites()  # another window of Blender may have given stars
         return {"FINISHED"}
 
 

@@ -12,10 +12,10 @@ from . import (
     importing,
     layers,
     mixing,
+    new_texture,
     painting,
     presets,
     projection,
-    texture,
     textures,
     training,
 )
@@ -34,7 +34,7 @@ CLASSES = tuple(
         projection,
         animation,
         explanation,
-        texture,
+        new_texture,
         training,
     )
     for cls in room.CLASSES
