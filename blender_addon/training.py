@@ -42,6 +42,8 @@ MAX_FRAMES = 8
 """Beside those that were painted over: the engine looks at no more."""
 SMALLEST = 16
 """Pixels to each side that the engine wants"""
+OURS = (scene_io.SOURCE, scene_io.ROLE, scene_io.RECIPE)
+"""One of them every image has that we made; a texture out of noise has no source"""
 
 
 # ---------------------------------------------------------------- what it starts from
@@ -181,7 +183,7 @@ def _refuse_one(found: Collection[object], fix: str) -> None:
 
 
 def _is_texture(image: bpy.types.Image) -> bool:
-    if image.get(scene_io.SOURCE) or image.get(scene_io.ROLE) or image.colorspace_settings.is_data:
+    if any(image.get(mark) for mark in OURS) or image.colorspace_settings.is_data:
         return False
     try:
         scene_io.check(image)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny_styles
-from blender import bpy, pixels_of, pump
+from blender import bpy, new_image, pixels_of, pump
 from test_panels import draw
 
 
@@ -48,6 +48,15 @@ def test_the_image_is_what_the_engine_makes(addon: Any, texture: Any, tmp_path: 
     path = next(event.path for event in make(asked) if isinstance(event, TextureMade))
     shown = pixels_of(bpy.data.images["Pattern 7"])[::-1, :, :3]
     assert np.array_equal(np.rint(shown * 255).astype(np.uint8), whole(open_picture(Path(path))))
+
+
+def test_it_is_no_picture_to_practise_on(addon: Any, texture: Any) -> None:
+    """Open Images are the artist's: a style that learns from results of a style learns its mistakes."""
+    new_image("Stone")
+    new_image("Wood")
+    bpy.ops.pentimento.new_texture()
+    assert "Pattern 7" in bpy.data.images
+    assert set(addon.training._textures(())) == {"Stone", "Wood"}
 
 
 def test_a_variant_can_be_chosen_where_there_are_such(addon: Any, texture: Any, tmp_path: Path) -> None:
