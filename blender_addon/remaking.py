@@ -226,9 +226,15 @@ def region_of(recipe: Recipe) -> protocol.Region:
 
 
 def look_name(recipe: Recipe) -> str:
-    """What results are named after, as props.look_name does"""
-    names = ", ".join(dict.fromkeys(str(style["name"]) for style in recipe["styles"]))
-    return f"{names} in {recipe['palette']['name']}" if "palette" in recipe else names
+    """What results are named after, as props.look_name does: by the names that styles have now. Raises EngineError
+    where one is not there any more."""
+    names = ", ".join(dict.fromkeys(_needed(style).name for style in recipe["styles"]))
+    return f"{names} in {_needed(recipe['palette']).name}" if "palette" in recipe else names
+
+
+def texture_name(recipe: Recipe) -> str:
+    """The same of a texture"""
+    return _needed(recipe["texture"]).name
 
 
 # ---------------------------------------------------------------- into the panel

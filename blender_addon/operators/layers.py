@@ -243,7 +243,7 @@ class MakeAgain(JobOperator, bpy.types.Operator):
 
 
 def texture_again(recipe: remaking.Recipe, blocking: bool) -> jobs.Job:
-    style = str(recipe["texture"]["name"])
+    style = remaking.texture_name(recipe)
     apply = functools.partial(scene_io.add_texture, style=style)
     requests = painting.texture_requests(remaking.texture_request(recipe))
     return painting_job(worded("Texture {name}", name=style), requests, apply, blocking)

@@ -198,7 +198,8 @@ def test_a_style_is_found_by_its_hash_when_it_has_another_name(addon: Any, style
     bpy.ops.pentimento.use_recipe(image="Stone (Soft)")
     assert styles.style_name == "Mist"
     bpy.ops.pentimento.make_again(image="Stone (Soft)")
-    first, again = (bpy.data.images[name] for name in ("Stone (Soft)", "Stone (Soft).001"))
+    first, again = (bpy.data.images[name] for name in ("Stone (Soft)", "Stone (Mist)"))
+    assert recipe(addon, again.name)["styles"][0]["name"] == "Mist"
     assert pixels_of(first).tobytes() == pixels_of(again).tobytes()
 
 
