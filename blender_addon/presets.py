@@ -9,6 +9,7 @@ a preset of a stranger can do nothing but set what the panels can set.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -98,6 +99,15 @@ def save(scene: bpy.types.Scene, name: str) -> Path:
             f"The preset cannot be written ({error.strerror}).", "Check that the disk is not full."
         ) from error
     return path
+
+
+def new_name(chosen: props.gallery.GallerySettings) -> str:
+    """What the field below the list says. The name that stands there at first is nobody's choice: where it is taken,
+    the next free one, numbered as Blender does."""
+    name, taken = chosen.preset_name, {preset.name for preset in found()}
+    if name != chosen.bl_rna.properties["preset_name"].default or name not in taken:
+        return name
+    return next(free for number in itertools.count(1) if (free := f"{name}.{number:03d}") not in taken)
 
 
 def _free(path: Path) -> Path:

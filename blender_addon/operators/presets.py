@@ -59,7 +59,7 @@ class SavePreset(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> Answer:
         try:
-            presets.save(context.scene, self.name or props.gallery.gallery(context).preset_name)
+            presets.save(context.scene, self.name or presets.new_name(props.gallery.gallery(context)))
         except EngineError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}

@@ -167,6 +167,24 @@ def test_own_presets_replace_hide_and_go(addon: Any, scene: Any) -> None:
         bpy.ops.pentimento.save_preset(name="  ")
 
 
+def test_the_name_nobody_chose_is_not_used_twice(addon: Any, scene: Any) -> None:
+    names = ["New Preset", "New Preset.001", "New Preset.002"]
+    for seed, name in enumerate(names):
+        scene.pentimento.seed = seed
+        bpy.ops.pentimento.save_preset()
+        saved = {preset.name for preset in addon.presets.found() if not preset.ships}
+        assert saved == {*names[: seed + 1]}, name
+    seeds = [json.loads(addon.presets.find(name).path.read_text())["settings"]["look"]["seed"] for name in names]
+    assert seeds == [0, 1, 2], "none took the place of another"
+    bpy.ops.pentimento.remove_preset(name=names[1])
+    bpy.ops.pentimento.save_preset()
+    assert {*names} == {preset.name for preset in addon.presets.found() if not preset.ships}, "the gap is filled"
+    addon.props.gallery.gallery(bpy.context).preset_name = "Own Way"
+    for _ in range(2):
+        bpy.ops.pentimento.save_preset()
+    assert "Own Way.001" not in [preset.name for preset in addon.presets.found()], "a chosen name is meant"
+
+
 def test_the_menu_lists_them(addon: Any, scene: Any) -> None:
     addon.props.gallery.gallery(bpy.context).preset_name = "Own Way"
     bpy.ops.pentimento.save_preset()
