@@ -25,8 +25,8 @@ from pathlib import Path
 
 import bpy
 
-from . import compat, jobs, props, scene_io, shots, switches
-from .engine_client import EngineError, protocol
+from . import compat, props, scene_io, shots, switches
+from .engine_client import EngineError, durations, protocol
 from .translation import worded
 
 Said = protocol.Progress | protocol.FrameFailed | None
@@ -538,7 +538,7 @@ def _put_in_place(part: Path, path: Path) -> None:
 
 def _progress(done: int, total: int, seconds: float, number: int) -> protocol.Progress:
     pace = (
-        f", {done / seconds:.3g} frames/s, {jobs.duration((total - done) * seconds / done)} left"
+        f", {done / seconds:.3g} frames/s, {durations.in_words((total - done) * seconds / done)} left"
         if done and seconds
         else ""
     )

@@ -1,6 +1,6 @@
 """The worker: started, spoken to, listened to. Free of bpy, and the only importer of the engine: of its protocol and
-errors, of looks, which shows overlays in Blender as in the engine's own pictures and needs numpy alone, and of
-packages, which is a list of names and versions.
+errors, of looks, which shows overlays in Blender as in the engine's own pictures and needs numpy alone, of packages,
+which is a list of names and versions, and of durations, which says them in words.
 
 Two threads per worker read its pipes and put what they hear into a queue; Blender's main thread takes it out with
 `receive`, which never blocks. Every way a worker can fail (it exits, is killed, closes its pipe, falls silent, talks
@@ -24,10 +24,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from engine import looks, packages, protocol
+    from engine import durations, looks, packages, protocol
     from engine.errors import EngineError
 else:
-    from .engine import looks, packages, protocol
+    from .engine import durations, looks, packages, protocol
     from .engine.errors import EngineError
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "Limits",
     "Slot",
     "blender_python",
+    "durations",
     "looks",
     "packages",
     "protocol",

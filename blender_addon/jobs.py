@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 import bpy
 
-from .engine_client import EngineError, Interpreter, Limits, Slot, protocol
+from .engine_client import EngineError, Interpreter, Limits, Slot, durations, protocol
 
 BUDGET = 0.005
 """Seconds of one timer call: half a frame at 100 Hz, so that nobody feels it."""
@@ -387,12 +387,8 @@ def _hear_device(job: Job, done: protocol.Done) -> None:
 def _hear_step(job: Job, event: protocol.TrainStep) -> None:
     passed, left = time.monotonic() - job.asked, event.seconds_left
     job.fraction = passed / max(passed + left, 1e-9)
-    stage = f"Step {event.step}, {duration(left)} left"
+    stage = f"Step {event.step}, {durations.in_words(left)} left"
     job.stage = job.stage if job.cancelling else stage
-
-
-def duration(seconds: float) -> str:
-    return f"{max(seconds, 1):.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
 MOST_TOLD = 10

@@ -24,7 +24,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from . import machine, outputs
+from . import durations, machine, outputs
 from .atomic import NewFile, reading, remove_leftovers, shown, unique_path, writing
 from .canvas import Canvas
 from .errors import EngineError
@@ -150,7 +150,8 @@ class Tally:
     def progress(self, stage: str, more: float = 0.0) -> Progress:
         """more: of the frames at work, how much is done. It never goes back: frames are tried again."""
         self.furthest = min(1.0, max(self.furthest, (self.over + more) / max(1, self.total)))
-        pace = f", {self.rate:.3g} frames/s, {_words((self.total - self.over) / self.rate)} left" if self.rate else ""
+        left = durations.in_words((self.total - self.over) / self.rate) if self.rate else ""
+        pace = f", {self.rate:.3g} frames/s, {left} left" if self.rate else ""
         return Progress(self.request.job, self.furthest, f"{stage} ({self.over} of {self.total}{pace})")
 
     def done(self) -> Done:
@@ -167,14 +168,6 @@ def _failed(numbers: list[int]) -> str:
         return "none failed"
     shown = ", ".join(map(str, sorted(numbers)[:20])) + (", ..." if len(numbers) > 20 else "")
     return f"{len(numbers)} failed: {shown}"
-
-
-def _words(seconds: float) -> str:
-    """90 s, 25 min, 3 h 10 min"""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    hours, minutes = divmod(round(seconds / 60), 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from . import __version__, protocol
+from . import __version__, durations, protocol
 from .errors import EngineError
 
 if TYPE_CHECKING:
@@ -515,13 +515,9 @@ def _trust(layer: protocol.Layer) -> str:
 
 
 def _measured(event: protocol.Diagnosis) -> str:
-    pace = f"{event.seconds_per_step:.3g} s a step, {_duration(event.seconds_left)} left"
+    pace = f"{event.seconds_per_step:.3g} s a step, {durations.in_words(event.seconds_left)} left"
     there = [f"{word} {event.numbers[name]:.3g}" for name, word in MEASURED.items() if name in event.numbers]
     return f"Step {event.step}: {'; '.join(filter(None, (pace, ', '.join(there))))}"
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
 def _doubt(layer: protocol.Layer) -> str:

@@ -28,7 +28,7 @@ BY_ROOM = {
 """What some rooms may import besides."""
 NUMPY_ONLY = {"looks"}
 """Blender's own process imports it too."""
-STANDARD_LIBRARY_ONLY = {"protocol", "errors", "boot", "worker", "packages", "environment", "pip_errors"}
+STANDARD_LIBRARY_ONLY = {"protocol", "errors", "boot", "worker", "packages", "environment", "pip_errors", "durations"}
 """`worker` imports each job's module on its first request; before that it needs nothing."""
 
 NO_BPY = {"engine_client", "decode", "encode", "curves", "texels"}
@@ -46,10 +46,11 @@ BELOW = {
     "masking": {"encode", "explaining", "layering", "props", "scene_io", "engine_client"},
     "remaking": {"encode", "layering", "props", "scene_io", "engine_client", "translation"},
     "wiping": {"compat", "encode", "layering", "scene_io", "engine_client"},
-    "animating": {"compat", "jobs", "props", "scene_io", "shots", "switches", "engine_client", "translation"},
+    "animating": {"compat", "props", "scene_io", "shots", "switches", "engine_client", "translation"},
     "projecting": {"compat", "props", "scene_io", "switches", "engine_client"},
     "training": {"curves", "props", "scene_io", "shots", "engine_client"},
     "gallery": {"compat", "props", "engine_client"},
+    "keeping": {"compat", "gallery", "props"},
     "importing": {"jobs", "setting_up", "props", "scene_io", "engine_client"},
     "presets": {"props", "engine_client"},
     "decode": {"shots", "engine_client"},
@@ -68,6 +69,7 @@ ADDON_EDGES = {
         "explaining",
         "importing",
         "jobs",
+        "keeping",
         "operators",
         "panels",
         "preferences",
@@ -77,7 +79,7 @@ ADDON_EDGES = {
     },
     "operators": {*BELOW, "engine_client"},
     "panels": {*BELOW, "engine_client"} - {"preferences"},
-    "engine_client": {"engine.protocol", "engine.errors", "engine.looks", "engine.packages"},
+    "engine_client": {"engine.protocol", "engine.errors", "engine.looks", "engine.packages", "engine.durations"},
 }
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import bpy
 
 from .. import compat, jobs, props, setting_up, training
+from ..engine_client import durations
 from ..translation import heard, worded
 from . import engine
 from .base import draw_report, draw_text
@@ -224,7 +225,7 @@ def _draw_numbers(column: bpy.types.UILayout, seen: training.View) -> None:
     rows = {worded(name): form.format(seen.numbers[key]) for key, (name, form) in there.items()}
     rows[worded("Seconds per Step")] = f"{seen.seconds_per_step:.3g}"
     if jobs.current(jobs.TRAINING) is not None:
-        rows[worded("Time Left")] = jobs.duration(seen.seconds_left)
+        rows[worded("Time Left")] = heard(durations.in_words(seen.seconds_left))
     for name, value in rows.items():
         row = column.row()
         row.label(text=name, translate=False)
