@@ -36,6 +36,14 @@ def user_folder(package: str, name: str) -> Path:
         return kept_folder(name)  # before 4.2, or installed as a legacy add-on
 
 
+def former_folder(package: str, name: str) -> Path | None:
+    """Where what is kept now lay in earlier versions of the add-on; nothing is made. None: it lay where it lies now."""
+    try:
+        return Path(bpy.utils.extension_path_user(package, path=name))
+    except (AttributeError, ValueError):
+        return None
+
+
 def may_go_online() -> bool:
     """Has the artist allowed it? Before 4.2 nobody asks that: whoever wants to download has to."""
     return bool(getattr(bpy.app, "online_access", True))
