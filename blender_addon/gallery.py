@@ -20,6 +20,7 @@ import bpy
 from . import compat, props
 from .engine_client import EngineError
 from .props.library import Style
+from .translation import worded
 
 # ---------------------------------------------------------------- favourites
 
@@ -123,16 +124,17 @@ def find(name: str) -> Style:
 @dataclass(frozen=True)
 class Row:
     label: str
+    """English: the panel looks it up, as Blender would"""
     text: str
 
 
-KINDS = {
+LEARNED = {
     "pictures": "Learned from pictures",
     "keyframes": "Learned from keyframes",
     "texture": "Learned from a material",
 }
-_cards: dict[tuple[str, int], tuple[Row, ...]] = {}
-"""By the path of style.json and when it was written: a panel is drawn many times a second"""
+_cards: dict[tuple[str, int], dict[str, Any]] = {}
+"""What style.json says, by its path and when it was written: a panel is drawn many times a second"""
 
 
 def card(style: Style) -> tuple[Row, ...]:
@@ -141,24 +143,26 @@ def card(style: Style) -> tuple[Row, ...]:
     try:
         key = str(path), path.stat().st_mtime_ns
         if key not in _cards:
-            _cards[key] = tuple(_card(style, json.loads(path.read_text(encoding="utf-8"))))
-        return _cards[key]
+            _cards[key] = json.loads(path.read_text(encoding="utf-8"))
+        return tuple(_card(style, _cards[key]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return (Row("Problem", "This style cannot be read"),)
+        return (Row("Problem", worded("This style cannot be read")),)
 
 
 def _card(style: Style, data: dict[str, Any]) -> Iterator[Row]:
     model, training = data["model"], data["recipe"].get("training", {})
-    yield Row("Author", style.author or "Not said")
-    yield Row("Licence", style.licence or "Not said")
+    yield Row("Author", style.author or worded("Not said"))
+    yield Row("Licence", style.licence or worded("Not said"))
     if style.third_party:
-        yield Row("Made By", f"Another program: {data['recipe'].get('imported', {}).get('file', 'an ONNX model')}")
+        file = data["recipe"].get("imported", {}).get("file") or worded("an ONNX model")
+        yield Row("Made By", worded("Another program: {file}", file=file))
     else:
         yield Row("Made By", _made_by(training, data))
     if style.group:
         yield Row("Folder", style.group)
     if not style.makes_textures:
-        yield Row("Guides", _listed([props.choices.GUIDES[name].label for name in sorted(style.guides)]) or "None")
+        guides = [worded(props.choices.GUIDES[name].label) for name in sorted(style.guides)]
+        yield Row("Guides", _listed(guides) or worded("None"))
     yield Row("Sees", _reach(model))
     yield Row("Weights", f"{model['parameters']:,}".replace(",", " "))
     yield from _answers(style)
@@ -166,28 +170,31 @@ def _card(style: Style, data: dict[str, Any]) -> Iterator[Row]:
 
 def _made_by(training: dict[str, Any], data: dict[str, Any]) -> str:
     count = len(data.get("pictures", ()))
-    parts = [KINDS.get(training.get("kind", ""), "Pentimento")]
-    parts += [f"{count} of them"] if count > 1 else []
-    parts += [f"{data['recipe']['steps']} steps"] if data["recipe"].get("steps") else []
+    steps = data["recipe"].get("steps")
+    parts = [worded(LEARNED.get(training.get("kind", ""), "Pentimento"))]
+    parts += [worded("{count} of them", count=count)] if count > 1 else []
+    parts += [worded("{count} steps", count=steps)] if steps else []
     return _listed(parts)
 
 
 def _reach(model: dict[str, Any]) -> str:
     radius, size = model["receptive_radius"], model["fixed_size"]
     if size:
-        return f"Only {size[1]} x {size[0]} pixels at once"
-    return "The whole picture: tiles can differ" if radius is None else f"{2 * radius + 1} pixels: tiles are exact"
+        return worded("Only {width} x {height} pixels at once", width=size[1], height=size[0])
+    if radius is None:
+        return worded("The whole picture: tiles can differ")
+    return worded("{count} pixels: tiles are exact", count=2 * radius + 1)
 
 
 def _answers(style: Style) -> Iterator[Row]:
     """The overlays that it can answer: what depends on the picture (lights, objects, a mix) it never lacks."""
     if style.makes_textures:
-        yield Row("Variants", str(style.variants) if style.variants else "None")
+        yield Row("Variants", str(style.variants) if style.variants else worded("None"))
         return
     own = {"gradients", "pictures", "fit"}
     questions = props.choices.QUESTIONS.items()
     can = {name: asked.needs not in own or asked.needs in style.brings for name, asked in questions}
-    labels = {name: asked.label or name for name, asked in questions}
+    labels = {name: worded(asked.label or name) for name, asked in questions}
     yield Row("Explains", _listed([labels[name] for name, able in can.items() if able]))
     if not all(can.values()):
         yield Row("Cannot", _listed([labels[name] for name, able in can.items() if not able]))

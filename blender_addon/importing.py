@@ -20,6 +20,7 @@ import numpy as np
 
 from . import jobs, props, scene_io, setting_up
 from .engine_client import EngineError, protocol
+from .translation import worded
 
 DEBOUNCE = 0.4
 """Seconds after the last change: somebody who types a number is not done at its first digit"""
@@ -161,18 +162,26 @@ def _ended(report: jobs.Report) -> None:
 # ---------------------------------------------------------------- what the panel shows
 
 
+FOUND_OUT = {
+    "channel_order": "channels",
+    "value_range": "values",
+    "layout": "layout",
+    "normalisation": "normalisation",
+}
+"""Facts of a model, and what they are called"""
+
+
 def how_known(found: protocol.ModelFacts) -> str:
     """One sentence for each way in which something was found out."""
-    names = {"channel_order": "channels", "value_range": "values", "layout": "layout", "normalisation": "normalisation"}
     by_way: dict[str, list[str]] = {}
-    for key, name in names.items():
-        by_way.setdefault(found.known[key], []).append(name)
+    for key, name in FOUND_OUT.items():
+        by_way.setdefault(found.known[key], []).append(worded(name))
     said = {
-        "file": "The file says: {}.",
-        "trial": "Seen in a trial: {}.",
-        "usual": "Not said, so as usual: {}. Look at the colours.",
+        "file": "The file says: {names}.",
+        "trial": "Seen in a trial: {names}.",
+        "usual": "Not said, so as usual: {names}. Look at the colours.",
     }
-    return " ".join(said[way].format(", ".join(by_way[way])) for way in said if way in by_way)
+    return " ".join(worded(said[way], names=", ".join(by_way[way])) for way in said if way in by_way)
 
 
 def icon(which: str) -> int:

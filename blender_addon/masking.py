@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from . import encode, explaining, layering, props, scene_io
 from .engine_client import EngineError, looks
+from .translation import worded
 
 Floats = NDArray[np.float32]
 Part = tuple[str, str, str]
@@ -38,7 +39,13 @@ def parts_of(found: explaining.Told) -> tuple[Part, ...]:
     """What of an overlay can be a mask."""
     kind = layering.kind_of(found)
     if kind == "bands":
-        return (*((name, name.title(), f"White where there is most {name}") for name in found.channels), ALL)
+        return (
+            *(
+                (name, worded(name).title(), worded("White where there is most {name}", name=worded(name)))
+                for name in found.channels
+            ),
+            ALL,
+        )
     return {"signed": SIGNED, "amount": AMOUNT, "places": SURE}[kind]
 
 

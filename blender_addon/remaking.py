@@ -42,22 +42,28 @@ def lines(recipe: Recipe) -> list[tuple[str, str]]:
     if "palette" in recipe:
         found.append(("Palette", str(recipe["palette"]["name"])))
     found += [(label, _number(how[key])) for key, label in HOW.items() if key in how and how[key] != USUAL.get(key)]
-    found += [(f"Strength: {_matte(each)}", _number(each["strength"])) for each in recipe.get("strength_of", ())]
+    found += [
+        (worded("Strength: {place}", place=_matte(each)), _number(each["strength"]))
+        for each in recipe.get("strength_of", ())
+    ]
     found += list(_more(recipe, how))
-    return [(label, value) for label, value in found if value]
+    return [(worded(label), value) for label, value in found if value]
 
 
 def _more(recipe: Recipe, how: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """What is usually as it was at first"""
     if how.get("bands", [1, 1, 1]) != [1, 1, 1]:
         names = ("colour", "form", "stroke")
-        yield "Bands", ", ".join(f"{name} {_number(band)}" for name, band in zip(names, how["bands"], strict=False))
+        yield (
+            "Bands",
+            ", ".join(f"{worded(name)} {_number(band)}" for name, band in zip(names, how["bands"], strict=False)),
+        )
     if how.get("colours", "style") != "style":
-        yield "Whose Colours", str(how["colours"]).title()
+        yield "Whose Colours", worded(str(how["colours"]).title())
     yield "Lights", ", ".join(f"{light} {_number(gain)}" for light, gain in how.get("gains", {}).items())
     if how.get("painted_pass", "Combined") != "Combined":
         yield "Pass", str(how["painted_pass"])
-    yield "Tileable", "Yes" if how.get("tileable") else ""
+    yield "Tileable", worded("Yes") if how.get("tileable") else ""
     yield "Size", " x ".join(str(edge) for edge in how.get("size", ()))
     yield "View", str(recipe.get("view", {}).get("name", ""))
     yield "Asked About", _region(recipe.get("region", {}))
@@ -87,15 +93,16 @@ def _where(style: dict[str, Any]) -> str:
 def _matte(part: dict[str, Any]) -> str:
     """Of a render the object or material, of an image that there is a mask"""
     matte = part.get("matte", {})
-    return "by a mask" if "sha256" in matte else "".join(str(name) for name in matte.values())
+    return worded("by a mask") if "sha256" in matte else "".join(str(name) for name in matte.values())
 
 
 def _region(region: dict[str, Any]) -> str:
     if "at" in region:
-        return f"pixel {region['at'][0]}, {region['at'][1]}"
+        return worded("pixel {x}, {y}", x=region["at"][0], y=region["at"][1])
     if "box" in region:
         left, top, right, bottom = region["box"]
-        return f"box of {right - left} x {bottom - top} at {left}, {top}"
+        size = {"width": right - left, "height": bottom - top}
+        return worded("box of {width} x {height} at {x}, {y}", **size, x=left, y=top)
     return str(region.get("object", ""))
 
 

@@ -10,6 +10,7 @@ an environment that the engine makes in a folder of ours: as a job in a lane of 
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import platform
@@ -22,7 +23,7 @@ import bpy
 
 from . import compat, jobs, props
 from .engine_client import EngineError, Interpreter, Limits, blender_python, packages, protocol
-from .translation import worded
+from .translation import heard, worded
 
 PATIENCE = Limits(ready=20.0, silence=20.0)
 """A program that is no Python at all says nothing for ever; importing torch from a cold disk takes its time."""
@@ -110,12 +111,14 @@ def _keep(event: protocol.Checked | None) -> None:
 
 def verdict(event: protocol.Checked) -> str:
     """What the Python can do in one sentence; what is in it in a second line."""
-    return f"{event.problem or f'Can {_and(abilities(event))}.'}\n{_versions(event)}"
+    can = worded("Can {what}.", what=_and(abilities(event)))
+    return f"{event.problem or can}\n{_versions(event)}"
 
 
 def abilities(event: protocol.Checked) -> list[str]:
-    train = "train styles" + (" on CUDA" if event.training_cuda else "")
-    return ["stylize", *(["use CUDA"] if event.cuda else []), *([train] if event.training else [])]
+    train = worded("train styles on CUDA" if event.training_cuda else "train styles")
+    cuda = [worded("use CUDA")] if event.cuda else []
+    return [worded("stylize"), *cuda, *([train] if event.training else [])]
 
 
 def _versions(event: protocol.Checked) -> str:
@@ -123,7 +126,12 @@ def _versions(event: protocol.Checked) -> str:
 
 
 def _and(words: list[str]) -> str:
-    return " and ".join(part for part in (", ".join(words[:-1]), words[-1]) if part)
+    """a, b and c"""
+    *before, last = words
+    if not before:
+        return last
+    listed = functools.reduce(lambda some, one: worded("{some}, {one}", some=some, one=one), before)
+    return worded("{some} and {last}", some=listed, last=last)
 
 
 # ---------------------------------------------------------------- what the artist reads of it
@@ -350,7 +358,8 @@ def _set_up(job: jobs.Job, request: protocol.EnvironmentRequest, answers: list[p
     found = next(event for event in answers if isinstance(event, protocol.Checked))
     _check_promise(packages.KINDS[request.kind], found)
     _enter(python, found)
-    return f"It can {_and(abilities(found))}, and is in use now. {_shortfall(request.kind, found)}".strip()
+    can = worded("It can {what}, and is in use now.", what=_and(abilities(found)))
+    return f"{can} {_shortfall(request.kind, found)}".strip()
 
 
 def _check_promise(chosen: packages.Kind, found: protocol.Checked) -> None:
@@ -365,9 +374,11 @@ def _check_promise(chosen: packages.Kind, found: protocol.Checked) -> None:
 def _shortfall(name: str, found: protocol.Checked) -> str:
     """What was wanted and is not there, though it can be used."""
     if "cuda" in name and not found.cuda:
-        return f"It works on the processor: {found.device.why}."
+        return worded("It works on the processor: {why}.", why=heard(found.device.why))
     if name == "cuda-training" and not found.training_cuda:
-        return "It trains on the processor: its PyTorch was built without CUDA. Enter the package index of one with it."
+        return worded(
+            "It trains on the processor: its PyTorch was built without CUDA. Enter the package index of one with it."
+        )
     return ""
 
 

@@ -11,7 +11,7 @@ import bpy
 
 from .. import animating, jobs, scene_io
 from ..engine_client import EngineError
-from ..translation import worded
+from ..translation import heard, worded
 from .base import Answer, JobOperator, painting_job
 
 IMPATIENCE = jobs.Limits(cancel=2.0)
@@ -53,7 +53,7 @@ class SwitchOnPasses(bpy.types.Operator):
         try:
             animating.switch_on(context.scene)
         except EngineError as error:
-            self.report({"ERROR"}, str(error))
+            self.report({"ERROR"}, heard(str(error)))
             return {"CANCELLED"}
         return {"FINISHED"}
 

@@ -35,7 +35,7 @@ class JobOperator:
         try:
             ended = act()
         except EngineError as error:
-            report({"ERROR"}, str(error))
+            report({"ERROR"}, heard(str(error)))
             return {"CANCELLED"}
         finally:
             jobs.redraw()

@@ -7,6 +7,7 @@ import bpy
 
 from .. import jobs, setting_up
 from ..engine_client import packages
+from ..translation import heard
 from .base import Answer, JobOperator
 
 
@@ -45,7 +46,7 @@ class SetUp(SetupOperator, bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         if (refused := setting_up.refusal()) is not None:
-            cls.poll_message_set(str(refused))
+            cls.poll_message_set(heard(str(refused)))
             return False
         return super().poll(context)
 

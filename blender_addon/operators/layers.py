@@ -13,7 +13,7 @@ import bpy
 
 from .. import explaining, jobs, layering, masking, props, remaking, scene_io, texturing, wiping
 from ..engine_client import EngineError, protocol
-from ..translation import OURS, worded
+from ..translation import OURS, heard, worded
 from . import explanation, painting
 from .base import Answer, JobOperator, painting_job
 
@@ -44,7 +44,7 @@ class LayerOperator:
         try:
             self.act(context, *found_layer(context, self.image, self.layer))
         except EngineError as error:
-            report({"ERROR"}, str(error))
+            report({"ERROR"}, heard(str(error)))
             return {"CANCELLED"}
         jobs.redraw()
         return {"FINISHED"}
@@ -83,7 +83,7 @@ class ToggleLayer(LayerOperator, bpy.types.Operator):
     def act(self, context: bpy.types.Context, stack: layering.Stack, listed: layering.Listed) -> None:
         material = scene_io.active_material(context)
         places = layering.wired(stack, context.scene)
-        if reason := layering.why_not(stack, listed, places, material):
+        if reason := heard(layering.why_not(stack, listed, places, material)):
             raise EngineError(f"{reason}.", "Stylize with an object active that uses the image.")
         layering.toggle(stack, listed, context.scene, material)
         layering.choose(listed, context.scene)
@@ -332,7 +332,7 @@ class CompareLayers(LayerOperator, bpy.types.Operator):
             stack, listed = found_layer(context, self.image, self.layer)
             wiping.begin(context, stack, listed)
         except EngineError as error:
-            report({"ERROR"}, str(error))
+            report({"ERROR"}, heard(str(error)))
             return {"CANCELLED"}
         finally:
             window.cursor_set("DEFAULT")

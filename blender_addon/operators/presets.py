@@ -9,7 +9,7 @@ import bpy
 
 from .. import jobs, presets, props
 from ..engine_client import EngineError
-from ..translation import worded
+from ..translation import heard, worded
 from .base import Answer
 
 
@@ -32,17 +32,17 @@ class LoadPreset(bpy.types.Operator):
     @classmethod
     def description(cls, _context: bpy.types.Context, properties: bpy.types.OperatorProperties) -> str:
         found = [preset.about for preset in presets.found() if preset.name == properties.name]
-        return (found[0] if found else "") or worded(str(cls.__doc__))
+        return worded((found[0] if found else "") or str(cls.__doc__))
 
     def execute(self, context: bpy.types.Context) -> Answer:
         try:
             path = Path(bpy.path.abspath(self.filepath)) if self.filepath else presets.find(self.name).path
             notes = presets.load(context.scene, path)
         except EngineError as error:
-            self.report({"ERROR"}, str(error))
+            self.report({"ERROR"}, heard(str(error)))
             return {"CANCELLED"}
         if notes:
-            self.report({"WARNING"}, " ".join(note[0].upper() + note[1:] for note in notes))
+            self.report({"WARNING"}, " ".join(heard(note[0].upper() + note[1:]) for note in notes))
         jobs.redraw()
         return {"FINISHED"}
 
@@ -61,7 +61,7 @@ class SavePreset(bpy.types.Operator):
         try:
             presets.save(context.scene, self.name or presets.new_name(props.gallery.gallery(context)))
         except EngineError as error:
-            self.report({"ERROR"}, str(error))
+            self.report({"ERROR"}, heard(str(error)))
             return {"CANCELLED"}
         return {"FINISHED"}
 
@@ -81,7 +81,7 @@ class RemovePreset(bpy.types.Operator):
         try:
             presets.remove(self.name)
         except EngineError as error:
-            self.report({"ERROR"}, str(error))
+            self.report({"ERROR"}, heard(str(error)))
             return {"CANCELLED"}
         return {"FINISHED"}
 

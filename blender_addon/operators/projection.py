@@ -9,7 +9,7 @@ import functools
 import bpy
 
 from .. import jobs, projecting
-from ..translation import worded
+from ..translation import heard, worded
 from .base import JobOperator, painting_job
 
 
@@ -25,7 +25,7 @@ class ProjectViews(JobOperator, bpy.types.Operator):
         if (job := jobs.current()) is not None:
             cls.poll_message_set(worded("{job} is still running", job=job.title))
             return False
-        if why := projecting.why_not(context):
+        if why := heard(projecting.why_not(context)):
             cls.poll_message_set(why)
         return not why
 

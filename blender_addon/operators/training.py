@@ -11,7 +11,7 @@ import bpy
 
 from .. import jobs, props, scene_io, setting_up, training
 from ..engine_client import protocol
-from ..translation import worded
+from ..translation import heard, worded
 from .base import Answer, JobOperator
 
 
@@ -63,7 +63,7 @@ class OpenStylePictures(bpy.types.Operator):
             try:
                 image = bpy.data.images.load(str(Path(self.directory, file.name)), check_existing=True)
             except RuntimeError as error:  # says which file, and what is wrong with it
-                self.report({"ERROR"}, str(error))
+                self.report({"ERROR"}, heard(str(error)))
                 return {"CANCELLED"}
             if image not in _known_pictures(context):
                 _add_picture(context, image)

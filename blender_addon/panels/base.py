@@ -63,5 +63,5 @@ def draw_text(layout: bpy.types.UILayout, context: bpy.types.Context, text: str,
     width there is."""
     scale = context.preferences.system.ui_scale
     characters = max(int((context.region.width / scale * share - 62 * (icon != "NONE")) / 7), 16)
-    for number, line in enumerate(wrapped(worded(text), characters)):
+    for number, line in enumerate(wrapped(heard(text), characters)):
         layout.label(text=line, icon=icon if number == 0 or icon == "NONE" else "BLANK1", translate=False)

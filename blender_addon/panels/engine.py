@@ -40,8 +40,8 @@ def _draw_rows(layout: bpy.types.UILayout, rows: list[tuple[str, str]]) -> None:
         split = column.split(factor=0.4)
         left = split.row()
         left.alignment = "RIGHT"
-        left.label(text=name)
-        split.label(text=value, translate=False)
+        left.label(text=worded(name), translate=False)
+        split.label(text=heard(value), translate=False)
 
 
 def _draw_packages(layout: bpy.types.UILayout, preferences: Any) -> None:

@@ -12,7 +12,7 @@ import bpy
 
 from .. import explaining, jobs, props, scene_io
 from ..engine_client import EngineError, looks, protocol
-from ..translation import worded
+from ..translation import heard, worded
 from .base import draw_progress, draw_report, draw_text, subject_in_view
 
 
@@ -101,7 +101,7 @@ def _draw_asking(layout: bpy.types.UILayout, context: bpy.types.Context, asking:
     draw_text(layout.column(align=True), context, worded("About {area}", area=asking.about), "BLANK1")
     for answer in asking.answers:
         box = layout.box().column(align=True)
-        draw_text(box, context, f"{worded(answer.overlay)}: {answer.sentence}", "SORTTIME")
+        draw_text(box, context, f"{worded(answer.overlay)}: {heard(answer.sentence)}", "SORTTIME")
         draw_text(box, context, "Being checked.", "BLANK1")
         _draw_bars(box, answer.bars, {})
     if asking.answers:
@@ -143,7 +143,7 @@ def _draw_family(
         draw_text(box, context, line, "BLANK1")
     _draw_bars(box, found.bars, images)
     low, high = found.display
-    span = {"low": f"{low:g}", "high": f"{high:g}", "unit": found.unit}
+    span = {"low": f"{low:g}", "high": f"{high:g}", "unit": heard(found.unit)}
     draw_text(box, context, worded("Shown from {low} to {high}: {unit}.", **span), "BLANK1")
 
 
@@ -159,7 +159,7 @@ def _draw_bars(column: bpy.types.UILayout, bars: tuple[protocol.Bar, ...], image
     apart = column.column()
     for bar in sorted(bars, key=lambda bar: -abs(bar.value)):
         name, rest = _parted(apart.row(align=True), 0.36)
-        name.label(text=bar.name, translate=False)
+        name.label(text=heard(bar.name), translate=False)
         length, number = _parted(rest, 0.55)
         button = _bar(length, bar.value / largest if largest else 0.0, signed)
         button.image, button.about = images.get(bar.name, ""), _tooltip(bar, largest)
@@ -175,7 +175,7 @@ def _number(value: float, largest: float, signed: bool) -> str:
 
 
 def _tooltip(bar: protocol.Bar, largest: float) -> str:
-    said = f"{bar.name}: {_number(bar.value, largest, True)}"
+    said = f"{heard(bar.name)}: {_number(bar.value, largest, True)}"
     if bar.alone_gone is None:
         return said
     alone = _number(bar.alone_gone, largest, True)

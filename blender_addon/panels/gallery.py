@@ -9,6 +9,7 @@ from __future__ import annotations
 import bpy
 
 from .. import gallery, jobs, props
+from ..translation import worded
 from .base import draw_text
 
 CELL = 92
@@ -87,7 +88,7 @@ def _draw_row(column: bpy.types.UILayout, context: bpy.types.Context, row: galle
     split = column.split(factor=0.3)
     label = split.column(align=True)
     label.alignment = "RIGHT"
-    label.label(text=row.label)
+    label.label(text=worded(row.label), translate=False)
     draw_text(split.column(align=True), context, row.text, "NONE", share=0.62)
 
 

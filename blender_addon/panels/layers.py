@@ -14,7 +14,7 @@ import bpy.utils.previews
 
 from .. import explaining, layering, masking, remaking, scene_io
 from ..engine_client import looks
-from ..translation import OURS, worded
+from ..translation import OURS, heard, worded
 from .base import draw_text
 
 ICONS = {"ORIGINAL": "IMAGE_DATA", "RESULT": "BRUSH_DATA", "OVERLAY": "OVERLAY"}
@@ -73,7 +73,7 @@ def _draw_row(
     _draw_name(row.row(align=True), listed, listed == chosen)
     end = row.row(align=True)
     end.alignment = "RIGHT"
-    reason = layering.why_not(stack, listed, places, scene_io.active_material(context))
+    reason = heard(layering.why_not(stack, listed, places, scene_io.active_material(context)))
     eye = end.row(align=True)
     eye.enabled = not reason
     shown = layering.shows(listed, places)
@@ -155,7 +155,7 @@ def _draw_overlay(
     draw_text(box, context, found.sentence, "BLANK1")
     _draw_legend(box, found)
     low, high = found.display
-    span = {"low": f"{low:g}", "high": f"{high:g}", "unit": found.unit}
+    span = {"low": f"{low:g}", "high": f"{high:g}", "unit": heard(found.unit)}
     draw_text(box, context, worded("Shown from {low} to {high}: {unit}.", **span), "BLANK1")
     _draw_masks(layout, stack, chosen, found)
 
@@ -183,7 +183,7 @@ def _draw_legend(box: bpy.types.UILayout, found: explaining.Told) -> None:
 
 def _draw_swatch(layout: bpy.types.UILayout, colour: tuple[int, ...], name: str) -> None:
     icon = _swatch(colour)
-    layout.label(text=name, **({"icon_value": icon} if icon else {}))
+    layout.label(text=heard(name), translate=False, **({"icon_value": icon} if icon else {}))
 
 
 _swatches: Any = None
@@ -251,7 +251,7 @@ class RecipePanel:
             split = column.split(factor=0.4, align=True)
             name = split.row()
             name.alignment = "RIGHT"
-            name.label(text=label)
+            name.label(text=label, translate=False)
             draw_text(split.column(align=True), context, value, "NONE")
         for said in remaking.problems(recipe, stack, context.scene):
             draw_text(layout.column(align=True), context, said, "ERROR")

@@ -13,7 +13,7 @@ import bpy
 
 from .. import jobs, props, scene_io, switches
 from ..engine_client import EngineError
-from ..translation import worded
+from ..translation import heard, worded
 from .base import draw_progress, draw_report, draw_text
 from .presets import draw_presets
 
@@ -160,7 +160,7 @@ def _draw_findings(layout: bpy.types.UILayout, context: bpy.types.Context, image
             continue
         box = layout.box().column(align=True)
         mark = "CHECKMARK" if found["faithful"] else "QUESTION"
-        draw_text(box, context, f"{worded(found['name'])}: {found['sentence']}", mark)
+        draw_text(box, context, f"{worded(found['name'])}: {heard(found['sentence'])}", mark)
         if not found["faithful"]:
             draw_text(box, context, "Indicative only: its measured faithfulness is too low.", "BLANK1")
 

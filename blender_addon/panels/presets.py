@@ -8,6 +8,7 @@ from __future__ import annotations
 import bpy
 
 from .. import presets, props
+from ..translation import worded
 
 
 class PresetsPanel(bpy.types.Panel):
@@ -25,7 +26,8 @@ class PresetsPanel(bpy.types.Panel):
         column = layout.column(align=True)
         for preset in presets.found():
             row = column.row(align=True)
-            row.operator("pentimento.load_preset", text=preset.name).name = preset.name
+            text = worded(preset.name) if preset.ships else preset.name
+            row.operator("pentimento.load_preset", text=text, translate=False).name = preset.name
             if not preset.ships:
                 remove = row.row(align=True)
                 remove.operator_context = "INVOKE_DEFAULT"

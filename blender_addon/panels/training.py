@@ -201,9 +201,9 @@ def _draw_view(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         return
     for found in seen.findings:
         box = layout.box().column(align=True)
-        draw_text(box, context, f"{found.symptom.capitalize()}: {found.evidence}", "ERROR")
+        draw_text(box, context, f"{heard(found.symptom).capitalize()}: {heard(found.evidence)}", "ERROR")
         draw_text(box, context, f"{found.done} {found.advice}".strip(), "BLANK1")
-    _draw_image(layout, training.PREVIEW, f"{seen.name}, {seen.caption}" if seen.caption else "")
+    _draw_image(layout, training.PREVIEW, f"{seen.name}, {heard(seen.caption)}" if seen.caption else "")
     _draw_image(layout, training.CURVES, worded("Losses") if seen.losses else "")
     names = layout.column(align=True)
     for number, (term, points) in enumerate(seen.losses.items(), 1):

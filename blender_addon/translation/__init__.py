@@ -1,8 +1,8 @@
 """What the artist reads, in the artist's language: a file of this folder for each, contexts -> English -> translation.
 
 Blender looks labels and tooltips up by itself, in its own catalogue first. What it lays out as it is given (sentences
-with values in them, text that wraps) goes through `worded`. The engine knows no languages: what it says of its progress
-is recognised by `heard`. Its errors and what overlays find stay English.
+with values in them, text that wraps) goes through `worded`. The engine knows no languages: what it says of its
+progress, what overlays find, and what goes wrong is recognised by `heard`. Reports that are copied stay English.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import bpy
 from .. import compat
 
 PACKAGE = __name__.rpartition(".")[0]
-LANGUAGES = {compat.SIMPLIFIED_CHINESE: "zh_HANS.json"}
-"""By Blender's name of the language: the file in this folder"""
+LANGUAGES = {compat.SIMPLIFIED_CHINESE: ("zh_HANS.json", "zh_HANS_messages.json")}
+"""By Blender's name of the language: the files in this folder, of what panels say and of what goes wrong"""
 OURS = "Pentimento"
 """The context of words that mean something else in Blender: its catalogue has Scale as what one does to an object"""
 
@@ -93,8 +93,100 @@ HEARD = (
     "The export is rehearsed, to know how long it takes",
     "Exporting the style and checking it against the training network",
     "Step {step}, {time} left",
+    "{title} was ended: the add-on was disabled.",
+    "Each frame is painted anew, for {file} has no pass {passes}.",
+    "There is no MP4 after a render in background. Stylize Animation makes one of these frames.",
+    "There is no MP4: this Blender finds no painting in the results. Use Blender 4.2 or later.",
+    "There is no MP4: it was stopped. Start again with Resume: the frames are kept.",
+    "There is no MP4: {error}",
+    "its file is not whole: the disk may be full",
+    "The shot is another than before: what {file} said is in {kept_name}.",
+    "It came with Pentimento: an update would bring it back.",
+    "{file} has other maps: the relief was not wired in there.",
+    "{name}: saved beside its tiles as {path}",
+    "{name}: {width} x {height} pixels",
+    "The compositor cannot show the layer {layer} of this file.",
+    "There is no object {name} any more: the texture is not in its material.",
+    "{name} has other faces now: the texture does not lie on them, and is not in its material.",
+    "The material {name} has no colour that it could take: the texture is not in it.",
+    "Only the faces with the material {name} are painted.",
+    "The material {name} is on {other} too, which shows the new texture as well.",
+    "{overlay}: {sentence} (indicative only)",
+    "{overlay}: {sentence}",
+    "In {pass}: {sentence}",
+    "{total} frames, {count} moving objects ({done} of them deforming).",
+    "Strokes are held by {count} frames: {numbers}.",
+    "{share} % of what is shown is held by none and painted anew in each frame.",
+    "{count} frames show next to nothing but sky and are painted alone.",
+    "There is no pass Vector: strokes on objects that move are painted anew in each frame.",
+    "There is no pass UV: strokes on objects that deform are painted anew in each frame.",
+    "There is neither Cryptomatte nor an object index: all objects move as one.",
+    "CUDA could not be started again: working on the processor instead.",
+    "CUDA could not be started: working on the processor instead.",
+    "Not enough memory for tiles of this size: going on with smaller ones.",
+    "The first frame of the shot, {file}, decides for all others.",
+    "The training ended after {total} of {done} steps: {why}.",
+    "The training ended after {total} steps: {why}.",
+    "all were done",
+    "it was asked to finish",
+    "its time was used up",
+    "its score had not improved for {count} diagnoses",
+    "The critic now learns at {rate} of its rate.",
+    "What it sees is now turned with a chance of {chance}.",
+    "The learning rates were cut to {rate} of the setting.",
+    "critic wins",
+    "critic memorises",
+    "mode collapse",
+    "stroke collapse",
+    "vanishing gradient",
+    "exploding gradient",
+    "palette drift",
+    "grid artefact",
+    "no numbers",
+    "without any of them",
+    "with all of it blurred away",
+    "everything else",
+    "detail that makes it lighter",
+    "detail that makes it darker",
+    "unlike the style",
+    "colour",
+    "form",
+    "stroke",
+    "number of the view that paints there: {names}",
+    "Yes",
+    "Yes, on the processor",
+    "No: {why}",
+    "it lacks PyTorch or packages beside it",
+    "Blender's own: {path}",
+    "Another: {path}",
+    "{size} GB free",
+    "unknown",
+    "Processor, {count} cores",
+    "macOS has no CUDA",
+    "no NVIDIA driver was found",
+    "NVIDIA's driver sees no card",
+    "{card} is there, but the onnxruntime of this Python was built for the processor",
+    "CUDA could not be started: driver and libraries do not fit, or the card is full",
+    "It lacks {names}.",
+    "Its packages cannot be loaded: they are for another Python or computer ({error}).",
+    "Checking ...",
+    "Blender's own Python is in use.",
+    "The style {name} is not installed: choose another style, or import this one.",
+    "The texture style {name} is not installed: choose another one, or import it.",
+    "This version does not know the setting {name} as it is in the preset: set it yourself.",
+    "The picture {name} is not in this file: choose its {field} again.",
+    "{field} has no choice {value} here: it stays as it was.",
+    "Measuring frame {number}",
+    "Reducing the picture for the overlays",
+    "A worker ended; another goes on",
+    "{count} workers paint",
+    "Step {step}",
+    "{total} s",
+    "{total} min",
+    "{total} h {done} min",
+    "Frame {number}: {message}",
 )
-"""What jobs and the engine say, a name for whatever varies; of two that fit, the first is meant"""
+"""What jobs and the engine say, a name for whatever varies; what goes wrong stands in the file of messages"""
 
 
 def worded(text: str, **values: object) -> str:
@@ -110,32 +202,90 @@ def look_up(text: str, context: str) -> str:
 
 
 def heard(text: str) -> str:
-    """What a job or the engine said, in the artist's language; unchanged where it is none of HEARD."""
-    fits = ((template, pattern.fullmatch(text)) for template, pattern in _patterns().items())
-    template, match = next(((template, match) for template, match in fits if match), ("", None))
-    if match is None:
-        return text
-    values = match.groupdict()
-    return worded(template, **{name: worded(value) if name == "overlay" else value for name, value in values.items()})
+    """What a job or the engine said, in the artist's language: as a whole, else sentence by sentence; unchanged where
+    it is known in none."""
+    return "\n".join(_heard(line) for line in text.split("\n")) if text else ""
 
 
+def _heard(text: str) -> str:
+    sentences, said = SENTENCE.split(text), ""
+    while sentences:
+        counts = range(len(sentences), 0, -1)
+        known = ((count, _known(" ".join(sentences[:count]))) for count in counts)
+        count, found = next(((count, found) for count, found in known if found is not None), (1, sentences[0]))
+        said += (" " if said and said[-1].isascii() else "") + found
+        sentences = sentences[count:]
+    return said
+
+
+SENTENCE = re.compile(r"(?<=[.!?]) +(?=[^a-z\s])")
+INNER = {"against", "check", "how", "message", "overlay", "pass", "place", "problem", "reason", "sentence", "shares"}
+INNER |= {"size", "time", "what", "why"}
+"""What is put in under these names is said in words, too"""
 NUMBERS = "count|done|kept|number|step|total"
-"""What is said as digits: a sentence such as "64 % of the change is colour" is none of HEARD"""
+"""What is said as digits: a sentence such as "64 % of the change is colour" is not "{done} of {total}\""""
+
+
+def _known(text: str) -> str | None:
+    """A text that is known as a whole, in the artist's language"""
+    template, values = _fit(text)
+    if template:
+        return worded(template, **{name: _inner(name, value) for name, value in values.items()})
+    found = worded(text)
+    return found if found != text else None
+
+
+def _inner(name: str, value: str) -> str:
+    return heard(value) if name.rstrip("0123456789") in INNER else value
+
+
+@lru_cache(maxsize=512)
+def _fit(text: str) -> tuple[str, dict[str, str]]:
+    """The template that says it, of several the one with the most words of its own; and what is put in. Remembered,
+    because a panel asks whenever it is drawn."""
+    for template, longest in _templates():
+        if longest in text and (match := _pattern(template).fullmatch(text)):
+            return template, match.groupdict()
+    return "", {}
 
 
 @lru_cache(maxsize=1)
-def _patterns() -> dict[str, re.Pattern[str]]:
-    return {text: _pattern(text) for text in HEARD}
+def _templates() -> list[tuple[str, str]]:
+    """All that may be said, what has the most words of its own first; and the longest piece of each, for a text without
+    that piece is none of it."""
+    files = [Path(__file__).parent / file for _, file in LANGUAGES.values()]
+    known = {*HEARD, *(text for file in files for text in _contexts(file)["*"])}
+    pieces = {text: re.split(r"\{\w+\}", text) for text in known}
+    ordered = sorted(known, key=lambda text: (-sum(map(len, pieces[text])), text))
+    return [(text, max(pieces[text], key=len)) for text in ordered]
 
 
+@lru_cache(maxsize=512)
 def _pattern(template: str) -> re.Pattern[str]:
-    digits = re.sub(rf"\\{{({NUMBERS})\\}}", r"(?P<\1>\\d+)", re.escape(template))
-    return re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+?)", digits))
+    """What is put in ends within its sentence, unless sentences are put in at the end."""
+
+    def group(found: re.Match[str]) -> str:
+        name = found[1]
+        if name in NUMBERS.split("|"):
+            return rf"(?P<{name}>\d+)"
+        if name == "overlay":
+            return r"(?P<overlay>[A-Z][A-Za-z]+(?: [A-Z][a-z]+)?)"
+        is_told = name in INNER and (found.end() == len(found.string) or name == "sentence")
+        inside = "." if is_told else "(?![.!?] [A-Z])."
+        return f"(?P<{name}>(?:{inside})+?)"
+
+    return re.compile(re.sub(r"\\{(\w+)\\}", group, re.escape(template)))
 
 
-def entries(file: Path) -> dict[tuple[str, str], str]:
+def _contexts(file: Path) -> dict[str, dict[str, str]]:
+    contexts: dict[str, dict[str, str]] = json.loads(file.read_text(encoding="utf-8"))["contexts"]
+    return contexts
+
+
+def entries(texts: Path, messages: Path) -> dict[tuple[str, str], str]:
     """A translation as Blender wants it: (context, English) -> translation."""
-    contexts = json.loads(file.read_text(encoding="utf-8"))["contexts"]
+    contexts = _contexts(texts)
+    contexts["*"] |= _contexts(messages)["*"]
     if not compat.HAS_MEANINGS:
         contexts["*"] = {**contexts[OURS], **contexts["*"]}  # where Blender looks our properties up then
     return {(context, english): text for context, texts in contexts.items() for english, text in texts.items()}
@@ -143,7 +293,7 @@ def entries(file: Path) -> dict[tuple[str, str], str]:
 
 def register() -> None:
     folder = Path(__file__).parent
-    found = {language: entries(folder / file) for language, file in LANGUAGES.items()}
+    found = {language: entries(*(folder / file for file in files)) for language, files in LANGUAGES.items()}
     bpy.app.translations.register(PACKAGE, found)
 
 

@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import error_texts
 import pytest
 import ui_strings
 from blender import new_image, pump
@@ -24,6 +25,7 @@ from test_panels import draw, lines_of
 CHINESE = "zh_HANS"
 PROPER_NAMES = {"BGR", "CPU", "CUDA", "ImageNet", "MP4", "Pentimento", "Python", "RGB", "UV"}
 """The same in every language"""
+FILES = {"style.json"}
 
 
 @pytest.fixture
@@ -36,10 +38,19 @@ def translated() -> dict[str, dict[str, str]]:
     return ui_strings.translation(CHINESE)
 
 
+@pytest.fixture(scope="module")
+def messages() -> dict[str, str]:
+    """What goes wrong, in Chinese"""
+    return ui_strings.translation(f"{CHINESE}_messages")["*"]
+
+
 @pytest.fixture
-def in_chinese(addon: Any, translated: dict[str, dict[str, str]], monkeypatch: pytest.MonkeyPatch) -> None:
+def in_chinese(
+    addon: Any, translated: dict[str, dict[str, str]], messages: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As in a Blender that is set to Chinese, but for what it looks up by itself."""
-    monkeypatch.setattr(addon.translation, "look_up", lambda text, context: translated[context].get(text, text))
+    found = {**translated, "*": {**messages, **translated["*"]}}
+    monkeypatch.setattr(addon.translation, "look_up", lambda text, context: found[context].get(text, text))
 
 
 def pairs(translated: dict[str, dict[str, str]]) -> list[tuple[str, str]]:
@@ -71,6 +82,24 @@ def test_only_proper_names_stay_as_they_are(translated: dict[str, dict[str, str]
     assert {english for english, chinese in pairs(translated) if chinese in (english, "")} <= PROPER_NAMES
 
 
+def test_whatever_goes_wrong_is_translated(translated: dict[str, dict[str, str]], messages: dict[str, str]) -> None:
+    """Each message of the sources and what to do then; and nothing is left of those that are gone."""
+    said = error_texts.templates()
+    lacking = {text: where for text, where in said.items() if text not in messages}
+    assert not lacking, json.dumps(lacking, ensure_ascii=False, indent=2)
+    assert not set(messages) - set(said)
+    others = {text: chinese for context in translated.values() for text, chinese in context.items()}
+    assert not [text for text in messages if others.get(text, messages[text]) != messages[text]], "one translation"
+
+
+def test_messages_name_the_same_values(messages: dict[str, str]) -> None:
+    for english, chinese in messages.items():
+        assert set(re.findall(r"\{\w+\}", english)) == set(re.findall(r"\{\w+\}", chinese)), english
+        assert chinese != english or english in FILES, english
+        assert re.search("[\u4e00-\u9fff]", chinese) or english in FILES, english
+        assert english[-1] not in ".?" or chinese[-1] in "。？.", english  # noqa: RUF001
+
+
 def test_tooltips_end_as_those_of_blender(texts: list[ui_strings.Text], translated: dict[str, dict[str, str]]) -> None:
     """Blender adds the full stop. They are of one line: what is between two lines differs by the version of Python."""
     tooltips = [text for text in texts if text.is_tooltip]
@@ -85,9 +114,9 @@ def test_sentences_are_not_put_together_where_nothing_can_look_them_up() -> None
     assert not list(ui_strings.put_together())
 
 
-def test_the_glossary_is_kept(translated: dict[str, dict[str, str]]) -> None:
+def test_the_glossary_is_kept(translated: dict[str, dict[str, str]], messages: dict[str, str]) -> None:
     """One word for one thing, also in Chinese."""
-    for english, chinese in pairs(translated):
+    for english, chinese in (*pairs(translated), *messages.items()):
         for word, meant in (
             ("stroke", "笔触"),
             ("overlay", "叠加"),
@@ -106,6 +135,7 @@ def test_what_is_recognised_is_still_said(addon: Any) -> None:
     folders = (REPO / "engine", REPO / "blender_addon")
     files = (path for folder in folders for path in folder.rglob("*.py") if "translation" not in path.parts)
     sources = "\n".join(path.read_text(encoding="utf-8") for path in files)
+    sources = re.sub(r'"\s*\n\s*f?"', "", sources)  # texts that go on in the next line
     for template in addon.translation.HEARD:
         # How many frames is put in as a whole: the plural is made there.
         for piece in re.split(r"(?:1|\{count\}) frames?|\{\w+\}|\. |, ", template):
@@ -120,9 +150,28 @@ def test_what_is_recognised_is_still_said(addon: Any) -> None:
         ("Painting the result", "正在绘制结果"),
         ("Rendering frame 12", "正在渲染第 12 帧"),
         ("Explaining Stone: Scale", "正在解释 Stone：尺度"),  # noqa: RUF001
-        ("3 of 10, 1.2 frames/s, 6 s left", "3/10，1.2 帧/秒，剩余 6 s"),  # noqa: RUF001
+        ("3 of 10, 1.2 frames/s, 6 s left", "3/10，1.2 帧/秒，剩余 6 秒"),  # noqa: RUF001
         ("3 of 10", "3/10"),
         ("64 % of the change is colour, 5 % form.", "64 % of the change is colour, 5 % form."),
+        ("Step 120, 3 h 10 min left", "第 120 步，剩余 3 小时 10 分钟"),  # noqa: RUF001
+        ("There is no style 'Sea'. Press Refresh in the gallery.", "没有风格 'Sea'。请在风格库中点击“刷新”。"),
+        (
+            "The ONNX model keeps weights in another file. Download it. Find the file, or paint it again.",
+            "该 ONNX 模型将权重保存在另一个文件中。Download it. 请找到该文件，或重新绘制。",  # noqa: RUF001
+        ),
+        (
+            "'Sea' could not be written: its disk is read-only. Choose a folder on a disk that can be written.",
+            "无法写入 'Sea'：其磁盘为只读。请选择可写入的磁盘上的文件夹。",  # noqa: RUF001
+        ),
+        (
+            "Scale: 64 % of the change is colour, 5 % form and 31 % strokes. (indicative only)",
+            "尺度：变化的 64 % 是颜色，5 % 是形体，31 % 是笔触。（仅供参考）",  # noqa: RUF001
+        ),
+        (
+            "The part that matters most lies at the top on the left: without it this area is 3.5 % darker.",
+            "最重要的部分位于左上方：没有它，此区域会暗 3.5 %。",  # noqa: RUF001
+        ),
+        ("No: no NVIDIA driver was found", "否：未找到 NVIDIA 驱动程序"),  # noqa: RUF001
         ("1 frame painted, 0 there already.", "绘制了 1 帧，0 帧已存在。"),  # noqa: RUF001
         ("Saved in /tmp/My Shots.", "已保存在 /tmp/My Shots。"),
         ("Something that nobody translated", "Something that nobody translated"),
@@ -196,7 +245,8 @@ def test_text_wraps_by_what_it_takes(addon: Any, translated: dict[str, dict[str,
 
 ASK = """
 import json, sys, bpy, addon_utils
-contexts = json.loads(open(sys.argv[-1], encoding="utf-8").read())["contexts"]
+contexts, messages = (json.loads(open(file, encoding="utf-8").read())["contexts"] for file in sys.argv[-2:])
+contexts["*"] |= messages["*"]
 view = bpy.context.preferences.view
 view.language = "zh_CN" if bpy.app.version < (4, 0, 0) else "zh_HANS"
 view.use_translate_interface = view.use_translate_tooltips = True
@@ -217,11 +267,11 @@ def test_blender_finds_every_translation(addon_zip: Path, tmp_path: Path) -> Non
         pytest.skip("no Blender with languages is installed here")
     scripts = tmp_path / "scripts" / "addons"
     shutil.unpack_archive(addon_zip, scripts / "pentimento")
-    data = scripts / "pentimento" / "translation" / f"{CHINESE}.json"
+    data = [scripts / "pentimento" / "translation" / f"{CHINESE}{part}.json" for part in ("", "_messages")]
     (tmp_path / "ask.py").write_text(ASK, encoding="utf-8")
     places = {f"BLENDER_USER_{kind}": str(tmp_path / kind.lower()) for kind in ("CONFIG", "SCRIPTS", "DATAFILES")}
     command = [blender, "--background", "--factory-startup", "--python-exit-code", "1"]
-    command += ["--python", str(tmp_path / "ask.py"), "--", str(data)]
+    command += ["--python", str(tmp_path / "ask.py"), "--", *map(str, data)]
     answer = subprocess.run(
         command, env={**os.environ, **places}, capture_output=True, text=True, timeout=120, check=False
     )

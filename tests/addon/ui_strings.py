@@ -35,12 +35,16 @@ LABELS = {
     **dict.fromkeys(("column", "row", "box", "template_list"), DEFAULT),
 }
 """Functions of a layout, and the context in which Blender looks up their `text` or `heading`"""
-SPOKEN = {"worded": 0, "draw_text": 2, "poll_message_set": 0, "report": 1}
+SPOKEN = {"worded": 0, "draw_text": 2, "poll_message_set": 0, "report": 1, "Row": 0}
 """Functions that take a text that artists read: which argument it is"""
 SPOKEN_IN = {"poll_message_set": DEFAULT, "report": DEFAULT}
 """Those where Blender looks it up; with the others we do"""
-TABLES = {"HEARD", "MEASURED", "EFFORTS", "TITLES", "AGAIN"}
+TABLES = {"HEARD", "MEASURED", "EFFORTS", "TITLES", "AGAIN", "LEARNED", "HOW", "FOUND_OUT", "RAN_ON"}
 """Constants whose texts are looked up one by one, where no call names them"""
+ROWS = {"facts", "_answers", "lines", "_more"}
+"""Functions that give names beside values: those are looked up"""
+CHOICES = {"_PLACES", "ALL", "SIGNED", "AMOUNT", "SURE", "targets"}
+"""Constants and functions that choices are put together from when they are shown"""
 
 
 @dataclass(frozen=True, order=True)
@@ -120,7 +124,15 @@ def written(folder: Path = ADDON) -> Iterator[Text]:
     chosen_from = {name: context for source in sources for name, context in source.choices()}
     for source in sources:
         yield from source.texts()
+        yield from source.pieces_of_choices()
         yield from source.made_when_shown(chosen_from)
+
+
+def shipped(folder: Path = ADDON / "shipped_presets") -> Iterator[Text]:
+    """Names of presets that ship, and what they are about"""
+    for path in sorted(folder.glob("*.json")):
+        data = json.loads(path.read_text(encoding="utf-8"))
+        yield from (Text(DEFAULT, data[key], path.name, is_worded=True) for key in ("name", "about"))
 
 
 def sources_of(folder: Path) -> list[Source]:
@@ -155,12 +167,31 @@ class Source:
                         self.assigned[target.id].append(node.value)
 
     def texts(self) -> Iterator[Text]:
-        said = [*self.spoken(), *(("", node) for name in TABLES for node in self.assigned[name])]
+        said = [*self.spoken(), *(("", node) for name in TABLES for node in self.assigned[name]), *self.rows()]
         for context, node in said:
             for part in self.parts(node):
                 if isinstance(part, ast.Constant) and isinstance(part.value, str):
                     where = f"{self.path.name}, line {part.lineno}"
                     yield Text(context or DEFAULT, part.value, where, is_worded=not context)
+
+    def rows(self) -> Iterator[tuple[str, ast.expr]]:
+        functions = (node for node in ast.walk(self.tree) if isinstance(node, ast.FunctionDef) and node.name in ROWS)
+        for node in (node for function in functions for node in ast.walk(function)):
+            if isinstance(node, ast.Tuple) and len(node.elts) == 2:
+                yield "", node.elts[0]
+
+    def pieces_of_choices(self) -> Iterator[Text]:
+        """Name and tooltip of each, which come last"""
+        functions = [node for node in ast.walk(self.tree) if isinstance(node, ast.FunctionDef)]
+        places = [*(node for name in CHOICES for node in self.assigned[name]), *functions]
+        for place in places:
+            if isinstance(place, ast.FunctionDef) and place.name not in CHOICES:
+                continue
+            for node in (node for node in ast.walk(place) if isinstance(node, ast.Tuple) and len(node.elts) == 3):
+                where = f"{self.path.name}, line {node.lineno}"
+                for number, part in enumerate(node.elts[1:]):
+                    if isinstance(part, ast.Constant) and isinstance(part.value, str):
+                        yield Text(DEFAULT, part.value, where, bool(number))
 
     def spoken(self) -> Iterator[tuple[str, ast.expr]]:
         """Context and text of every call that shows one. No context: `worded` looks it up."""
@@ -217,7 +248,7 @@ class Source:
 def every(package: str) -> list[Text]:
     """All texts with words in them, each once."""
     found: dict[tuple[object, ...], Text] = {}
-    for text in (*registered(package), *written()):
+    for text in (*registered(package), *written(), *shipped()):
         if re.search(r"[A-Za-z]{2}|\{\w+\}", text.english):
             found.setdefault((text.context, text.english, text.is_tooltip, text.is_worded), text)
     return sorted(found.values())
