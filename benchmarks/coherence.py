@@ -5,7 +5,8 @@
 
 The perfect stick is the painting of the first frame as a texture on the things themselves: looked up in every frame
 where that shows the same surfaces (surfaces.places), and compared only where it does. Energy: the mean square of what
-is finer than 3 pixels, beside that of the frames painted alone. --life: frames of scenes/make_shot.py. Two passes are
+is finer than 3 pixels, beside that of the frames painted alone; inside things, where strokes are alone, and everywhere,
+with silhouettes. --life: frames of scenes/make_shot.py. Two passes are
 painted: DiffCol, whose colours no light moves, and Combined, whose light does. --table measures nothing: it writes the
 table of docs/animation_details.md anew from the result file of this machine.
 """
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine import style_pack
 from engine.canvas import ArrayCanvas
@@ -35,7 +37,7 @@ from engine.protocol import Done, ShotRequest
 from engine.runtime import Paint, Session, painted
 from engine.shot import record
 from engine.shot.carried import Carried
-from engine.shot.held import Anchor, Held, between, sharpened, spans
+from engine.shot.held import Anchor, Held, area, between, sharpened, silhouettes, wider
 from engine.shot.scan import scan
 from engine.shot.surfaces import Places, Surfaces, places, surfaces
 
@@ -49,6 +51,8 @@ DOCUMENT = Path(__file__).parent.parent / "docs" / "animation_details.md"
 BEGIN, END = "<!-- coherence table -->", "<!-- end -->"
 FINE = 3.0
 """Pixels: strokes are finer than that, forms are not"""
+INSIDE = 6
+"""Pixels from a silhouette beyond which its edge has no part in what is finer than FINE"""
 SMEARED = -0.7
 """Power of e: with less than half as many pixels, strokes of the first frame are drawn out and soft"""
 RESTS = 0.02
@@ -180,14 +184,23 @@ class Trial:
             plain = _mean(getattr(self, name), self.shot.ways, crisp) / _mean(self.stuck, self.shot.ways, crisp)
             result[f"{name}, the same where the stick is not smeared"] = round(plain, 3)
             result[f"{name}, times the perfect stick"] = round(result[name] / stuck, 3)
-            result[f"{name}, energy"] = round(_energy(getattr(self, name)) / _energy(self.alone), 3)
+            result[f"{name}, energy"] = round(self._energy(name, inside=True), 3)
+            result[f"{name}, energy everywhere"] = round(self._energy(name, inside=False), 3)
         return result
+
+    def _energy(self, name: str, inside: bool) -> float:
+        """Of strokes, times that of the frames painted alone"""
+        there = [_far_inside(seen.objects) if inside else np.s_[:] for seen in self.shot.surfaces]
+        mine, fresh = (
+            sum(float(_fine(one)[mask].sum()) for one, mask in zip(frames, there, strict=True))
+            for frames in (getattr(self, name), self.alone)
+        )
+        return mine / fresh
 
     def _crisp(self) -> Iterator[np.ndarray]:
         """Of the visible pixels of each pair, those that the first frame shows with half as many pixels at least."""
         for found, seen, way in zip(self.found[1:], self.shot.surfaces[1:], self.shot.ways, strict=True):
-            area, _ = spans(found, seen.objects)
-            yield area[way.visible] > SMEARED
+            yield area(found, seen.objects)[way.visible] > SMEARED
 
     def strip(self, out: Path) -> None:
         some = np.linspace(0, len(self.alone) - 1, STRIP).round().astype(int)
@@ -212,7 +225,8 @@ def with_table(text: str, rows: Sequence[dict[str, Any]]) -> str:
 
 def table(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     """Warp errors in thousandths of the perfect stick and the frames; then times the perfect stick: over all that is
-    compared, where light rests, where the stick is not smeared; and the energy of strokes in per cent."""
+    compared, where light rests, where the stick is not smeared; and the energy of strokes in per cent, inside
+    things and everywhere."""
     yield "| shot | painted | style | perfect stick | the frames | alone | held | strokes | carried | strokes |"
     yield "|---|---|---|---|---|---|---|---|---|---|"
     for row in rows:
@@ -222,7 +236,8 @@ def table(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
         for name in ("held", "carried"):
             kinds = ("times the perfect stick", "the same where light rests", "the same where the stick is not smeared")
             cells.append(" / ".join(f"{row[f'{name}, {kind}']:.2f}" for kind in kinds))
-            cells.append(f"{100 * row[f'{name}, energy']:.0f} %")
+            inside, everywhere = (100 * row[f"{name}, energy{where}"] for where in ("", " everywhere"))
+            cells.append(f"{inside:.0f} / {everywhere:.0f} %")
         yield "| " + " | ".join(cells) + " |"
 
 
@@ -250,8 +265,16 @@ def _share(seen: Sequence[np.ndarray]) -> float:
     return float(np.concatenate(seen).mean())
 
 
-def _energy(frames: Sequence[Floats]) -> float:
-    return float(np.mean([np.square(one - blurred(blurred(one, FINE, 1), FINE, 2)).mean() for one in frames]))
+def _fine(planes: Floats) -> Floats:
+    """(H, W): the square of what is finer than FINE"""
+    return np.asarray(np.square(planes - blurred(blurred(planes, FINE, 1), FINE, 2)).sum(axis=0))
+
+
+def _far_inside(objects: NDArray) -> NDArray[np.bool_]:
+    rim = silhouettes(objects)
+    for _ in range(INSIDE):
+        rim = wider(rim)
+    return ~rim
 
 
 def _bytes(planes: Floats) -> Any:

@@ -6,14 +6,14 @@ point down. Measured with Blender 4.5 on a moving camera and on moving objects.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .errors import EngineError
-from .passes import Passes
+from .passes import Passes, first_ids
 from .picture import Floats
 
 AGREEMENT = 0.5
@@ -51,6 +51,48 @@ def motion(before: Passes, now: Passes) -> Motion:
     difference = vector[:2] - bilinear(earlier[2:], rows, columns)
     agreed = np.hypot(*difference) < AGREEMENT
     return Motion(rows, columns, inside & agreed & _same_surface(before, now, rows, columns))
+
+
+@dataclass(frozen=True, eq=False)
+class Ways(Motion):
+    """A motion, and the pixel of the earlier frame from which each pixel goes on."""
+
+    top: NDArray[np.intp]
+    """(H, W)"""
+    left: NDArray[np.intp]
+
+
+def ways(before: Passes, now: Passes) -> Ways:
+    """As `motion`, for strokes to go on by: of the pixels around the earlier place, the nearest will do that shows the
+    same surface and agrees about its motion. To ask all four, as `motion` does to compare frames, would let go of the
+    strokes along silhouettes in every frame."""
+    vector, earlier = _vector(now), _vector(before)
+    rows = np.arange(now.height, dtype=np.float32)[:, None] - vector[1]
+    columns = np.arange(now.width, dtype=np.float32)[None, :] + vector[0]
+    inside = (rows >= 0) & (rows <= now.height - 1) & (columns >= 0) & (columns <= now.width - 1)
+    rows, columns = np.where(inside, rows, 0), np.where(inside, columns, 0)
+    (above, below), (before_, after) = _around(rows, now.height), _around(columns, now.width)
+    near = np.rint(rows).astype(np.intp), np.rint(columns).astype(np.intp)
+    top, left, found = near[0].copy(), near[1].copy(), np.zeros(inside.shape, bool)
+    same = _same(before, now)
+    for y, x in (near, (above, before_), (above, after), (below, before_), (below, after)):
+        agreed = np.hypot(*(vector[:2] - earlier[2:, y, x])) < AGREEMENT
+        good = inside & ~found & agreed & same(y, x)
+        top[good], left[good] = y[good], x[good]
+        found |= good
+    return Ways(rows, columns, found, top, left)
+
+
+def _same(before: Passes, now: Passes) -> Callable[[NDArray[np.intp], NDArray[np.intp]], NDArray[np.bool_]]:
+    """(H, W): do pixels of the earlier frame show the surface that is here? By objects, where a render tells them; else
+    by depth."""
+    here, there = first_ids(now), first_ids(before)
+    if (here != 1).any():
+        return lambda rows, columns: (here != 0) & (there[rows, columns] == here)
+    for passes in (before, now):
+        passes.need("Depth")
+    depth, was = (passes["Depth"][..., 0].astype(np.float32) for passes in (now, before))
+    return lambda rows, columns: (depth < SKY) & (np.abs(was[rows, columns] - depth) <= SAME_DEPTH * depth)
 
 
 def bilinear(planes: Floats, rows: Floats, columns: Floats) -> Floats:

@@ -10,7 +10,7 @@ came before them.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ..canvas import ROWS, by_rows
 from ..explain.overlay import finished
-from ..motion import SKY, Motion, bilinear, motion
+from ..motion import SKY, Motion, bilinear, ways
 from ..passes import Passes, first_ids
 from ..picture import Floats
 from .held import answer_to_light, between, clearness, lit_change, sharpened, soften
@@ -31,8 +31,11 @@ CLEARER = 0.9
 much clearer of it"""
 NEIGHBOURS = 5
 """Of eight"""
-SPAN = 3.0
-"""Pixels of the origin to one of the frame, or the other way round, from which on strokes are painted anew"""
+SPAN = 6.0
+"""Pixels of the origin to one of the frame, or the other way round, from which on strokes are painted anew: between the
+two of held.GIVES_WAY, for here all of a face changes at once"""
+SAME_PATCH = 3.0
+"""Pixels between the origins of two pixels side by side, up to which their strokes were painted side by side"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +44,8 @@ class _Origin:
     """(H, W, 3) of held.sharpened"""
     picture: Floats
     """(3, H, W)"""
+    objects: NDArray[np.int64]
+    """(H, W): passes.first_ids"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,18 +79,18 @@ class Carried:
         """The same in steps, between which a job can be cancelled."""
         if self._state is None or self._state.owner.shape != fresh.shape[1:]:
             self._answer = answer_to_light(picture, fresh, self.stroke)
-            self._state = _begun(passes, _Origin(sharpened(fresh), picture), self._clear(passes))
+            self._state = _begun(passes, _Origin(sharpened(fresh), picture, first_ids(passes)), self._clear(passes))
             return fresh, 1.0
         state, anew = _followed(self._state, passes)
         yield
         clear = self._clear(passes)
         anew = _patches(anew | (clear > state.clear + CLEARER))
-        state = _with_origin(state, anew, clear, _Origin(sharpened(fresh), picture))
+        state = _with_origin(state, anew, clear, _Origin(sharpened(fresh), picture, first_ids(passes)))
         result = yield from self._laid(state, picture)
         if "Depth" in passes:
             soften(result, first_ids(passes), passes["Depth"][..., 0].astype(np.float32), self.stroke)
         if len(state.origins) > MOST_ORIGINS:
-            state = _begun(passes, _Origin(sharpened(result), picture), state.clear)
+            state = _begun(passes, _Origin(sharpened(result), picture, first_ids(passes)), state.clear)
         self._state = state
         return result, float(anew.mean())
 
@@ -118,24 +123,39 @@ def _begun(passes: Passes, origin: _Origin, clear: Floats) -> _State:
 
 def _followed(state: _State, passes: Passes) -> tuple[_State, NDArray[np.bool_]]:
     """Where the strokes of the next frame were painted, and where (H, W) nothing of it was in view."""
-    way = with_sky(motion(state.passes, passes), state.passes, passes)
-    top, left = (np.rint(place).astype(np.intp) for place in (way.rows, way.columns))
-    owner = state.owner[top, left]
-    smooth = _smooth(state, way.rows, way.columns, owner)
+    way = ways(state.passes, passes)
+    top, left = way.top, way.left
+    whole = with_sky(way, state.passes, passes)
+    sky = whole.visible & ~way.visible
+    top[sky], left[sky] = (np.rint(place[sky]).astype(np.intp) for place in (whole.rows, whole.columns))
+    owner, objects = state.owner[top, left], first_ids(passes)
+    smooth = _smooth(state, whole, owner, objects)
     rows, columns = (
-        np.where(smooth, bilinear(known[None], way.rows, way.columns)[0], known[top, left] + place - nearest)
+        np.where(smooth, bilinear(known[None], whole.rows, whole.columns)[0], known[top, left] + place - nearest)
         for known, place, nearest in (
-            (state.rows, way.rows, top),
-            (state.columns, way.columns, left),
+            (state.rows, whole.rows, top),
+            (state.columns, whole.columns, left),
         )
     )
-    inside = (rows >= 0) & (rows <= owner.shape[0] - 1) & (columns >= 0) & (columns <= owner.shape[1] - 1)
-    found = Places(rows.astype(np.float32), columns.astype(np.float32), way.visible & inside)
+    size = (passes.height, passes.width)
+    inside = inside_frame(size, rows, columns)
+    rows, columns = within_frame(size, rows, columns)
+    inside &= _shown(state.origins, owner, rows, columns) == objects  # beyond a silhouette lies another thing
+    found = Places(rows.astype(np.float32), columns.astype(np.float32), whole.visible & inside)
     most, least = found.scales(owner)
     with np.errstate(invalid="ignore"):  # NaN where a pixel stands alone: it stays
         anew = ~found.found | (most > SPAN) | (least < 1 / SPAN)
     clear = state.clear[top, left]
     return replace(state, passes=passes, owner=owner, rows=found.rows, columns=found.columns, clear=clear), anew
+
+
+def _shown(origins: Sequence[_Origin], owner: NDArray, rows: NDArray, columns: NDArray) -> NDArray[np.int64]:
+    """(H, W): the object that each pixel's origin shows at its place"""
+    shown = np.empty(owner.shape, np.int64)
+    for index, origin in enumerate(origins):
+        mine = owner == index
+        shown[mine] = origin.objects[tuple(np.rint(place[mine]).astype(np.intp) for place in (rows, columns))]
+    return shown
 
 
 def with_sky(way: Motion, before: Passes, now: Passes) -> Motion:
@@ -156,16 +176,18 @@ def with_sky(way: Motion, before: Passes, now: Passes) -> Motion:
     return result
 
 
-def _smooth(state: _State, rows: Floats, columns: Floats, owner: NDArray) -> NDArray[np.bool_]:
-    """(H, W): the four pixels around each place have strokes of one origin, painted side by side."""
+def _smooth(state: _State, way: Motion, owner: NDArray, objects: NDArray) -> NDArray[np.bool_]:
+    """(H, W): the four pixels around each place show the same thing, with strokes of one origin, painted side by
+    side."""
+    rows, columns, shown = way.rows, way.columns, first_ids(state.passes)
     top, left = np.floor(rows).astype(np.intp), np.floor(columns).astype(np.intp)
     bottom, right = np.minimum(top + 1, owner.shape[0] - 1), np.minimum(left + 1, owner.shape[1] - 1)
     smooth = np.ones(owner.shape, bool)
     first = state.rows[top, left], state.columns[top, left]
     for corner in ((top, left), (top, right), (bottom, left), (bottom, right)):
-        smooth &= state.owner[corner] == owner
+        smooth &= (state.owner[corner] == owner) & (shown[corner] == objects)
         for known, start in zip((state.rows, state.columns), first, strict=True):
-            smooth &= np.abs(known[corner] - start) < SPAN
+            smooth &= np.abs(known[corner] - start) < SAME_PATCH
     return smooth
 
 

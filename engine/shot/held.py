@@ -32,7 +32,7 @@ CLEAR = (0.0, 5.0)
 second of one alone"""
 BETTER = (0.7, 1.2)
 """An anchor gives way to another that shows a place with two to three times its pixels (powers of e): what was painted
-on a sliver would come to stand smeared over a face. Which of two shows a place better is so in all frames, so nothing
+on a sliver would come to stand smeared over a face. That is told in the anchor itself, so in all frames alike: nothing
 changes hands while things move"""
 GIVES_WAY = (4.0, 8.0)
 """Pixels of the anchor to one of the frame, or the other way round, over which strokes give way to fresh ones: by
@@ -107,6 +107,7 @@ class Held:
         self.shot, self.stroke, self.lit = shot, stroke, lit
         self._open = anchor
         self._kept: OrderedDict[int, Anchor] = OrderedDict()
+        self._firsts: tuple[tuple[int, ...], list[Floats]] = ((), [])
 
     def painted(self, number: int, seen: Surfaces, picture: Floats, fresh: Floats) -> tuple[Floats, float]:
         """The frame with its strokes held, planes (3, H, W) 0..1, and the share of it that is not.
@@ -153,20 +154,41 @@ class Held:
         for anchor in anchors:
             found.append(places(seen, anchor.surfaces, frame.poses, anchor.frame.poses, self.shot.deforming))
             yield
-        shown = [spans(one, seen.objects) for one in found]
-        stays = [stay * one.found for one, (_, stay) in zip(found, shown, strict=True)]
-        areas = [np.where(one.found, area, np.float32(-99)) for one, (area, _) in zip(found, shown, strict=True)]
-        best = np.max(areas, axis=0) if areas else None
+        firsts = yield from self._comes_first(anchors)
+        stays = [keeps_size(one, seen.objects) * one.found for one in found]
         weights = [np.zeros(seen.size, np.float32) for _ in anchors]
         left = np.ones(seen.size, np.float32)
         for clear in (True, False):
-            for anchor, one, stay, area, weight in zip(anchors, found, stays, areas, weights, strict=True):
+            for first, one, stay, weight in zip(firsts, found, stays, weights, strict=True):
                 more = left * stay
                 if clear:
-                    more *= bilinear(anchor.clear, one.rows, one.columns)[0] * (1 - _step(best - area, *BETTER))
+                    more *= bilinear(first, one.rows, one.columns)[0]
                 weight += more
                 left = left - more
         return [_Take(*parts) for parts in zip(anchors, found, weights, strict=True)], left
+
+    def _comes_first(self, anchors: Sequence[Anchor]) -> Generator[None, None, list[Floats]]:
+        """(1, H, W) of each anchor: 1 where its strokes are of one surface alone and no other anchor shows that much
+        better, down to 0. Kept for the next frame, which mostly has the same anchors."""
+        numbers = tuple(anchor.frame.number for anchor in anchors)
+        if numbers != self._firsts[0]:
+            firsts = []
+            for anchor in anchors:
+                firsts.append(anchor.clear * (1 - self._outdone(anchor, anchors)))
+                yield
+            self._firsts = numbers, firsts
+        return self._firsts[1]
+
+    def _outdone(self, anchor: Anchor, anchors: Sequence[Anchor]) -> Floats:
+        """(H, W): 1 where another anchor shows a place of this one much better, 0 where none does."""
+        few = anchor.surfaces.reduced(COARSE)
+        best = np.zeros(few.size, np.float32)
+        for other in anchors:
+            if other is not anchor:
+                found = places(few, other.surfaces, anchor.frame.poses, other.frame.poses, self.shot.deforming)
+                most, least = _spans(found, few.objects)
+                best = np.where(found.found, np.maximum(best, most + least), best)
+        return _enlarged(_step(best, *BETTER)[None], anchor.surfaces.size)[0]
 
     def _over(self) -> bool:
         return sum(anchor.bytes for anchor in self._kept.values()) > _BYTES
@@ -293,7 +315,7 @@ def cleared(rim: NDArray[np.bool_], stroke: float) -> Floats:
     clear = np.ones(rim.shape, np.float32)
     for ring in range(far):
         clear[rim & (clear == 1)] = max(0, ring - near) / (far - near)
-        rim = _wider(rim)
+        rim = wider(rim)
     return clear
 
 
@@ -309,22 +331,37 @@ def silhouettes(objects: NDArray, depth: Floats | None = None) -> NDArray[np.boo
     return rim
 
 
-def _wider(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def wider(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     wide = np.pad(mask, 1)
     return wide[1:-1, 1:-1] | wide[:-2, 1:-1] | wide[2:, 1:-1] | wide[1:-1, :-2] | wide[1:-1, 2:]
 
 
-def spans(found: Places, objects: NDArray) -> tuple[Floats, Floats]:
-    """(H, W) each: with how many pixels the anchor shows what one of the frame shows, as a power of e; and 1 where
-    strokes keep about their size, 0 where they do not."""
+def area(found: Places, objects: NDArray) -> Floats:
+    """(H, W): with how many pixels the anchor shows what one of the frame shows, as a power of e."""
+    most, least = _spans(*_few(found, objects))
+    return _enlarged((most + least)[None], objects.shape)[0]
+
+
+def keeps_size(found: Places, objects: NDArray) -> Floats:
+    """(H, W): 1 where strokes keep about their size, 0 where they do not."""
+    most, least = _spans(*_few(found, objects))
+    stays = (1 - _step(np.exp(most), *GIVES_WAY)) * (1 - _step(np.exp(-least), *GIVES_WAY))
+    return _enlarged(stays[None], objects.shape)[0]
+
+
+def _few(found: Places, objects: NDArray) -> tuple[Places, NDArray]:
+    """Every COARSEth pixel, as Surfaces.reduced takes them"""
     some = np.s_[COARSE // 2 :: COARSE, COARSE // 2 :: COARSE]
-    small = Places(found.rows[some], found.columns[some], found.found[some])
-    most, least = (np.log(np.maximum(span, 1e-3) / COARSE) for span in small.scales(objects[some]))
+    return Places(found.rows[some], found.columns[some], found.found[some]), objects[some]
+
+
+def _spans(few: Places, objects: NDArray) -> tuple[Floats, Floats]:
+    """How many pixels one of the other frame spans, in the direction in which it spans most and in the other, as powers
+    of e. few, objects: of every COARSEth pixel."""
+    most, least = (np.log(np.maximum(span, 1e-3) / COARSE) for span in few.scales(objects))
     known = np.isfinite(most)
     most, least = (_filled(np.where(known, one, 0), known) for one in (most, least))
-    stays = (1 - _step(np.exp(most), *GIVES_WAY)) * (1 - _step(np.exp(-least), *GIVES_WAY))
-    parts = _enlarged(np.stack([most + least, stays]), found.found.shape)
-    return parts[0], parts[1]
+    return most, least
 
 
 def _filled(values: Floats, known: NDArray[np.bool_]) -> Floats:

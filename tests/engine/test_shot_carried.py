@@ -333,3 +333,18 @@ def test_single_frames_without_vector_fail(style: str, tmp_path: Path) -> None:
     told = shots.failed(events)
     assert set(told) == {1, 2} and all("Vector" in one.message and one.fix for one in told.values())
     assert shots.done(events) == [3, 4]
+
+
+def test_strokes_along_a_silhouette_are_carried_too(tmp_path: Path) -> None:
+    """A thing that slides by parts of a pixel keeps those of its border, which show another thing on one side."""
+    size = (144, 192)
+    world = worlds.room(None, size, slider=worlds.sliding(0.05))
+    carried = Carried()
+    for frame in range(4):
+        carried.painted(world.passes(tmp_path, frame), even(size), noise(frame, size))
+    slider = world.seen(3).form == len(world.forms) - 1
+    border = slider & ~inner(slider, 1)
+    assert carried._state is not None and border.sum() > 50
+    # the side that comes forth from behind its own edge is new
+    assert (carried._state.owner[border] == 0).mean() > 0.6
+    assert (carried._state.owner[inner(slider, 1)] == 0).mean() > 0.95

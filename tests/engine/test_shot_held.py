@@ -291,6 +291,25 @@ def test_strokes_far_too_large_or_small_give_way(tmp_path: Path) -> None:
     assert shares[0] == 0 and shares[1] < 0.01 and shares[2] > 0.99
 
 
+def test_an_anchor_gives_way_to_one_that_shows_much_more_of_a_place(tmp_path: Path) -> None:
+    """From four times as close a wall has sixteen times the pixels, where it is in view; told in the anchors, it is so
+    for frames from anywhere."""
+
+    def camera(frame: float) -> Any:
+        return worlds.looking((0, -0.01, 24 / (1, 4, 1.5, 3)[int(frame)]), (0, 0, 0), SIZE)
+
+    wall = worlds.Form("Wall", "plane", worlds.still(worlds.affine((0, 0, 0), (60, 60, 1))))
+    world = worlds.World((wall,), camera, SIZE)
+    frames = {number: Frame(number, camera(number), {}, (0, 1)) for number in range(4)}
+    shot = Shot("s_####.exr", SIZE, frozenset(), frames)
+    held = Held(shot, lambda frame: Anchor(frame, world.surfaces(frame.number), even(0.5), even(frame.number)))
+    middle = np.s_[:, SIZE[0] // 2 - 6 : SIZE[0] // 2 + 6, SIZE[1] // 2 - 6 : SIZE[1] // 2 + 6]
+    for number in (0, 2, 3):
+        painted, share = held.painted(number, world.surfaces(number), even(0.5), even(0.5))
+        assert share == 0 and painted[middle].min() > 0.99, "the near one, whose painting is white"
+    assert held.painted(0, world.surfaces(0), even(0.5), even(0.5))[0][:, 0].max() < 0.01, "which does not reach there"
+
+
 def test_nothing_but_silhouettes_is_softened(still: Painter) -> None:
     """And of those the nearer side: what lies behind stays as it is."""
     seen = still.surfaces(0)
