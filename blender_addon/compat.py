@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,11 +63,32 @@ def calculate_normals(mesh: bpy.types.Mesh) -> None:
         mesh.calc_normals_split()
 
 
-def progress(layout: bpy.types.UILayout, fraction: float, text: str) -> None:
+def progress(layout: bpy.types.UILayout, fraction: float, number: int) -> None:
+    """A bar of those that `register_bars` knows."""
     if BEFORE_4_0:
-        layout.label(text=f"{fraction:.0%}  {text}", translate=False, icon="SORTTIME")
+        layout.prop(bpy.context.window_manager, f"pentimento_bar_{number}", text="", slider=True)
     else:
-        layout.progress(factor=fraction, text=f"{text}  {fraction:.0%}", translate=False)
+        layout.progress(factor=fraction, text=f"{fraction:.0%}", translate=False)
+
+
+def register_bars(fractions: list[Callable[[], float]]) -> None:
+    """What `progress` draws before 4.0, which has no bars: sliders that nobody can move, full at 1."""
+    for number, fraction in enumerate(fractions if BEFORE_4_0 else []):
+        setattr(bpy.types.WindowManager, f"pentimento_bar_{number}", _slider(fraction))
+
+
+def _slider(fraction: Callable[[], float]) -> Any:
+    def percent(_self: Any) -> int:
+        return round(100 * fraction())
+
+    return bpy.props.IntProperty(
+        name="Progress", description="How far it is", subtype="PERCENTAGE", min=0, max=100, get=percent
+    )
+
+
+def unregister_bars() -> None:
+    for name in [name for name in vars(bpy.types.WindowManager) if name.startswith("pentimento_bar_")]:
+        delattr(bpy.types.WindowManager, name)
 
 
 def drop_handlers(name: str, label: str, operator: str, extensions: str) -> tuple[Any, ...]:
@@ -117,6 +139,12 @@ def draw_rectangle(edges: tuple[float, float, float, float], colour: Colour) -> 
     left, lower, right, upper = edges
     corners = [(left, lower), (right, lower), (right, upper), (left, lower), (right, upper), (left, upper)]
     draw_triangles(corners, colour)
+
+
+def label_width(context: bpy.types.Context, text: str) -> float:
+    """Pixels that a label with this text takes in panels. In a window only"""
+    points: float = context.preferences.ui_styles[0].widget.points
+    return text_size(text, points * context.preferences.system.ui_scale)[0]
 
 
 def text_size(text: str, size: float) -> Point:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+
 import bpy
 
+from .. import compat, jobs
 from . import (
     animation,
+    base,
     controls,
     explanation,
     gallery,
@@ -42,6 +46,7 @@ CLASSES = tuple(
 
 
 def register() -> None:
+    compat.register_bars([functools.partial(base.fraction_of, lane) for lane in jobs.LANES])
     for cls in CLASSES:
         bpy.utils.register_class(cls)
 
@@ -50,3 +55,4 @@ def unregister() -> None:
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)
     layers.free_swatches()
+    compat.unregister_bars()
