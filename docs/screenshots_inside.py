@@ -544,6 +544,7 @@ def show_projection(stage: Stage) -> Generator[Step, None, None]:
     addon, material = stage.addon, bpy.data.objects["Cube"].active_material
     chosen, images = bpy.context.scene.pentimento_projection, set(bpy.data.images.keys())
     chosen.count, chosen.view_size, chosen.size = 3, 128, 256
+    bpy.ops.ed.undo_push(message="Before")
     with stage.on(stage.view):
         bpy.ops.pentimento.project_views("INVOKE_DEFAULT")
     yield lambda: addon.jobs.current() is None
@@ -555,7 +556,7 @@ def show_projection(stage: Stage) -> Generator[Step, None, None]:
     with stage.on(stage.view):
         bpy.ops.ed.undo()
     yield 1.0
-    assert set(bpy.data.images.keys()) == images, "undone"
+    assert set(bpy.data.images.keys()) == images, set(bpy.data.images.keys()) ^ images
 
 
 def show_set_up(stage: Stage) -> Generator[Step, None, None]:
@@ -687,16 +688,17 @@ def drawn_anew(every: list[Any], open_ones: set[Any]) -> None:
 
 
 def settle(stage: Stage) -> Generator[Step, None, None]:
-    """A panel that has grown moves those below it when the mouse comes over them, or when it is drawn again."""
-    area = next(area for area in bpy.context.window_manager.windows[0].screen.areas if area.type == "IMAGE_EDITOR")
-    bar = sidebar(area)
-    for down in (270, 280, 274):
-        place = [str(bar.x + 100), str(SETTINGS["size"][1] - bar.y - bar.height + down)]
-        subprocess.run(["xdotool", "mousemove", *place], check=True)
+    """A panel that has grown moves those below it when it is drawn again and the mouse comes over it."""
+    for _ in range(2):
         stage.addon.jobs.redraw()
         yield 0.4
+    area = next(area for area in bpy.context.window_manager.windows[0].screen.areas if area.type == "IMAGE_EDITOR")
+    bar = sidebar(area)
+    for down in (260, 270):
+        place = [str(bar.x + 100), str(SETTINGS["size"][1] - bar.y - bar.height + down)]
+        subprocess.Popen(["xdotool", "mousemove", *place])
+        yield 0.4
     park()
-    stage.addon.jobs.redraw()
     yield 0.8
 
 
