@@ -550,10 +550,11 @@ def show_projection(stage: Stage) -> Generator[Step, None, None]:
     yield lambda: addon.jobs.current() is None
     print(f"SHOWN {addon.jobs.last_report()}")
     assert addon.jobs.last_report().level == "INFO", addon.jobs.last_report()
+    assert len(bpy.context.window_manager.windows) == 1, "views are rendered without a window"
     painted = [bpy.data.images[name] for name in set(bpy.data.images.keys()) - images]
     worn = [node.image for node in material.node_tree.nodes if node.type == "TEX_IMAGE"]
     assert {tuple(image.size) for image in painted if image in worn} == {(256, 256)}, painted
-    with stage.on(stage.view):
+    with bpy.context.temp_override(window=bpy.context.window_manager.windows[0]):
         bpy.ops.ed.undo()
     yield 1.0
     assert set(bpy.data.images.keys()) == images, set(bpy.data.images.keys()) ^ images
@@ -621,7 +622,7 @@ def show_training(stage: Stage) -> Generator[Step, None, None]:
     yield from settle(stage)
     shoot("panel_training_progress.png", area)
     yield from pause_training(stage)
-    yield lambda: addon.training.view.caption == "Step 1200" or not addon.jobs.TRAINING.job  # for the training sheet
+    yield lambda: addon.training.view.caption == "Step 800" or not addon.jobs.TRAINING.job  # for the training sheet
     bpy.ops.pentimento.stop_training()
     yield lambda: addon.jobs.current(addon.jobs.TRAINING) is None
     print(f"SHOWN {addon.jobs.last_report(addon.jobs.TRAINING)}")
@@ -726,6 +727,10 @@ def show_render(stage: Stage) -> Generator[Step, None, None]:
     print(f"SHOWN {addon.jobs.last_report()}")
     assert addon.jobs.last_report().level == "INFO", addon.jobs.last_report()
     assert any(node.label == "Pentimento Layers" for node in bpy.context.scene.node_tree.nodes)
+    for window in bpy.context.window_manager.windows[1:]:  # Blender's own, with the render
+        with bpy.context.temp_override(window=window):
+            bpy.ops.wm.window_close()
+    yield 1.0
     layers = addon.panels.layers.RenderLayersPanel
     yield from open_render_panels(addon.panels, area, {addon.panels.painting.RenderPanel, layers})
     shoot("panel_render_layers.png", area)
