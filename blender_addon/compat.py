@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,26 +63,26 @@ def calculate_normals(mesh: bpy.types.Mesh) -> None:
 
 
 def progress(layout: bpy.types.UILayout, fraction: float, number: int) -> None:
-    """A bar of those that `register_bars` knows."""
-    if BEFORE_4_0:
-        layout.prop(bpy.context.window_manager, f"pentimento_bar_{number}", text="", slider=True)
-    else:
+    """A bar, one of those that `register_bars` has made."""
+    if not BEFORE_4_0:
         layout.progress(factor=fraction, text=f"{fraction:.0%}", translate=False)
+        return
+    manager, name, percent = bpy.context.window_manager, f"pentimento_bar_{number}", round(100 * fraction)
+    if getattr(manager, name) != percent:
+        setattr(manager, name, percent)  # of all data, what belongs to the window may be written while it is drawn
+    row = layout.row()
+    row.enabled = False
+    row.prop(manager, name, text="", slider=True)
 
 
-def register_bars(fractions: list[Callable[[], float]]) -> None:
-    """What `progress` draws before 4.0, which has no bars: sliders that nobody can move, full at 1."""
-    for number, fraction in enumerate(fractions if BEFORE_4_0 else []):
-        setattr(bpy.types.WindowManager, f"pentimento_bar_{number}", _slider(fraction))
-
-
-def _slider(fraction: Callable[[], float]) -> Any:
-    def percent(_self: Any) -> int:
-        return round(100 * fraction())
-
-    return bpy.props.IntProperty(
-        name="Progress", description="How far it is", subtype="PERCENTAGE", min=0, max=100, get=percent
-    )
+def register_bars(count: int) -> None:
+    """What `progress` draws before 4.0, which has no bars: sliders that nobody can move. Without a getter: where a
+    button calls one while a render is in Python, 3.4 may forbid for ever after to write what is not the window's."""
+    for number in range(count if BEFORE_4_0 else 0):
+        slider = bpy.props.IntProperty(
+            name="Progress", description="How far it is", subtype="PERCENTAGE", min=0, max=100, options={"SKIP_SAVE"}
+        )
+        setattr(bpy.types.WindowManager, f"pentimento_bar_{number}", slider)
 
 
 def unregister_bars() -> None:

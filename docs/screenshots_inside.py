@@ -595,10 +595,10 @@ def show_training(stage: Stage) -> Generator[Step, None, None]:
     """What is asked, what it shows while it runs; the style that it makes stands in the picker."""
     addon, area = stage.addon, stage.editor
     panels, preferences = addon.panels, addon.props.library.preferences()
-    arrange(panels, {panels.training.ImageTrainingPanel, panels.training.ImageSignaturePanel})
     preferences.python = SETTINGS["python"]
     yield lambda: addon.jobs.current() is None
     assert preferences.can_train, preferences.verdict
+    arrange(panels, {panels.training.ImageTrainingPanel, panels.training.ImageSignaturePanel})
     preferences.styles_folder = SETTINGS["trained"]
     chosen = bpy.context.scene.pentimento_training
     chosen.pictures.add().image = bpy.data.images.load(SETTINGS["painting"])
@@ -607,6 +607,7 @@ def show_training(stage: Stage) -> Generator[Step, None, None]:
     yield 1.0
     yield from settle(stage)
     shoot("panel_training.png", area)
+    arrange(panels, {panels.training.ImageTrainingPanel})
     yield from show_keyframes(stage, chosen)
 
     start = time.perf_counter()
@@ -669,8 +670,12 @@ def arrange(panels: Any, open_ones: set[Any], space: str = "IMAGE_EDITOR") -> No
     """Opens these panels of the Image Editor, or of another one, and closes the others."""
     every = [panel for panel in panels.CLASSES if getattr(panel, "bl_space_type", "") == space]
     drawn_anew(every, open_ones)
+    if space == "IMAGE_EDITOR":
+        ARRANGED[:] = [(every, open_ones)]
 
 
+ARRANGED: list[tuple[list[Any], set[Any]]] = []
+"""The panels of the Image Editor, and those of them that are open"""
 TURNS = itertools.count(1)
 
 
@@ -689,7 +694,10 @@ def drawn_anew(every: list[Any], open_ones: set[Any]) -> None:
 
 
 def settle(stage: Stage) -> Generator[Step, None, None]:
-    """A panel that has grown moves those below it when it is drawn again and the mouse comes over it."""
+    """A panel that has grown moves those below it when the mouse comes over it, and not even then at times: they all
+    come back as new ones."""
+    for every, open_ones in ARRANGED:
+        drawn_anew(every, open_ones)
     for _ in range(2):
         stage.addon.jobs.redraw()
         yield 0.4
@@ -964,12 +972,12 @@ def take(name: str, left: int, top: int, width: int, height: int) -> None:
 
 SCENES = {
     "image": show_image,
+    "import": show_import,
     "cancel": cancel_a_job,
     "error": lose_the_worker,
     "explain": show_explaining,
     "mixing": show_mixing,
     "gallery": show_gallery,
-    "import": show_import,
     "presets": show_presets,
     "layers": show_layers,
     "textures": show_textures,
@@ -987,6 +995,30 @@ SCENES = {
 Image Editor and no report in the panels; what else it changes it puts back."""
 
 
+def write_allowed(act: Callable[[], Any]) -> Any:
+    """What it returns, also where timers may not write any more: blender_addon/writing.py says why."""
+    scene, manager = bpy.context.scene, bpy.context.window_manager
+    try:
+        scene.render.use_motion_blur = scene.render.use_motion_blur
+    except AttributeError:
+        print("SHOWN Blender forbids timers to write: they go through a callback", flush=True)
+    else:
+        return act()
+    returned, raised = list[Any](), list[BaseException]()
+
+    def turned(_self: Any, _context: Any) -> None:
+        try:
+            returned.append(act())
+        except BaseException as error:  # noqa: BLE001 - raised below
+            raised.append(error)
+
+    bpy.types.WindowManager.screenshots_turn = bpy.props.BoolProperty(update=turned)
+    manager.screenshots_turn = not manager.screenshots_turn
+    if raised:
+        raise raised[0]
+    return returned[0]
+
+
 def main() -> None:
     todo = steps()
     waiting: list[Step] = [0.0]
@@ -999,7 +1031,7 @@ def main() -> None:
             if callable(wait) and not wait():
                 assert time.monotonic() < until, "waited for too long"
                 return 0.05
-            waiting[0], until = next(todo), time.monotonic() + PATIENCE
+            waiting[0], until = write_allowed(lambda: next(todo)), time.monotonic() + PATIENCE
         except StopIteration:
             os._exit(0)
         except BaseException:  # noqa: BLE001 - the whole point: nothing may leave this window open for ever

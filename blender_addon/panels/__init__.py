@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import functools
-
 import bpy
 
 from .. import compat, jobs
 from . import (
     animation,
-    base,
     controls,
     explanation,
     gallery,
@@ -46,7 +43,7 @@ CLASSES = tuple(
 
 
 def register() -> None:
-    compat.register_bars([functools.partial(base.fraction_of, lane) for lane in jobs.LANES])
+    compat.register_bars(len(jobs.LANES))
     for cls in CLASSES:
         bpy.utils.register_class(cls)
 

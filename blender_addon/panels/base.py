@@ -26,11 +26,6 @@ def draw_progress(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
     row.operator("pentimento.cancel", icon="CANCEL")
 
 
-def fraction_of(lane: jobs.Lane) -> float:
-    job = jobs.current(lane)
-    return job.fraction if job else 0.0
-
-
 def draw_bar(
     column: bpy.types.UILayout, context: bpy.types.Context, job: jobs.Job, more_of: Callable[[str], str] = heard
 ) -> None:
@@ -75,19 +70,19 @@ def draw_report(layout: bpy.types.UILayout, context: bpy.types.Context, lane: jo
         box.operator("pentimento.copy_report", icon="COPYDOWN").training = lane is jobs.TRAINING
 
 
-EDGES, TABS, ICON, NARROWEST = 52, 24, 26, 80
+EDGES, TABS, ICON, NARROWEST = 62, 14, 26, 80
 """Pixels, of an interface that is not scaled, that a line of text cannot have: margins of a region, a panel and a box
-in it; the tabs of a sidebar; an icon. The last one: what a line has at least"""
+in it; the tabs of a sidebar, whose margins are narrower; an icon. The last one: what a line has at least"""
 LETTER = 7
 """Pixels of a Latin letter where there is no font to measure it with"""
 
 
-def icon_scale(context: bpy.types.Context, shape: float, share: float = 1.0) -> float:
-    """How large an icon of a picture is drawn that is `shape` times as high as wide, so that there is no room left
-    above and below it. share: how much of the panel's width there is"""
+def icon_scale(context: bpy.types.Context) -> float:
+    """How large an icon is drawn that is as wide as the panel: icons are squares, and what is higher than wide leaves
+    room above and below."""
     scale, region = context.preferences.system.ui_scale, context.region
-    width = (region.width / scale - EDGES - TABS * (region.type == "UI")) * share
-    return min(max(width * shape / 20, 3.0), 10.0)  # an icon of scale 1 is 20 pixels high
+    width = region.width / scale - EDGES - TABS * (region.type == "UI")
+    return min(max(width / 20, 3.0), 10.0)  # an icon of scale 1 is 20 pixels high
 
 
 def draw_text(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, icon: str, share: float = 1.0) -> None:

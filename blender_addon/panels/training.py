@@ -225,7 +225,7 @@ def _draw_numbers(column: bpy.types.UILayout, seen: training.View) -> None:
     if jobs.current(jobs.TRAINING) is not None:
         rows[worded("Time Left")] = jobs.duration(seen.seconds_left)
     for name, value in rows.items():
-        row = column.row()
+        row = column.split(factor=0.7)
         row.label(text=name, translate=False)
         row.label(text=value, translate=False)
 
@@ -238,9 +238,7 @@ def _draw_image(layout: bpy.types.UILayout, context: bpy.types.Context, role: st
     row = layout.row()
     row.label(text=title, translate=False)
     row.operator("pentimento.show_training", text="", icon="FULLSCREEN_ENTER").image = role
-    size: tuple[int, ...] = tuple(image.size)
-    scale = icon_scale(context, size[1] / max(size[0], 1))
-    layout.template_icon(icon_value=image.preview.icon_id, scale=scale)
+    layout.template_icon(icon_value=image.preview.icon_id, scale=icon_scale(context))
 
 
 CLASSES = (
