@@ -5,7 +5,7 @@ Sources of the extension (Blender 4.2 and later); `bl_info` lets the same source
 
 from __future__ import annotations
 
-from . import explaining, importing, jobs, keeping, operators, panels, preferences, props, translation, wiping
+from . import explaining, importing, jobs, keeping, operators, panels, preferences, props, translation, wiping, writing
 
 bl_info = {
     "name": "Pentimento",
@@ -17,7 +17,7 @@ bl_info = {
     "category": "Paint",
 }
 
-ROOMS = (translation, props, explaining, preferences, importing, operators, panels, keeping)
+ROOMS = (translation, writing, props, explaining, preferences, importing, operators, panels, keeping)
 
 
 def register() -> None:

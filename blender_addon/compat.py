@@ -70,11 +70,32 @@ def calculate_normals(mesh: bpy.types.Mesh) -> None:
         mesh.calc_normals_split()
 
 
-def progress(layout: bpy.types.UILayout, fraction: float, text: str) -> None:
-    if BEFORE_4_0:
-        layout.label(text=f"{fraction:.0%}  {text}", translate=False, icon="SORTTIME")
-    else:
-        layout.progress(factor=fraction, text=f"{text}  {fraction:.0%}", translate=False)
+def progress(layout: bpy.types.UILayout, fraction: float, number: int) -> None:
+    """A bar, one of those that `register_bars` has made."""
+    if not BEFORE_4_0:
+        layout.progress(factor=fraction, text=f"{fraction:.0%}", translate=False)
+        return
+    manager, name, percent = bpy.context.window_manager, f"pentimento_bar_{number}", round(100 * fraction)
+    if getattr(manager, name) != percent:
+        setattr(manager, name, percent)  # of all data, what belongs to the window may be written while it is drawn
+    row = layout.row()
+    row.enabled = False
+    row.prop(manager, name, text="", slider=True)
+
+
+def register_bars(count: int) -> None:
+    """What `progress` draws before 4.0, which has no bars: sliders that nobody can move. Without a getter: where a
+    button calls one while a render is in Python, 3.4 may forbid for ever after to write what is not the window's."""
+    for number in range(count if BEFORE_4_0 else 0):
+        slider = bpy.props.IntProperty(
+            name="Progress", description="How far it is", subtype="PERCENTAGE", min=0, max=100, options={"SKIP_SAVE"}
+        )
+        setattr(bpy.types.WindowManager, f"pentimento_bar_{number}", slider)
+
+
+def unregister_bars() -> None:
+    for name in [name for name in vars(bpy.types.WindowManager) if name.startswith("pentimento_bar_")]:
+        delattr(bpy.types.WindowManager, name)
 
 
 def drop_handlers(name: str, label: str, operator: str, extensions: str) -> tuple[Any, ...]:
@@ -125,6 +146,12 @@ def draw_rectangle(edges: tuple[float, float, float, float], colour: Colour) -> 
     left, lower, right, upper = edges
     corners = [(left, lower), (right, lower), (right, upper), (left, lower), (right, upper), (left, upper)]
     draw_triangles(corners, colour)
+
+
+def label_width(context: bpy.types.Context, text: str) -> float:
+    """Pixels that a label with this text takes in panels. In a window only"""
+    points: float = context.preferences.ui_styles[0].widget.points
+    return text_size(text, points * context.preferences.system.ui_scale)[0]
 
 
 def text_size(text: str, size: float) -> Point:

@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 import bpy
 
+from . import writing
 from .engine_client import EngineError, Interpreter, Limits, Slot, durations, protocol
 
 BUDGET = 0.005
@@ -241,14 +242,18 @@ def _begin(job: Job) -> None:
 
 def _tick() -> float | None:
     """The timer: steps until its time is used up or nothing is left to do at the moment."""
-    end = time.perf_counter() + BUDGET
     before = _shown()
-    for lane in LANES:
-        while lane.job is not None and _step(lane) and time.perf_counter() < end:
-            pass
+    writing.allowed(_steps)
     if before != _shown():
         redraw()
     return INTERVAL if any(lane.job for lane in LANES) else None
+
+
+def _steps() -> None:
+    end = time.perf_counter() + BUDGET
+    for lane in LANES:
+        while lane.job is not None and _step(lane) and time.perf_counter() < end:
+            pass
 
 
 def _shown() -> list[tuple[float, str] | None]:

@@ -460,7 +460,7 @@ def _rendered(
         scene.camera = bpy.data.objects[name]
         _size_view(chosen, scene.render)
         matrix = _matrix(scene)
-        with scene_io.multilayer_output(stage, path):
+        with scene_io.multilayer_output(stage, path), scene_io.no_render_window():
             for _ in scene_io.rendering(stage, blocking):
                 yield None
         if not path.is_file():

@@ -24,7 +24,7 @@ Recipe = dict[str, Any]
 HOW = {
     "strength": "Strength",
     "stroke": "Stroke Size",
-    "follow": "Follow Forms",
+    "follow": "Forms",
     "seed": "Seed",
     "diversity": "Diversity",
 }

@@ -1078,6 +1078,17 @@ def _rendering(scene_name: str, blocking: bool, animation: bool) -> Iterator[Non
         yield
 
 
+@contextmanager
+def no_render_window() -> Iterator[None]:
+    """Renders that only we look at open no window of Blender's."""
+    view = bpy.context.preferences.view
+    before, view.render_display_type = view.render_display_type, "NONE"
+    try:
+        yield
+    finally:
+        view.render_display_type = before
+
+
 SHOWN_EVERYWHERE = "The compositor shows this painting in every frame; set Mix to 0 in its group to see the render."
 
 

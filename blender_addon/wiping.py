@@ -285,11 +285,12 @@ def _hidden(region: Any) -> float:
 
 def _draw_names(x: float, y: float, scale: float, left: float, right: float) -> None:
     """To each side of the line what is there, where there is room"""
+    height = compat.text_size("Äg", 12 * scale)[1]  # the same for both, whichever letters they have
     for name, place in zip(wipe.names, ("left", "right"), strict=True):
-        width, height = compat.text_size(name, 12 * scale)
+        width = compat.text_size(name, 12 * scale)[0]
         start = x - MARGIN * scale - width if place == "left" else x + MARGIN * scale
         if start >= left and start + width <= right:
             pad = 4 * scale
             box = (start - pad, y - height - 2 * pad, start + width + pad, y)
             compat.draw_rectangle(box, DARK)
-            compat.draw_words(name, (start, y - height - pad), 12 * scale, LIGHT)
+            compat.draw_words(name, (start, y - 0.75 * height - pad), 12 * scale, LIGHT)

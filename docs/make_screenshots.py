@@ -20,6 +20,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,6 +35,8 @@ INSIDE = Path(__file__).with_name("screenshots_inside.py")
 NO_DECORATION = """<openbox_config xmlns="http://openbox.org/3.4/rc">
 <applications><application name="*"><decor>no</decor></application></applications></openbox_config>"""
 """So that Blender's pixels are the display's pixels"""
+SYSTEM_PATH = "/usr/bin:/bin"
+"""Debian's Blender takes the first Python of its version on the path for its own: here the system's, not one of ours"""
 LONGEST = 3600.0
 """Seconds for all scenes, also on a crowded machine"""
 SAMPLES = REPO / "engine" / "samples"
@@ -159,13 +162,22 @@ def run_blender(blender: str, folder: Path, environment: dict[str, str], setting
         Path(place).mkdir()
     command = [blender, "--factory-startup", "--python-exit-code", "1", "--window-geometry", "0", "0"]
     command += [*map(str, SIZE), "-P", str(INSIDE), "--", json.dumps(settings)]
-    more = {**environment, **places, "LIBGL_ALWAYS_SOFTWARE": "1"}
-    done = subprocess.run(command, env=more, timeout=LONGEST, capture_output=True, text=True, check=False)
-    said = [line for line in done.stdout.splitlines() if line.startswith(("SHOWN", "CHECKED"))]
-    print("\n".join(said))
-    if "CHECKED all" in said:
+    more = {**environment, **places, "LIBGL_ALWAYS_SOFTWARE": "1", "PATH": SYSTEM_PATH}
+    log, start, lines = folder / "stderr", time.monotonic(), list[str]()
+    with log.open("w") as errors:
+        window = subprocess.Popen(command, env=more, stdout=subprocess.PIPE, stderr=errors, text=True)
+        watch = threading.Timer(LONGEST, window.kill)
+        watch.start()
+        assert window.stdout is not None
+        for line in window.stdout:
+            lines.append(line.rstrip())
+            if line.startswith(("SHOWN", "CHECKED")):
+                print(f"{time.monotonic() - start:7.1f} s {lines[-1]}", flush=True)
+        window.wait()
+        watch.cancel()
+    if window.returncode == 0 and "CHECKED all" in lines:
         return 0
-    print(done.stdout[-3000:], done.stderr[-3000:], file=sys.stderr)
+    print("\n".join(lines[-40:]), log.read_text()[-3000:], file=sys.stderr)
     return 1
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import bpy
+import mathutils
 
 SETTINGS: dict[str, Any] = json.loads(sys.argv[sys.argv.index("--") + 1])
 Step = float | Callable[[], bool]
@@ -54,7 +55,8 @@ class Stage:
         return next(area for area in bpy.context.screen.areas if area.type == "VIEW_3D")
 
     def on(self, area: Any) -> Any:
-        """What is done in this block is done in the main region of an editor."""
+        """What is done in this block is done in the main region of an editor. It must not yield: Blender would go on
+        in that context, and crash."""
         canvas = next(region for region in area.regions if region.type == "WINDOW")
         return bpy.context.temp_override(window=bpy.context.window_manager.windows[0], area=area, region=canvas)
 
@@ -63,6 +65,7 @@ def steps() -> Generator[Step, None, None]:
     stage = yield from prepare()
     for name in SETTINGS["scenes"] or SCENES:
         print(f"SHOWN scene {name}", flush=True)
+        park()
         yield from SCENES[name](stage)
         stage.editor.spaces.active.image = bpy.data.images["Still Life"]
         stage.addon.jobs.PAINTING.report = None
@@ -94,10 +97,14 @@ def prepare() -> Generator[Step, None, Stage]:
     with stage.on(area):
         bpy.ops.image.view_zoom_ratio(ratio=1.0)
         bpy.ops.image.view_pan(offset=(0.5 * sidebar(area).width, 0.0))  # it would lie half beneath the sidebar
+    bpy.context.preferences.view.smooth_view = 0
     with stage.on(stage.view):
         bpy.ops.view3d.view_selected()
         for _ in range(4):
             bpy.ops.view3d.zoom(delta=-1)
+    seen = stage.view.spaces.active.region_3d
+    right = seen.view_rotation @ mathutils.Vector((1.0, 0.0, 0.0))
+    seen.view_location += 0.13 * seen.view_distance * right  # out from under the sidebar
     yield 1.0
     return stage
 
@@ -107,17 +114,15 @@ def show_image(stage: Stage) -> Generator[Step, None, None]:
     away."""
     addon, area = stage.addon, stage.editor
     shoot("panel_image_editor.png", area)
-    start = time.perf_counter()
-    press(area)
-    returned = time.perf_counter() - start
-    expect_within(1.0, returned, "the button returned")
-    assert addon.jobs.current() is not None, "the job runs on"
+    yield from click_button(area, "pentimento.stylize_image")
+    assert addon.jobs.current() is not None, "a click on the button begins a job, and Blender goes on"
+    park()
     yield lambda: addon.jobs.current() is None or addon.jobs.current().fraction > 0.3
     yield 0.2
     if addon.jobs.current():
         shoot("panel_progress.png", area)
     yield lambda: addon.jobs.current() is None
-    yield 1.0
+    yield from settle(stage)
     report = addon.jobs.last_report()
     print(f"SHOWN {report}")
     assert report.level == "INFO", report
@@ -144,10 +149,31 @@ def show_nodes(stage: Stage) -> Generator[Step, None, None]:
         for node in bpy.data.objects["Cube"].active_material.node_tree.nodes:
             node.select = node.type in ("TEX_IMAGE", "GROUP")
         bpy.ops.node.view_selected()
+        bpy.ops.view2d.zoom_in()
     yield 1.5
     shoot("nodes_material.png", view)
     view.ui_type = "VIEW_3D"
     yield 0.5
+
+
+def cancel_a_job(stage: Stage) -> Generator[Step, None, None]:
+    """Cancelled in the middle: it ends at once, and nothing is left of it."""
+    addon, area = stage.addon, stage.editor
+    wall = bpy.data.images.new("Wall", 3000, 3000)
+    wall.generated_type = "COLOR_GRID"
+    area.spaces.active.image = wall
+    before = set(bpy.data.images.keys())
+    start = time.perf_counter()
+    press(area)
+    expect_within(1.0, time.perf_counter() - start, "the button returned")
+    yield lambda: addon.jobs.current().fraction > 0.1
+    start = time.monotonic()
+    bpy.ops.pentimento.cancel()
+    yield lambda: addon.jobs.current() is None
+    expect_within(2.0, time.monotonic() - start, "cancelled")
+    assert "was cancelled" in addon.jobs.last_report().message, addon.jobs.last_report()
+    assert set(bpy.data.images.keys()) == before and area.spaces.active.image == wall
+    bpy.data.images.remove(wall)
 
 
 def lose_the_worker(stage: Stage) -> Generator[Step, None, None]:
@@ -163,8 +189,10 @@ def lose_the_worker(stage: Stage) -> Generator[Step, None, None]:
     yield lambda: addon.jobs.current() is None
     expect_within(2.0, time.monotonic() - start, "the killed worker was reported")
     assert addon.jobs.last_report().level == "ERROR"
-    yield 1.0
+    yield from settle(stage)
     shoot("panel_error.png", area)
+    bpy.ops.pentimento.copy_report()
+    assert addon.jobs.last_report().message in bpy.context.window_manager.clipboard
     bpy.data.images.remove(wall)
 
 
@@ -226,13 +254,22 @@ def show_gallery(stage: Stage) -> Generator[Step, None, None]:
     panels = stage.addon.panels
     arrange(panels, {panels.painting.ImageEditorPanel, panels.gallery.ImageGalleryPanel})
     bpy.ops.pentimento.mark_style(name="Wheat Field", favourite=True)
-    bpy.context.window_manager.pentimento_gallery.search = "gogh"
+    chosen = bpy.context.window_manager.pentimento_gallery
+    chosen.search = "gogh"
+    found = [style.name for style in stage.addon.gallery.shown(chosen)]
+    assert found == ["Starry Night", "Wheat Field"], found
+    chosen.favourites = True
+    assert [style.name for style in stage.addon.gallery.shown(chosen)] == ["Wheat Field"]
+    bpy.ops.pentimento.choose_style(name="Wheat Field")
+    assert bpy.context.scene.pentimento.style == "Wheat Field"
+    chosen.favourites = False
+    bpy.ops.pentimento.choose_style(name=SETTINGS["style"])
     bpy.context.preferences.view.ui_scale = 0.82  # it is higher than the window
     large = yield from enlarge(stage)
     yield from scroll(large)
     shoot("panel_gallery.png", sidebar(large))
     bpy.ops.pentimento.mark_style(name="Wheat Field", favourite=False)
-    bpy.context.window_manager.pentimento_gallery.search = ""
+    chosen.search = ""
     bpy.context.preferences.view.ui_scale = 1.0
     yield from make_small(stage, large)
 
@@ -254,6 +291,21 @@ def show_presets(stage: Stage) -> Generator[Step, None, None]:
     take("panel_presets.png", area.x, top, area.width, 420)
     subprocess.run(["xdotool", "key", "Escape"], check=True)
     yield 0.5
+    keep_a_preset(stage)
+
+
+def keep_a_preset(stage: Stage) -> None:
+    """How the panel is set comes back by its name, until that is gone."""
+    chosen, presets = bpy.context.scene.pentimento, stage.addon.presets
+    chosen.strength, chosen.seed = 0.7, 3
+    bpy.ops.pentimento.save_preset(name="Evening")
+    bpy.ops.pentimento.load_preset(name="A Touch of Paint")
+    assert chosen.strength != 0.7, "a preset that ships has been loaded"
+    bpy.ops.pentimento.load_preset(name="Evening")
+    assert (round(chosen.strength, 3), chosen.seed) == (0.7, 3)
+    bpy.ops.pentimento.remove_preset(name="Evening")
+    assert "Evening" not in [preset.name for preset in presets.found()]
+    chosen.strength, chosen.seed = 1.0, 0
 
 
 def enlarge(stage: Stage) -> Generator[Step, None, Any]:
@@ -285,9 +337,55 @@ def show_layers(stage: Stage) -> Generator[Step, None, None]:
     open_ones = {rooms.ImageLayersPanel, rooms.ImageRecipePanel, rooms.ImageHistoryPanel}
     yield from shoot_layers(stage, "panel_recipe.png", open_ones)
     yield from drag_wipe(stage, result)
-    with bpy.context.temp_override(window=bpy.context.window_manager.windows[0]):
-        bpy.ops.ed.undo()
-    yield 1.0
+    hide_and_show(stage, result)
+    mask_by_layer(stage)
+    yield from make_again(stage, result)
+    for _ in range(2):
+        with bpy.context.temp_override(window=bpy.context.window_manager.windows[0]):
+            bpy.ops.ed.undo()
+        yield 1.0
+    assert not [image for image in bpy.data.images if stage.addon.scene_io.MADE in image], "undone"
+
+
+def hide_and_show(stage: Stage, result: Any) -> None:
+    """The eye takes the painting off the cube and puts it back; the star shows a layer alone, and what was there."""
+    space, layering = stage.editor.spaces.active, stage.addon.layering
+    stack = layering.stack_of(result, bpy.context.scene)
+    painting = stack.find(result.name, "")
+    for shows in (False, True):
+        bpy.ops.pentimento.toggle_layer(image=result.name)
+        assert layering.shows(painting, layering.wired(stack, bpy.context.scene)) == shows
+    overlay = "Still Life Attribution.Scale"
+    for shown in (overlay, result.name):
+        bpy.ops.pentimento.solo_layer(image=overlay)
+        shows = space.image.get(stage.addon.explaining.SHOWN, space.image.name)
+        assert shows == shown, (shows, shown)
+
+
+def mask_by_layer(stage: Stage) -> None:
+    """A strength of its own where an overlay is bright."""
+    chosen, overlay = bpy.context.scene.pentimento, "Still Life Attribution.Scale"
+    bpy.ops.pentimento.use_as_mask(image=overlay, part="stroke", target="NEW_PLACE")
+    mask = chosen.places[0].mask
+    assert tuple(mask.size) == tuple(bpy.data.images["Still Life"].size), tuple(mask.size)
+    assert len(set(mask.pixels[:])) > 10, "it is grey"
+    bpy.ops.pentimento.remove_place(index=0)
+    bpy.data.images.remove(mask)
+
+
+def make_again(stage: Stage, result: Any) -> Generator[Step, None, None]:
+    """By its recipe, whatever the panel says now: the same pixels. And the recipe sets the panel."""
+    addon, chosen = stage.addon, bpy.context.scene.pentimento
+    chosen.strength, chosen.seed = 0.5, 9
+    with stage.on(stage.editor):
+        bpy.ops.pentimento.make_again("INVOKE_DEFAULT", image=result.name)
+    yield lambda: addon.jobs.current() is None
+    assert addon.jobs.last_report().level == "INFO", addon.jobs.last_report()
+    again = bpy.data.images[f"{result.name}.001"]
+    assert again.pixels[:] == result.pixels[:], "the same pixels"
+    assert chosen.seed == 9, "the panel stays as it is"
+    bpy.ops.pentimento.use_recipe(image=result.name)
+    assert (chosen.strength, chosen.seed) == (1.0, 0)
 
 
 def shoot_layers(stage: Stage, name: str, open_ones: set[Any]) -> Generator[Step, None, None]:
@@ -301,6 +399,8 @@ def shoot_layers(stage: Stage, name: str, open_ones: set[Any]) -> Generator[Step
 def drag_wipe(stage: Stage, result: Any) -> Generator[Step, None, None]:
     """The picture follows the line, and nothing is left of it."""
     area, wiping, images = stage.editor, stage.addon.wiping, set(bpy.data.images.keys())
+    yield from scroll(area)
+    yield from settle(stage)
     with stage.on(area):
         bpy.ops.pentimento.compare("INVOKE_DEFAULT", image=result.name)
     wipe = wiping.wipe
@@ -314,10 +414,28 @@ def drag_wipe(stage: Stage, result: Any) -> Generator[Step, None, None]:
     yield lambda: wipe.wanted < 0.45
     yield 1.0
     assert wipe.seen == wiping.column_of(wipe.wanted, wipe.sheet.shape[1])
+    line_is_seen(area, wipe)
     take("compare.png", area.x, SETTINGS["size"][1] - area.y - area.height, area.width, 560)
     subprocess.Popen(["xdotool", "mouseup", "1", "key", "Escape"])
     yield lambda: wiping.wipe is None
     assert area.spaces.active.image == result and set(bpy.data.images.keys()) == images
+
+
+def line_is_seen(area: Any, wipe: Any) -> None:
+    """Does the display show a line where the two pictures meet? Its middle is white, its edges are darker than that."""
+    canvas = next(region for region in area.regions if region.type == "WINDOW")
+    x, _ = canvas.view2d.view_to_region(wipe.wanted, 0.5, clip=False)
+    _, y = canvas.view2d.view_to_region(0.5, 0.25, clip=False)  # below the handle
+    left, top = canvas.x + x - 8, SETTINGS["size"][1] - canvas.y - y - 20
+    crop = ["-window", "root", "-crop", f"17x40+{left}+{top}", "+repage", "-depth", "8", "gray:-"]
+    seen = subprocess.run(["import", *crop], capture_output=True, check=True).stdout
+    columns = [sum(seen[column::17]) / 40 for column in range(17)]
+    brightest = max(range(17), key=columns.__getitem__)
+    others = sum(columns) / 17
+    said = f"{columns[brightest]:.0f} of 255, around it {others:.0f}; {brightest - 8:+} px off"
+    print(f"SHOWN the line is {said}")
+    assert columns[brightest] > 200 and abs(brightest - 8) <= 2, columns
+    assert min(columns[brightest - 3 : brightest + 4]) < columns[brightest] - 60, columns
 
 
 def show_import(stage: Stage) -> Generator[Step, None, None]:
@@ -332,7 +450,29 @@ def show_import(stage: Stage) -> Generator[Step, None, None]:
     assert tried.problem is None, tried.problem
     yield from settle(stage)
     shoot("panel_import.png", area)
-    bpy.ops.pentimento.discard_import()
+    for name, is_kept in (("Kept", True), ("Left", False)):
+        yield from end_import(stage, name, is_kept)
+
+
+def end_import(stage: Stage, name: str, is_kept: bool) -> Generator[Step, None, None]:
+    """Kept, the model is a style that is chosen; left, it is none. Then it is imported anew, or deleted."""
+    addon, before = stage.addon, bpy.context.scene.pentimento.style
+    if addon.importing.checking is None:
+        with stage.on(stage.editor):
+            bpy.ops.pentimento.import_style("INVOKE_DEFAULT", filepath=SETTINGS["model"])
+        yield lambda: addon.importing.checking.facts is not None and addon.jobs.current() is None
+    bpy.context.window_manager.pentimento_import.name = name
+    yield from settle(stage)
+    kind = "keep" if is_kept else "discard"
+    yield from click_button(stage.editor, f"pentimento.{kind}_import", 60 if is_kept else 170)
+    yield lambda: addon.jobs.current() is None
+    assert addon.importing.checking is None
+    assert (addon.props.library.style_of(name) is not None) == is_kept
+    assert bpy.context.scene.pentimento.style == (name if is_kept else before)
+    if is_kept:
+        bpy.ops.pentimento.delete_style(name=name)
+        assert addon.props.library.style_of(name) is None
+        bpy.context.scene.pentimento.style = before
 
 
 def show_textures(stage: Stage) -> Generator[Step, None, None]:
@@ -348,9 +488,36 @@ def show_textures(stage: Stage) -> Generator[Step, None, None]:
     shoot("panel_textures.png", view)
     more.scope, more.relief = "SELECTED", False
     more.slots.clear()
+    yield from paint_textures(stage)
     for node in maps:
         bpy.data.images.remove(node.image)
         node.id_data.nodes.remove(node)
+
+
+def paint_textures(stage: Stage) -> Generator[Step, None, None]:
+    """Painted, put back, painted again and applied: the cube wears the painting as a texture of its own."""
+    addon, material = stage.addon, bpy.data.objects["Cube"].active_material
+    still_life = bpy.data.images["Still Life"]
+    texture = next(node for node, _ in addon.materials.textures(material) if node.image == still_life)
+    links = len(material.node_tree.links)
+    for ends in ("Revert", "Apply"):
+        with stage.on(stage.view):
+            bpy.ops.pentimento.stylize_textures("INVOKE_DEFAULT")
+        yield lambda: addon.jobs.current() is None
+        assert addon.jobs.last_report().level == "INFO", addon.jobs.last_report()
+        assert len(addon.materials.groups(material)) == 1, "the painting lies over the picture"
+        yield from settle(stage)
+        with stage.on(stage.view):
+            if ends == "Revert":
+                bpy.ops.pentimento.revert_textures(remove_images=True)
+            else:
+                bpy.ops.pentimento.apply_textures()
+        assert not addon.materials.groups(material) and len(material.node_tree.links) == links, ends
+        painted = texture.image.name != "Still Life"
+        assert painted == (ends == "Apply"), texture.image.name
+    texture.image = still_life
+    for image in [image for image in bpy.data.images if addon.scene_io.MADE in image]:
+        bpy.data.images.remove(image)
 
 
 def give_map(name: str) -> Any:
@@ -374,6 +541,23 @@ def show_projection(stage: Stage) -> Generator[Step, None, None]:
     arrange(panels, {panels.painting.ViewportPanel, panels.projection.ViewportProjectionPanel}, "VIEW_3D")
     yield from scroll(stage.view)
     shoot("panel_projection.png", stage.view)
+    addon, material = stage.addon, bpy.data.objects["Cube"].active_material
+    chosen, images = bpy.context.scene.pentimento_projection, set(bpy.data.images.keys())
+    chosen.count, chosen.view_size, chosen.size = 3, 128, 256
+    bpy.ops.ed.undo_push(message="Before")
+    with stage.on(stage.view):
+        bpy.ops.pentimento.project_views("INVOKE_DEFAULT")
+    yield lambda: addon.jobs.current() is None
+    print(f"SHOWN {addon.jobs.last_report()}")
+    assert addon.jobs.last_report().level == "INFO", addon.jobs.last_report()
+    assert len(bpy.context.window_manager.windows) == 1, "views are rendered without a window"
+    painted = [bpy.data.images[name] for name in set(bpy.data.images.keys()) - images]
+    worn = [node.image for node in material.node_tree.nodes if node.type == "TEX_IMAGE"]
+    assert {tuple(image.size) for image in painted if image in worn} == {(256, 256)}, painted
+    with bpy.context.temp_override(window=bpy.context.window_manager.windows[0]):
+        bpy.ops.ed.undo()
+    yield 1.0
+    assert set(bpy.data.images.keys()) == images, set(bpy.data.images.keys()) ^ images
 
 
 def show_set_up(stage: Stage) -> Generator[Step, None, None]:
@@ -382,6 +566,8 @@ def show_set_up(stage: Stage) -> Generator[Step, None, None]:
     arrange(panels, {panels.training.ImageTrainingPanel})
     yield from scroll(stage.editor)
     shoot("panel_training_setup.png", stage.editor)
+    bpy.ops.pentimento.copy_setup()
+    assert "-m pip install torch" in bpy.context.window_manager.clipboard, bpy.context.window_manager.clipboard
 
 
 SHORT = {"size": 160, "crop": 128, "critic_scales": 2, "style_side": 400, "pairs": 4, "steps": 4000, "budget": 0.0}
@@ -409,10 +595,10 @@ def show_training(stage: Stage) -> Generator[Step, None, None]:
     """What is asked, what it shows while it runs; the style that it makes stands in the picker."""
     addon, area = stage.addon, stage.editor
     panels, preferences = addon.panels, addon.props.library.preferences()
-    arrange(panels, {panels.training.ImageTrainingPanel})
     preferences.python = SETTINGS["python"]
     yield lambda: addon.jobs.current() is None
     assert preferences.can_train, preferences.verdict
+    arrange(panels, {panels.training.ImageTrainingPanel, panels.training.ImageSignaturePanel})
     preferences.styles_folder = SETTINGS["trained"]
     chosen = bpy.context.scene.pentimento_training
     chosen.pictures.add().image = bpy.data.images.load(SETTINGS["painting"])
@@ -421,7 +607,8 @@ def show_training(stage: Stage) -> Generator[Step, None, None]:
     yield 1.0
     yield from settle(stage)
     shoot("panel_training.png", area)
-    yield from show_keyframes(addon, area, chosen)
+    arrange(panels, {panels.training.ImageTrainingPanel})
+    yield from show_keyframes(stage, chosen)
 
     start = time.perf_counter()
     window = bpy.context.window_manager.windows[0]
@@ -433,9 +620,10 @@ def show_training(stage: Stage) -> Generator[Step, None, None]:
     assert addon.jobs.TRAINING.job, addon.jobs.TRAINING.report
     with bpy.context.temp_override(window=window, area=area):
         bpy.ops.pentimento.show_training(image=addon.training.PREVIEW)
-    yield 1.0
+    yield from settle(stage)
     shoot("panel_training_progress.png", area)
-    yield lambda: addon.training.view.caption == "Step 700" or not addon.jobs.TRAINING.job  # for the training sheet
+    yield from pause_training(stage)
+    yield lambda: addon.training.view.caption == "Step 800" or not addon.jobs.TRAINING.job  # for the training sheet
     bpy.ops.pentimento.stop_training()
     yield lambda: addon.jobs.current(addon.jobs.TRAINING) is None
     print(f"SHOWN {addon.jobs.last_report(addon.jobs.TRAINING)}")
@@ -445,18 +633,32 @@ def show_training(stage: Stage) -> Generator[Step, None, None]:
     preferences.styles_folder = SETTINGS["styles"]
 
 
-def show_keyframes(addon: Any, area: Any, chosen: Any) -> Generator[Step, None, None]:
+def pause_training(stage: Stage) -> Generator[Step, None, None]:
+    """Paused, the panel offers to go on; then it does."""
+    addon, area = stage.addon, stage.editor
+    bpy.ops.pentimento.pause_training()
+    yield lambda: addon.jobs.current(addon.jobs.TRAINING) is None
+    report = addon.jobs.last_report(addon.jobs.TRAINING)
+    assert "is paused" in report.message, report
+    assert [found.name for found in addon.training.unfinished()] == ["My Hand"]
+    yield from settle(stage)
+    shoot("panel_training_paused.png", area)
+    with stage.on(area):
+        bpy.ops.pentimento.resume_training("INVOKE_DEFAULT", name="My Hand")
+    yield lambda: addon.training.view.caption == "Step 300" or not addon.jobs.TRAINING.job
+    assert addon.jobs.TRAINING.job, addon.jobs.last_report(addon.jobs.TRAINING)
+
+
+def show_keyframes(stage: Stage, chosen: Any) -> Generator[Step, None, None]:
     """A frame of the still life as if it had been painted over, and the guides that the frames have passes for."""
+    addon, area = stage.addon, stage.editor
     render, chosen.kind = bpy.context.scene.render, "KEYFRAMES"
     before = render.filepath, render.image_settings.file_format
     render.filepath, render.image_settings.file_format = SETTINGS["frames"], "OPEN_EXR_MULTILAYER"
     keyframe = chosen.keyframes.add()
     keyframe.image, keyframe.number = bpy.data.images.load(SETTINGS["another"]), 2
-    keyframe.image.name = "still_life_0002_painted.png"
-    addon.jobs.redraw()
-    yield 1.0
-    addon.jobs.redraw()
-    yield 1.0
+    keyframe.image.name = "painted_0002.png"
+    yield from settle(stage)
     shoot("panel_training_keyframes.png", area)
     bpy.data.images.remove(keyframe.image)
     render.filepath, render.image_settings.file_format = before
@@ -468,8 +670,12 @@ def arrange(panels: Any, open_ones: set[Any], space: str = "IMAGE_EDITOR") -> No
     """Opens these panels of the Image Editor, or of another one, and closes the others."""
     every = [panel for panel in panels.CLASSES if getattr(panel, "bl_space_type", "") == space]
     drawn_anew(every, open_ones)
+    if space == "IMAGE_EDITOR":
+        ARRANGED[:] = [(every, open_ones)]
 
 
+ARRANGED: list[tuple[list[Any], set[Any]]] = []
+"""The panels of the Image Editor, and those of them that are open"""
 TURNS = itertools.count(1)
 
 
@@ -488,10 +694,21 @@ def drawn_anew(every: list[Any], open_ones: set[Any]) -> None:
 
 
 def settle(stage: Stage) -> Generator[Step, None, None]:
-    """A panel that has grown moves those below it when it is drawn again."""
-    for _ in range(3):
+    """A panel that has grown moves those below it when the mouse comes over it, and not even then at times: they all
+    come back as new ones."""
+    for every, open_ones in ARRANGED:
+        drawn_anew(every, open_ones)
+    for _ in range(2):
         stage.addon.jobs.redraw()
-        yield 1.0
+        yield 0.4
+    area = next(area for area in bpy.context.window_manager.windows[0].screen.areas if area.type == "IMAGE_EDITOR")
+    bar = sidebar(area)
+    for down in (260, 270):
+        place = [str(bar.x + 100), str(SETTINGS["size"][1] - bar.y - bar.height + down)]
+        subprocess.Popen(["xdotool", "mousemove", *place])
+        yield 0.4
+    park()
+    yield 0.8
 
 
 def scroll(area: Any) -> Generator[Step, None, None]:
@@ -518,6 +735,13 @@ def show_render(stage: Stage) -> Generator[Step, None, None]:
     print(f"SHOWN {addon.jobs.last_report()}")
     assert addon.jobs.last_report().level == "INFO", addon.jobs.last_report()
     assert any(node.label == "Pentimento Layers" for node in bpy.context.scene.node_tree.nodes)
+    for window in bpy.context.window_manager.windows[1:]:  # Blender's own, with the render
+        with bpy.context.temp_override(window=window):
+            bpy.ops.wm.window_close()
+    yield 1.0
+    layers = addon.panels.layers.RenderLayersPanel
+    yield from open_render_panels(addon.panels, area, {addon.panels.painting.RenderPanel, layers})
+    shoot("panel_render_layers.png", area)
 
 
 def quick_cycles() -> None:
@@ -703,6 +927,26 @@ TAB = {"IMAGE_EDITOR": 280, "VIEW_3D": 240}
 """Pixels from the top of the editor to our tab"""
 
 
+def park() -> None:
+    """The mouse where it lies on nothing: no tooltip comes up, and no button is lit."""
+    subprocess.run(["xdotool", "mousemove", str(SETTINGS["size"][0] // 2), "2"], check=True)
+
+
+def click_button(area: Any, operator: str, across: int = 110) -> Generator[Step, None, None]:
+    """With the mouse, as an artist does. Where a button is nobody can ask; but Ctrl C over one copies its operator."""
+    bar, manager = sidebar(area), bpy.context.window_manager
+    manager.clipboard = ""
+    for y in range(bar.y + bar.height - 120, bar.y + 40, -14):
+        place = [str(bar.x + across), str(SETTINGS["size"][1] - y)]
+        subprocess.Popen(["xdotool", "mousemove", *place, "sleep", "0.1", "key", "ctrl+c"])
+        yield 0.3
+        if operator in manager.clipboard:
+            click(bar.x + across, SETTINGS["size"][1] - y)
+            yield 0.6
+            return
+    raise AssertionError(f"no button of {operator} was found")
+
+
 def click(x: int, y: int) -> None:
     subprocess.Popen(["xdotool", "mousemove", str(x), str(y), "sleep", "0.2", "click", "1"])
 
@@ -728,11 +972,12 @@ def take(name: str, left: int, top: int, width: int, height: int) -> None:
 
 SCENES = {
     "image": show_image,
+    "import": show_import,
+    "cancel": cancel_a_job,
     "error": lose_the_worker,
     "explain": show_explaining,
     "mixing": show_mixing,
     "gallery": show_gallery,
-    "import": show_import,
     "presets": show_presets,
     "layers": show_layers,
     "textures": show_textures,
@@ -750,6 +995,30 @@ SCENES = {
 Image Editor and no report in the panels; what else it changes it puts back."""
 
 
+def write_allowed(act: Callable[[], Any]) -> Any:
+    """What it returns, also where timers may not write any more: blender_addon/writing.py says why."""
+    scene, manager = bpy.context.scene, bpy.context.window_manager
+    try:
+        scene.render.use_motion_blur = scene.render.use_motion_blur
+    except AttributeError:
+        print("SHOWN Blender forbids timers to write: they go through a callback", flush=True)
+    else:
+        return act()
+    returned, raised = list[Any](), list[BaseException]()
+
+    def turned(_self: Any, _context: Any) -> None:
+        try:
+            returned.append(act())
+        except BaseException as error:  # noqa: BLE001 - raised below
+            raised.append(error)
+
+    bpy.types.WindowManager.screenshots_turn = bpy.props.BoolProperty(update=turned)
+    manager.screenshots_turn = not manager.screenshots_turn
+    if raised:
+        raise raised[0]
+    return returned[0]
+
+
 def main() -> None:
     todo = steps()
     waiting: list[Step] = [0.0]
@@ -762,7 +1031,7 @@ def main() -> None:
             if callable(wait) and not wait():
                 assert time.monotonic() < until, "waited for too long"
                 return 0.05
-            waiting[0], until = next(todo), time.monotonic() + PATIENCE
+            waiting[0], until = write_allowed(lambda: next(todo)), time.monotonic() + PATIENCE
         except StopIteration:
             os._exit(0)
         except BaseException:  # noqa: BLE001 - the whole point: nothing may leave this window open for ever

@@ -33,7 +33,7 @@ STARRY, WHEAT = (StyleShare("Starry Night"),), (StyleShare("Wheat Field"),)
 SETTINGS: dict[str, tuple[dict[str, Any], ...]] = {
     "Strength": ({"strength": 0.3}, {"strength": 0.6}, {"strength": 1.0}),
     "Stroke Size": ({"stroke": 0.5}, {"stroke": 1.0}, {"stroke": 2.0}),
-    "Follow Forms": ({"follow": 0.0}, {"follow": 0.5}, {"follow": 1.0}),
+    "Forms": ({"follow": 0.0}, {"follow": 0.5}, {"follow": 1.0}),
     "Seed": ({"seed": 0}, {"seed": 1}, {"seed": 2}),
 }
 """As the panel calls them, and the values that are shown of each"""

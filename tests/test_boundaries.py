@@ -58,7 +58,8 @@ BELOW = {
     "curves": set(),
     "shots": {"engine_client"},
     "encode": set(),
-    "jobs": {"engine_client"},
+    "jobs": {"writing", "engine_client"},
+    "writing": set(),
     "translation": {"compat"},
     "compat": set(),
 }
@@ -76,6 +77,7 @@ ADDON_EDGES = {
         "props",
         "translation",
         "wiping",
+        "writing",
     },
     "operators": {*BELOW, "engine_client"},
     "panels": {*BELOW, "engine_client"} - {"preferences"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bpy
 
+from .. import compat, jobs
 from . import (
     animation,
     controls,
@@ -42,6 +43,7 @@ CLASSES = tuple(
 
 
 def register() -> None:
+    compat.register_bars(len(jobs.LANES))
     for cls in CLASSES:
         bpy.utils.register_class(cls)
 
@@ -50,3 +52,4 @@ def unregister() -> None:
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)
     layers.free_swatches()
+    compat.unregister_bars()

@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+
 import bpy
 
 from .. import compat, explaining, jobs
@@ -14,18 +17,27 @@ from .wrapping import wrapped
 
 
 def draw_progress(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
-    """What is in brackets (how many, how fast, how long) stands below: a bar has room for a few words."""
     job = jobs.current()
     assert job is not None
     column = layout.column()
-    column.label(text=job.title, translate=False)
-    stage, _, more = job.stage.partition(" (")
-    compat.progress(column, job.fraction, heard(stage))
-    if more:
-        draw_text(column.column(align=True), context, heard(more.rstrip(")")), "BLANK1")
+    draw_bar(column, context, job)
     row = column.row()
     row.enabled = not job.cancelling
     row.operator("pentimento.cancel", icon="CANCEL")
+
+
+def draw_bar(
+    column: bpy.types.UILayout, context: bpy.types.Context, job: jobs.Job, more_of: Callable[[str], str] = heard
+) -> None:
+    """What is done, how far it is, and at what: below the bar, which has no room for words in a sidebar. What is in
+    brackets (how many, how fast, how long) has lines of its own. more_of: how that is worded"""
+    draw_text(column.column(align=True), context, job.title, "NONE")
+    compat.progress(column, job.fraction, jobs.LANES.index(job.lane))
+    stage, _, more = job.stage.partition(" (")
+    said = column.column(align=True)
+    draw_text(said, context, heard(stage), "NONE")
+    if more:
+        draw_text(said, context, more_of(more.rstrip(")")), "NONE")
 
 
 def subject_in_view(
@@ -58,10 +70,31 @@ def draw_report(layout: bpy.types.UILayout, context: bpy.types.Context, lane: jo
         box.operator("pentimento.copy_report", icon="COPYDOWN").training = lane is jobs.TRAINING
 
 
+EDGES, TABS, ICON, NARROWEST = 62, 14, 26, 80
+"""Pixels, of an interface that is not scaled, that a line of text cannot have: margins of a region, a panel and a box
+in it; the tabs of a sidebar, whose margins are narrower; an icon. The last one: what a line has at least"""
+LETTER = 7
+"""Pixels of a Latin letter where there is no font to measure it with"""
+
+
+def icon_scale(context: bpy.types.Context) -> float:
+    """How large an icon is drawn that is as wide as the panel: icons are squares, and what is higher than wide leaves
+    room above and below."""
+    scale, region = context.preferences.system.ui_scale, context.region
+    width = region.width / scale - EDGES - TABS * (region.type == "UI")
+    return min(max(width / 20, 3.0), 10.0)  # an icon of scale 1 is 20 pixels high
+
+
 def draw_text(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, icon: str, share: float = 1.0) -> None:
     """Text in as many lines as the width of the panel needs: labels do not wrap by themselves. share: how much of the
     width there is."""
-    scale = context.preferences.system.ui_scale
-    characters = max(int((context.region.width / scale * share - 62 * (icon != "NONE")) / 7), 16)
-    for number, line in enumerate(wrapped(heard(text), characters)):
+    said = heard(text)
+    scale, region = context.preferences.system.ui_scale, context.region
+    outside = EDGES + TABS * (region.type == "UI")
+    room = max((region.width / scale - outside) * share - ICON * (icon != "NONE"), NARROWEST)
+    if bpy.app.background:
+        lines = wrapped(said, room // LETTER)
+    else:
+        lines = wrapped(said, room * scale, functools.partial(compat.label_width, context))
+    for number, line in enumerate(lines):
         layout.label(text=line, icon=icon if number == 0 or icon == "NONE" else "BLANK1", translate=False)

@@ -44,9 +44,8 @@ class ControlsPanel:
         if is_render:
             _draw_lights(layout, context)
         _draw_places(layout, chosen, is_render)
-        row = layout.row()
-        row.enabled = props.can_lock(chosen)
-        row.prop(chosen, "lock")
+        if props.can_lock(chosen):  # other styles have nothing to lock
+            layout.prop(chosen, "lock")
 
 
 def _shows_render(context: bpy.types.Context) -> bool:

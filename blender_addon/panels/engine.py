@@ -11,7 +11,7 @@ import bpy
 
 from .. import compat, jobs, setting_up
 from ..translation import heard, worded
-from .base import draw_report, draw_text
+from .base import draw_bar, draw_report, draw_text
 
 
 def draw_python(layout: bpy.types.UILayout, context: bpy.types.Context, preferences: Any) -> None:
@@ -110,12 +110,7 @@ AGAIN = {"unfinished": "Go On with Set-Up", "ready": "Set Up Again"}
 
 def _draw_running(layout: bpy.types.UILayout, context: bpy.types.Context, job: jobs.Job) -> None:
     column = layout.column()
-    column.label(text=job.title, translate=False)
-    stage, _, more = job.stage.partition(" (")
-    compat.progress(column, job.fraction, heard(stage))
-    if more:
-        said = worded("Package {which}", which=heard(more.rstrip(")")))
-        draw_text(column.column(align=True), context, said, "BLANK1")
+    draw_bar(column, context, job, lambda which: worded("Package {which}", which=heard(which)))
     row = column.row()
     row.enabled = not job.cancelling
     row.operator("pentimento.cancel_set_up", icon="CANCEL")

@@ -89,7 +89,7 @@ def _draw_row(column: bpy.types.UILayout, context: bpy.types.Context, row: galle
     label = split.column(align=True)
     label.alignment = "RIGHT"
     label.label(text=worded(row.label), translate=False)
-    draw_text(split.column(align=True), context, row.text, "NONE", share=0.62)
+    draw_text(split.column(align=True), context, row.text, "NONE", share=0.68)
 
 
 def _draw_actions(box: bpy.types.UILayout, context: bpy.types.Context, style: props.library.Style) -> None:

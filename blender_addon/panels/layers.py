@@ -168,7 +168,7 @@ def _draw_legend(box: bpy.types.UILayout, found: explaining.Told) -> None:
         colours = looks.BANDS if kind == "bands" else looks.CORNERS
         grid = box.grid_flow(row_major=True, columns=2, even_columns=True, align=True)
         for name, colour in zip(names, colours, strict=False):
-            _draw_swatch(grid, colour, name)
+            _draw_swatch(grid, colour, name.title())
         return
     if kind == "signed":
         low, high = -max(high, -low), max(high, -low)
@@ -252,7 +252,7 @@ class RecipePanel:
             name = split.row()
             name.alignment = "RIGHT"
             name.label(text=label, translate=False)
-            draw_text(split.column(align=True), context, value, "NONE")
+            draw_text(split.column(align=True), context, value, "NONE", share=0.58)
         for said in remaking.problems(recipe, stack, context.scene):
             draw_text(layout.column(align=True), context, said, "ERROR")
         column = layout.column(align=True)
@@ -291,7 +291,8 @@ def _draw_result(row: bpy.types.UILayout, context: bpy.types.Context, image: bpy
     top = said.row(align=True)
     name = top.row(align=True)
     name.alignment = "LEFT"
-    name.operator("pentimento.show_result", text=image.name, emboss=False).image = image.name
+    text = scene_io.original_of(image).name  # the style stands below; a name of both is cut in a sidebar
+    name.operator("pentimento.show_result", text=text, emboss=False).image = image.name
     top.operator("pentimento.remove_layer", text="", icon="X", emboss=False).image = image.name
     style = said.row()
     style.enabled = False

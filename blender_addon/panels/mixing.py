@@ -9,6 +9,7 @@ from __future__ import annotations
 import bpy
 
 from .. import jobs, props
+from ..translation import worded
 
 
 class MixingPanel:
@@ -26,10 +27,12 @@ class MixingPanel:
         for number, part in enumerate(props.all_styles(chosen)):
             _draw_part(layout, part, number - 1, bool(chosen.mixed), self.paints_renders)
         layout.operator("pentimento.add_style", icon="ADD")
+        column = layout.column(align=True)
+        column.label(text=worded("Palette"), translate=False)
+        column.prop(chosen, "palette", text="")
         column = layout.column()
         column.use_property_split = True
         column.use_property_decorate = False
-        column.prop(chosen, "palette")
         column.prop(chosen, "diversity")
 
 
@@ -42,6 +45,9 @@ def _draw_part(
     row.prop(part, "style", text="")
     if index >= 0:
         row.operator("pentimento.remove_style", text="", icon="X").index = index
+    column = column.column(align=True)
+    column.use_property_split = True
+    column.use_property_decorate = False
     if is_mix:
         column.prop(part, "share", slider=True)
     if paints_renders:

@@ -35,7 +35,8 @@ class ViewportProjectionPanel(bpy.types.Panel):
             column.prop(chosen, "count")
         column.prop(chosen, "view_size")
         column = layout.column()
-        for name in ("size", "margin", "new_uv", "light"):
+        column.prop(chosen, "size", text="Texture")
+        for name in ("margin", "new_uv", "light"):
             column.prop(chosen, name)
         layout.operator("pentimento.project_views", icon="CAMERA_DATA")
         if why := projecting.why_not(context):

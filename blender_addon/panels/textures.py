@@ -54,7 +54,7 @@ class TexturesPanel:
         if more.scope == "SLOTS":
             _draw_slots(layout, more)
         column = layout.column()
-        column.prop(more, "margin")
+        column.prop(more, "margin", text="Margin")
         column.prop(more, "relief")
         row = column.row()
         row.enabled = more.relief

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import bpy
 
-from .. import compat, jobs, props, setting_up, training
+from .. import jobs, props, setting_up, training
 from ..engine_client import durations
 from ..translation import heard, worded
 from . import engine
-from .base import draw_report, draw_text
+from .base import draw_bar, draw_report, draw_text, icon_scale
 
 
 class TrainingPanel:
@@ -28,7 +28,7 @@ class TrainingPanel:
         layout.use_property_split = True
         layout.use_property_decorate = False
         if jobs.current(jobs.TRAINING):
-            _draw_running(layout)
+            _draw_running(layout, context)
         elif not props.library.preferences().can_train:
             _draw_setup(layout, context)
             return
@@ -180,12 +180,11 @@ def _draw_guides(layout: bpy.types.UILayout, chosen: props.TrainingSettings, the
             grid.prop_enum(chosen, "guides", name)
 
 
-def _draw_running(layout: bpy.types.UILayout) -> None:
+def _draw_running(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     job = jobs.current(jobs.TRAINING)
     assert job is not None
     column = layout.column()
-    column.label(text=job.title, translate=False)
-    compat.progress(column, job.fraction, heard(job.stage))
+    draw_bar(column, context, job)
     row = column.row(align=True)
     row.enabled = not job.cancelling
     row.operator("pentimento.pause_training", icon="PAUSE")
@@ -203,8 +202,8 @@ def _draw_view(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         box = layout.box().column(align=True)
         draw_text(box, context, f"{heard(found.symptom).capitalize()}: {heard(found.evidence)}", "ERROR")
         draw_text(box, context, f"{found.done} {found.advice}".strip(), "BLANK1")
-    _draw_image(layout, training.PREVIEW, f"{seen.name}, {heard(seen.caption)}" if seen.caption else "")
-    _draw_image(layout, training.CURVES, worded("Losses") if seen.losses else "")
+    _draw_image(layout, context, training.PREVIEW, f"{seen.name}, {heard(seen.caption)}" if seen.caption else "")
+    _draw_image(layout, context, training.CURVES, worded("Losses") if seen.losses else "")
     names = layout.column(align=True)
     for number, (term, points) in enumerate(seen.losses.items(), 1):
         names.label(text=f"{term} {points[-1][1]:.3g}", translate=False, icon=f"COLLECTION_COLOR_{min(number, 8):02d}")
@@ -227,12 +226,12 @@ def _draw_numbers(column: bpy.types.UILayout, seen: training.View) -> None:
     if jobs.current(jobs.TRAINING) is not None:
         rows[worded("Time Left")] = heard(durations.in_words(seen.seconds_left))
     for name, value in rows.items():
-        row = column.row()
+        row = column.split(factor=0.7)
         row.label(text=name, translate=False)
         row.label(text=value, translate=False)
 
 
-def _draw_image(layout: bpy.types.UILayout, role: str, title: str) -> None:
+def _draw_image(layout: bpy.types.UILayout, context: bpy.types.Context, role: str, title: str) -> None:
     """One of the two images, as large as a panel shows it; nothing before it is there."""
     image = training.image_of(role)
     if image is None or image.preview is None or not title:
@@ -240,7 +239,7 @@ def _draw_image(layout: bpy.types.UILayout, role: str, title: str) -> None:
     row = layout.row()
     row.label(text=title, translate=False)
     row.operator("pentimento.show_training", text="", icon="FULLSCREEN_ENTER").image = role
-    layout.template_icon(icon_value=image.preview.icon_id, scale=10)
+    layout.template_icon(icon_value=image.preview.icon_id, scale=icon_scale(context))
 
 
 CLASSES = (

@@ -163,7 +163,7 @@ class PentimentoSettings(StyleChoice, Controls, bpy.types.PropertyGroup):
         subtype="FACTOR",
     )
     follow: bpy.props.FloatProperty(
-        name="Follow Forms",
+        name="Forms",
         description="Which way strokes run: 0 as the painter laid them, 1 along the forms of the picture",
         default=1.0,
         min=0.0,

@@ -123,7 +123,7 @@ TEXTURE_SCOPES = (
 
 
 CONTENTS = (
-    ("FRAMES", "This Scene's Frames", "What the scene has rendered: the files of its output path, up to 64 of them"),
+    ("FRAMES", "This Scene", "What the scene has rendered: the files of its output path, up to 64 of them"),
     ("FOLDER", "Folder", "All pictures in a folder and the folders in it"),
     ("IMAGES", "Open Images", "Every texture that is open in this file, without the style pictures and our results"),
 )
@@ -146,7 +146,7 @@ STROKES = (
 
 
 SHOTS = (
-    ("SCENE", "This Scene's Frames", "What the scene has rendered: the files of its output path"),
+    ("SCENE", "This Scene", "What the scene has rendered: the files of its output path"),
     ("FOLDER", "Folder", "The numbered pictures in a folder: one shot"),
 )
 

@@ -622,7 +622,7 @@ def drawn(addon: Any, image: Any = None) -> str:
     context = types.SimpleNamespace(
         scene=bpy.context.scene,
         preferences=types.SimpleNamespace(system=types.SimpleNamespace(ui_scale=1.0)),
-        region=types.SimpleNamespace(width=2000),
+        region=types.SimpleNamespace(width=2000, type="UI"),
         space_data=space,
         object=bpy.context.object,
     )

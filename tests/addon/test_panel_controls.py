@@ -109,11 +109,13 @@ def test_a_texture_has_masks_and_no_lights(addon: Any, styles: Any) -> None:
 def test_only_styles_of_other_programs_are_locked(addon: Any, styles: Any, tmp_path: Path) -> None:
     styles.lock = True
     assert not addon.props.can_lock(styles)
+    assert "lock" not in draw(addon, "ImageControlsPanel", new_image("Own")).split()
     assert not addon.props.stylize_settings(styles, is_render=True).lock
     addon.props.library.preferences().styles_folder = str(tmp_path)
     tiny_styles.normalised(tmp_path / "theirs.onnx")
     assert bpy.ops.pentimento.import_style(filepath=str(tmp_path / "theirs.onnx"), name="Theirs") == {"FINISHED"}
     assert addon.props.can_lock(styles)
+    assert "lock" in draw(addon, "ImageControlsPanel", bpy.data.images["Own"]).split()
     assert addon.props.stylize_settings(styles, is_render=True).lock
     new_image(size=(96, 64))
     assert bpy.ops.pentimento.stylize_image(image="Stone") == {"FINISHED"}
@@ -265,7 +267,7 @@ def test_the_panel_offers_what_the_picture_has(addon: Any, lit: Any, styles: Any
     assert "Only Cycles" in draw(addon, "RenderControlsPanel")
     for panel in ("ImageControlsPanel", "ViewportControlsPanel"):
         said = draw(addon, panel, new_image(panel)).split()
-        assert {"whose_colours", "band_colour", "band_form", "band_stroke", "lock", "mask"} <= set(said)
+        assert {"whose_colours", "band_colour", "band_form", "band_stroke", "mask"} <= set(said)
         assert not any(name.startswith("gain_") for name in said)
 
 

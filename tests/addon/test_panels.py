@@ -66,7 +66,7 @@ def lines_of(addon: Any, panel: str, image: Any = None) -> list[str]:
         window_manager=bpy.context.window_manager,
         scene=bpy.context.scene,
         preferences=types.SimpleNamespace(system=types.SimpleNamespace(ui_scale=1.0)),
-        region=types.SimpleNamespace(width=200),
+        region=types.SimpleNamespace(width=200, type="UI"),
         space_data=space if panel.startswith("Image") else None,
         object=bpy.context.object,
         view_layer=bpy.context.view_layer,
@@ -197,7 +197,8 @@ def test_training_tells_an_artist_what_was_measured_last(addon: Any, styles: Any
     protocol, training = addon.engine_client.protocol, addon.training
     addon.props.library.preferences().can_train, training.view = True, training.View("Own Hand")
     numbers = {"patch_distance": 1.2345, "content_diversity": 0.81, "seed_diversity": 0.4, "gradient": 3.0}
-    running = types.SimpleNamespace(title="Training Own Hand", fraction=0.5, stage="", cancelling=False)
+    lane = addon.jobs.TRAINING
+    running = types.SimpleNamespace(title="Training Own Hand", fraction=0.5, stage="", cancelling=False, lane=lane)
     monkeypatch.setattr(addon.jobs, "current", lambda lane: running)
     training.take(protocol.Diagnosis("", 100, {"code": 0.5}, numbers, (), 0.314, 960.0))
     training.take(protocol.TrainStep("", 130, 400, {"code": 0.5}, 610.0))

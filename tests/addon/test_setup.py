@@ -69,7 +69,7 @@ def text_of(addon: Any, draw: str, *more: Any) -> str:
     """What a part of the preferences shows."""
     said: list[str] = []
     context = types.SimpleNamespace(
-        region=types.SimpleNamespace(width=900), preferences=types.SimpleNamespace(system=System())
+        region=types.SimpleNamespace(width=900, type="WINDOW"), preferences=types.SimpleNamespace(system=System())
     )
     getattr(addon.panels.engine, draw)(Layout(said), context, *more)
     return " ".join(said).replace("  ", " ")

@@ -241,6 +241,17 @@ def test_text_wraps_by_what_it_takes(addon: Any, translated: dict[str, dict[str,
         assert all(any(word in line for line in wrapping.wrapped(chinese, columns)) for word in words)
 
 
+def test_text_wraps_by_what_its_letters_take(addon: Any) -> None:
+    """Narrow letters go on where wide ones need another line, and a path that fits into none is cut."""
+    wrapped = sys.modules[f"{PACKAGE}.panels.wrapping"].wrapped
+
+    def measure(text: str) -> float:
+        return sum(9.0 if letter in "mw" else 3.0 for letter in text)
+
+    assert wrapped("ill ill ill mm mm", 33.0, measure) == ["ill ill ill", "mm", "mm"]
+    assert wrapped("in /mmmm/iii\n", 27.0, measure) == ["in", "/mm", "mm/ii", "i"]
+
+
 # ---------------------------------------------------------------- Blender itself
 
 ASK = """
