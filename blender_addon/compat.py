@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import bpy
+import numpy as np
+from numpy.typing import NDArray
 
 BEFORE_4_0 = bpy.app.version < (4, 0, 0)
 BEFORE_5_0 = bpy.app.version < (5, 0, 0)
@@ -68,6 +70,24 @@ def calculate_normals(mesh: bpy.types.Mesh) -> None:
     """Those of its corners; since 4.1 they are always there."""
     if hasattr(mesh, "calc_normals_split"):
         mesh.calc_normals_split()
+
+
+def uv_places(layer: bpy.types.MeshUVLoopLayer, count: int) -> NDArray[np.float32]:
+    """(count, 2) of all corners. Since 3.5 they lie as they are wanted: a hundred times faster."""
+    places = np.empty(2 * count, np.float32)
+    if hasattr(layer, "uv"):
+        layer.uv.foreach_get("vector", places)
+    else:
+        layer.data.foreach_get("uv", places)
+    return places.reshape(-1, 2)
+
+
+def face_slots(mesh: bpy.types.Mesh) -> NDArray[np.int32]:
+    """(faces,) the material slot of each. They have been an attribute since 3.4, which is there unless all are 0."""
+    slots = np.zeros(len(mesh.polygons), np.int32)
+    if "material_index" in mesh.attributes:
+        mesh.attributes["material_index"].data.foreach_get("value", slots)
+    return slots
 
 
 def progress(layout: bpy.types.UILayout, fraction: float, number: int) -> None:

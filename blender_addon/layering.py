@@ -265,13 +265,27 @@ def wired(stack: Stack, scene: bpy.types.Scene) -> list[Wired]:
     if stack.kind != "IMAGE":
         tree = compat.compositor_there(scene)
         return [Wired(scene.name, tree, group) for group in scene_io.groups_of(tree)]
-    trees = [(owner.name, owner.node_tree) for owner in bpy.data.materials if owner.library is None]
-    return [
-        Wired(owner, tree, group)
-        for owner, tree in trees
-        for group in scene_io.groups_of(tree)
-        if any(_image_of(link) == stack.image for link in group.inputs["Original"].links)
-    ]
+    found = [place for place in _in_materials() if _original_of(place.group) == stack.image]
+    return sorted(found, key=lambda place: place.owner)
+
+
+def _in_materials() -> Iterator[Wired]:
+    """Every group in materials of the artist's. Panels ask whenever they are drawn: the active material is looked at
+    first, and none any more once there are as many as our groups have users."""
+    ours = [tree for tree in bpy.data.node_groups if tree.bl_idname == "ShaderNodeTree" and scene_io.is_group(tree)]
+    left = sum(tree.users - tree.use_fake_user for tree in ours)
+    first = bpy.data.materials.get(scene_io.active_material(bpy.context))
+    for owner in (*filter(None, [first]), *(other for other in bpy.data.materials if other != first)):
+        if left <= 0:
+            return
+        groups = scene_io.groups_of(owner.node_tree)
+        left -= len(groups)
+        if owner.library is None:
+            yield from (Wired(owner.name, owner.node_tree, group) for group in groups)
+
+
+def _original_of(group: bpy.types.Node) -> str:
+    return next((_image_of(link) for link in group.inputs["Original"].links), "")
 
 
 def _image_of(link: bpy.types.NodeLink) -> str:

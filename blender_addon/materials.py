@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import bpy
@@ -36,6 +36,11 @@ _NAMES = {
     "Factor": "Mask",
 }
 _MIXES = {"MIX", "MIX_RGB", "MIX_SHADER"}
+_At = tuple[Any, tuple[Any, ...]]
+"""An output, and the group nodes that it lies in, from the outermost"""
+
+LOOKED_AT = 60
+"""Nodes, where nobody may notice that they are looked at: less than a millisecond"""
 
 
 # ---------------------------------------------------------------- roles
@@ -45,16 +50,57 @@ def textures(material: bpy.types.Material) -> Iterator[tuple[bpy.types.Node, str
     """The texture nodes of the artist's with an image, and the role of each. Those inside node groups are left out."""
     if material.node_tree is None:
         return
+    links = _Links()
     for node in material.node_tree.nodes:
-        if node.type == "TEX_IMAGE" and node.image is not None and not node.get(ROLE):
-            yield node, role_of(node)
+        if is_texture_node(node):
+            yield node, role_of(node, links)
 
 
-def role_of(node: bpy.types.Node) -> str:
+def is_texture_node(node: Any) -> bool:
+    """One of the artist's, with an image. By the name of its class: for `type` some versions look it up in a table."""
+    return node.bl_idname == "ShaderNodeTexImage" and node.image is not None and not node.get(ROLE)
+
+
+def may_show(owners: Iterable[bpy.types.Material], role: str) -> bool:
+    """Has any of them a texture of that role? For what Blender asks whenever it draws: of materials of more than
+    LOOKED_AT nodes that is not known, and counts as yes."""
+    for number, (node, links) in enumerate((node, links) for owner in owners for node, links in _nodes(owner)):
+        if number >= LOOKED_AT or (is_texture_node(node) and role_of(node, links) == role):
+            return True
+    return False
+
+
+def _nodes(material: bpy.types.Material) -> Iterator[tuple[Any, _Links]]:
+    links = _Links()
+    for node in material.node_tree.nodes if material.node_tree is not None else ():
+        yield node, links
+
+
+@dataclass(eq=False)
+class _Links:
+    """Where sockets lead, for many textures of a material. Of one socket Blender looks through all links of its tree,
+    so they are looked through once. Only good until somebody changes a tree."""
+
+    trees: set[int] = field(default_factory=set)
+    """Those that were looked through"""
+    by_socket: dict[int, list[tuple[Any, Any]]] = field(default_factory=dict)
+    """(node, socket) that a socket feeds"""
+    steps: dict[tuple[int, ...], tuple[set[str], list[_At]]] = field(default_factory=dict)
+    """By socket, and the groups that it lies in: see _step"""
+
+    def of(self, output: Any) -> list[tuple[Any, Any]]:
+        tree = output.id_data
+        if tree.as_pointer() not in self.trees:
+            self.trees.add(tree.as_pointer())
+            for link in tree.links:
+                self.by_socket.setdefault(link.from_socket.as_pointer(), []).append((link.to_node, link.to_socket))
+        return self.by_socket.get(output.as_pointer(), [])
+
+
+def role_of(node: bpy.types.Node, links: _Links | None = None) -> str:
     """Base Color, Normal, Roughness, Metallic, Height, Mask ..., several where a texture is packed; Unused."""
-    ends = set(_ends(node.outputs["Color"], (), set()))
-    if not ends:
-        ends = {f"{end}" for end in _ends(node.outputs["Alpha"], (), set())}
+    links = links or _Links()
+    ends = _ends(node.outputs["Color"], links) or _ends(node.outputs["Alpha"], links)
     if node.image.colorspace_settings.is_data:
         ends = {"Mask" if end in (COLOUR, EMISSION) else end for end in ends}
     elif COLOUR in ends:
@@ -69,20 +115,28 @@ def _is_ambient(node: bpy.types.Node) -> bool:
     return mixed and any(word in ("ao", "occlusion", "ambientocclusion", "cavity") for word in name)
 
 
-def _ends(output: Any, inside: tuple[Any, ...], seen: set[Any]) -> Iterator[str]:
-    """The names of shader inputs that a socket reaches. inside: the group nodes that it lies in, from the outermost."""
-    for link in output.links:
-        node, socket = link.to_node, link.to_socket
-        place = (node.as_pointer(), socket.identifier, tuple(group.as_pointer() for group in inside))
-        if place in seen:
-            continue
-        seen.add(place)
-        name = _end_of(node, socket)
-        if name:
-            yield name
-        else:
-            for after, within in _beyond(node, socket, inside):
-                yield from _ends(after, within, seen)
+def _ends(output: Any, links: _Links) -> set[str]:
+    """The names of shader inputs that a socket reaches."""
+    found: set[str] = set()
+    seen: set[tuple[int, ...]] = set()
+    waiting: list[_At] = [(output, ())]
+    while waiting:
+        place = waiting.pop()
+        key = (place[0].as_pointer(), *(group.as_pointer() for group in place[1]))
+        if key not in seen:
+            seen.add(key)
+            if key not in links.steps:
+                links.steps[key] = _step(*place, links)
+            found |= links.steps[key][0]
+            waiting += links.steps[key][1]
+    return found
+
+
+def _step(output: Any, inside: tuple[Any, ...], links: _Links) -> tuple[set[str], list[_At]]:
+    """What a socket feeds: names of shader inputs, and the outputs behind all else."""
+    fed = [(_end_of(node, socket), node, socket) for node, socket in links.of(output)]
+    behind = [after for name, node, socket in fed if not name for after in _beyond(node, socket, inside)]
+    return {name for name, *_ in fed if name}, behind
 
 
 def _end_of(node: Any, socket: Any) -> str:
@@ -97,7 +151,7 @@ def _end_of(node: Any, socket: Any) -> str:
     return _NAMES.get(socket.name, socket.name) if is_shader and socket.type != "SHADER" else ""
 
 
-def _beyond(node: Any, socket: Any, inside: tuple[Any, ...]) -> Iterator[tuple[Any, tuple[Any, ...]]]:
+def _beyond(node: Any, socket: Any, inside: tuple[Any, ...]) -> Iterator[_At]:
     """Where it goes on behind a node: into a group, out of one, or to all of its outputs."""
     if node.type == "GROUP" and node.node_tree is not None:
         for start in [start for start in node.node_tree.nodes if start.type == "GROUP_INPUT"]:
@@ -117,12 +171,13 @@ def of_objects(objects: Iterable[bpy.types.Object]) -> list[bpy.types.Material]:
 
 def is_texture(image: bpy.types.Image) -> bool:
     """Does any material show it?"""
-    return any(
-        node.type == "TEX_IMAGE" and node.image == image
-        for material in bpy.data.materials
-        if material.node_tree is not None
-        for node in material.node_tree.nodes
-    )
+    return any(shown_by(material, image) for material in bpy.data.materials)
+
+
+def shown_by(material: bpy.types.Material, image: bpy.types.Image) -> list[Any]:
+    """The nodes of a material that show an image, ours as well"""
+    nodes = material.node_tree.nodes if material.node_tree is not None else ()
+    return [node for node in nodes if node.bl_idname == "ShaderNodeTexImage" and node.image == image]
 
 
 # ---------------------------------------------------------------- where relief goes
@@ -243,6 +298,15 @@ def groups(material: bpy.types.Material) -> list[bpy.types.Node]:
     return [node for node in material.node_tree.nodes if node.get(ROLE) == GROUP]
 
 
+def may_be_painted(owners: Iterable[bpy.types.Material]) -> bool:
+    """Are there groups of ours in any of them? For what Blender asks whenever it draws, as in `may_show`."""
+    if not any(tree.users for tree in bpy.data.node_groups if tree.get(ROLE) == GROUP):
+        return False
+    ours = (owner for owner in owners if owner.library is None)
+    nodes = (node for owner in ours for node, _ in _nodes(owner))
+    return any(number >= 10 * LOOKED_AT or node.get(ROLE) == GROUP for number, node in enumerate(nodes))
+
+
 def revert(material: bpy.types.Material) -> set[bpy.types.Image]:
     """The material as it was before anything of ours came in. Returns the images that it no longer shows."""
     tree, shown = material.node_tree, set()
@@ -268,7 +332,8 @@ def apply(material: bpy.types.Material) -> int:
         fed = [link.to_socket for link in group.outputs["Result"].links]
         if painted is not None and painted.image is not None:
             count += 1
-            painted.image.pop(scene_io.SOURCE, None)  # a texture of its own from here on
+            for name in (scene_io.SOURCE, scene_io.LIES_ON):  # a texture of its own from here on
+                painted.image.pop(name, None)
             source = _put_in_place(painted, source)
         for socket in fed:
             if socket.node.get(ROLE) == MAP:

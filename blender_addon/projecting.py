@@ -533,6 +533,7 @@ def _new_image(
     base = chosen.texture or chosen.thing
     suffix = f" {layer.name}" if is_overlay else f" Views ({chosen.style})"
     image = scene_io.empty_image(scene_io.named(base, suffix), pixels, layer.encoding == "data")
+    image[scene_io.LIES_ON] = chosen.uv
     if chosen.texture:
         image[scene_io.SOURCE] = chosen.texture
     scene_io.fill_image(image, pixels)

@@ -41,7 +41,8 @@ OVERLAY = "pentimento_overlay"
 there."""
 RELIEF = "pentimento_relief"
 """Custom property of a relief map: Normal or Roughness. It has a source, but is no layer: it feeds no colours"""
-
+LIES_ON = "pentimento_uv_map"
+"""Custom property of results that were painted from views: the UV map on which they lie, wherever they are shown"""
 SEQUENCE = "pentimento_sequence"
 """Custom property of images that stand for stylized frames."""
 MADE = "pentimento_made"
@@ -160,7 +161,9 @@ class Gathered:
     """It goes on over its borders"""
 
 
-def gather(image: bpy.types.Image, folder: str, islands: Islands | None = None) -> Generator[None, None, Gathered]:
+def gather(
+    image: bpy.types.Image, folder: str, islands: texels.Islands | None = None
+) -> Generator[None, None, Gathered]:
     """The pixels of an image as a raw file in `folder`, row 0 at the top, as Blender stores them.
 
     Byte images: uint8, display-referred, straight alpha. Float images: float32, scene-linear (Non-Color: numbers),
@@ -177,28 +180,13 @@ def read(image: bpy.types.Image, like: bpy.types.Image, name: str = "") -> Read:
     return Read(name or like.name, rows_of(image), image.is_float, _encoding(like), alpha)
 
 
-def written(read: Read, folder: str, islands: Islands | None) -> Generator[None, None, Gathered]:
+def written(read: Read, folder: str, islands: texels.Islands | None) -> Generator[None, None, Gathered]:
     """See `gather`."""
     with ThreadPoolExecutor(max_workers=1) as thread:
         found = thread.submit(read.write, Path(folder), islands)
         while not found.done():
             yield
     return found.result()
-
-
-@dataclass(frozen=True)
-class Islands:
-    """Which faces show a texture."""
-
-    triangles: NDArray[np.float32] | None
-    """(n, 3, 2) UV coordinates; None: nobody knows"""
-
-    def around(self, u: int, v: int) -> Islands:
-        """Those that lie on one tile of a UDIM image, with its lower left corner at 0, 0"""
-        if self.triangles is None:
-            return self
-        middles = np.floor(self.triangles.mean(axis=1))
-        return Islands(self.triangles[(middles == (u, v)).all(axis=1)] - np.array((u, v), np.float32))
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,7 +199,7 @@ class Read:
     encoding: str
     alpha: str
 
-    def write(self, folder: Path, islands: Islands | None) -> Gathered:
+    def write(self, folder: Path, islands: texels.Islands | None) -> Gathered:
         rows = self.rows
         opaque = self.alpha == "none" or rows.shape[2] != 4 or bool((rows[:, :, 3] == 1).all())
         outside = texels.outside(rows if not opaque else rows[:, :, :3], islands.triangles) if islands else None
@@ -279,8 +267,19 @@ def _write_picture(rows: NDArray[np.float32], is_float: bool, path: Path) -> Non
 def masks_of(chosen: props.PentimentoSettings, image: bpy.types.Image) -> list[str]:
     """The name of each style's mask for this image, empty where it has none. Refuses one of another size, also of a
     place."""
-    masks = [part.mask for part in props.all_styles(chosen)]
-    for mask in (*filter(None, masks), *(place.mask for place in props.places(chosen, is_render=False))):
+    names = mask_names(chosen)
+    check_masks([*filter(None, names), *(place.mask.name for place in props.places(chosen, is_render=False))], image)
+    return names
+
+
+def mask_names(chosen: props.PentimentoSettings) -> list[str]:
+    """Of each style, empty where it has none"""
+    return [part.mask.name if part.mask else "" for part in props.all_styles(chosen)]
+
+
+def check_masks(names: Iterable[str], image: bpy.types.Image) -> None:
+    """Raises EngineError where a mask does not fit the image."""
+    for mask in map(find_image, names):
         check(mask)
         if mask.size[:] != image.size[:]:
             raise EngineError(
@@ -288,7 +287,6 @@ def masks_of(chosen: props.PentimentoSettings, image: bpy.types.Image) -> list[s
                 f"{image.size[1]}.",
                 "Scale the mask to the size of the image (Image > Scale).",
             )
-    return [mask.name if mask else "" for mask in masks]
 
 
 def with_masks(
@@ -832,7 +830,10 @@ def wire_material(
 def feed_texture(
     tree: bpy.types.NodeTree, group: bpy.types.Node, socket: str, like: Any, image: bpy.types.Image
 ) -> None:
-    """A texture node that lies on the surface as `like` does."""
+    """A texture node that lies on the surface as `like` does; of an image with a UV map of its own, on that."""
+    if uv := str(image.get(LIES_ON, "")):
+        feed_on_map(tree, group, socket, uv, image)
+        return
     node = feed(tree, group, socket, "ShaderNodeTexImage")
     node.image = image
     for setting in LIES:
@@ -852,9 +853,9 @@ def forget_maps(tree: bpy.types.NodeTree) -> None:
 
 
 def feed_on_map(tree: bpy.types.NodeTree, group: bpy.types.Node, socket: str, uv: str, image: bpy.types.Image) -> None:
-    """A texture node that lies on a UV map, whichever one renders."""
+    """A texture node that lies on a UV map, whichever one renders. The node may have shown another layer before."""
     node = feed(tree, group, socket, "ShaderNodeTexImage")
-    node.image, node.extension = image, "EXTEND"
+    node.image, node.extension, node.projection, node.interpolation = image, "EXTEND", "FLAT", "Linear"
     links = node.inputs["Vector"].links
     where = links[0].from_node if links and links[0].from_node.get(ROLE) == UV else None
     if where is None:
@@ -913,6 +914,11 @@ def unfeed(images: Iterable[bpy.types.Image]) -> None:
                     group.inputs[MIXES[socket]].default_value = 0.0
                     tree.nodes.remove(node)
         forget_maps(tree)
+
+
+def is_group(tree: bpy.types.NodeTree) -> bool:
+    """Is it the node group of ours?"""
+    return bool(tree.get(ROLE) == GROUP)
 
 
 def groups_of(tree: bpy.types.NodeTree | None) -> list[bpy.types.Node]:

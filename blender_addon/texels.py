@@ -5,6 +5,8 @@ Called in threads: nothing of Blender's in here.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -65,6 +67,74 @@ def _steps(differences: Floats) -> Floats:
     """Root mean square of each row"""
     result: Floats = np.sqrt((differences**2).mean(axis=(1, 2)))
     return result
+
+
+# ---------------------------------------------------------------- how it lies on surfaces
+
+
+@dataclass(frozen=True, eq=False)
+class Faces:
+    """Those of a mesh that show a texture, as Blender tells of them at once: reading triangles takes it much longer."""
+
+    starts: NDArray[np.int32]
+    """(F,) of each face its first corner; its others follow"""
+    places: Floats
+    """(L, 2) UV coordinates of all corners"""
+    shown: Mask
+    """(F,) faces with the texture"""
+    cut: NDArray[np.int32] | None
+    """(T, 4) corners of each triangle, and its face; None where no face has more than four corners"""
+
+    @property
+    def triangles(self) -> Floats:
+        """(n, 3, 2)"""
+        cut = self._fans() if self.cut is None else self.cut
+        found: Floats = self.places[cut[self.shown[cut[:, 3]], :3]]
+        return found
+
+    @property
+    def count(self) -> int:
+        """Of triangles"""
+        return int((corners_of(self.starts, len(self.places)) - 2)[self.shown].sum())
+
+    def _fans(self) -> NDArray[np.int32]:
+        """Every face as triangles around its first corner: what four corners cover, unless they are dented."""
+        sides, faces = corners_of(self.starts, len(self.places)), np.arange(len(self.starts), dtype=np.int32)
+        parts = []
+        for more in range(2, int(sides.max(initial=0))):
+            first, face = self.starts[sides > more], faces[sides > more]
+            parts.append(np.stack((first, first + (more - 1), first + more, face), 1))
+        return np.concatenate(parts) if parts else np.empty((0, 4), np.int32)
+
+
+def corners_of(starts: NDArray[np.int32], count: int) -> NDArray[np.int32]:
+    """(F,) how many corners each face has, of `count` in all"""
+    return np.diff(starts, append=np.int32(count)).astype(np.int32)
+
+
+@dataclass(frozen=True, eq=False)
+class Islands:
+    """Where surfaces show a texture."""
+
+    faces: tuple[Faces, ...] | None
+    """None: nobody knows"""
+    tile: tuple[int, int] | None = None
+    """Only those that lie on this tile of a UDIM image: u and v of its lower left corner"""
+
+    def on_tile(self, u: int, v: int) -> Islands:
+        return replace(self, tile=(u, v))
+
+    @property
+    def triangles(self) -> Floats | None:
+        """(n, 3, 2) UV coordinates, from the lower left corner of the tile"""
+        if self.faces is None:
+            return None
+        empty = np.empty((0, 3, 2), np.float32)
+        found: Floats = np.concatenate([empty, *(faces.triangles for faces in self.faces)])
+        if self.tile is None:
+            return found
+        there = (np.floor(found.mean(axis=1)) == self.tile).all(axis=1)
+        return found[there] - np.array(self.tile, np.float32)
 
 
 # ---------------------------------------------------------------- what no surface shows

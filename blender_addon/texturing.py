@@ -6,105 +6,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 import bpy
 import numpy as np
 
-from . import jobs, materials, props, scene_io, udim
+from . import jobs, laying, materials, props, scene_io, texels, udim
 from .engine_client import EngineError, protocol
 from .materials import COLOUR, ReliefMaps
 from .translation import worded
 
-MOST_FACES = 2_000_000
-"""Triangles whose UV map is laid out; of more only alpha tells what is background"""
-
-
-# ---------------------------------------------------------------- how an image lies on surfaces
-
-
-@dataclass(frozen=True)
-class Use:
-    """How an image lies on surfaces."""
-
-    tileable: str = "OFF"
-    """OFF | ON | AUTO"""
-    islands: scene_io.Islands | None = None
-    """Where it may be a baked texture"""
-
-    def repeats(self, pictures: Iterable[scene_io.Gathered]) -> bool:
-        """Does the picture wrap? Of several tiles each wraps for itself, if at all."""
-        return self.tileable == "ON" or (self.tileable == "AUTO" and all(picture.wraps for picture in pictures))
-
-
-def use_of(context: bpy.types.Context, image: bpy.types.Image) -> Use:
-    """Borders and background are only looked at where a material shows the image: those of a photo mean nothing."""
-    chosen, more = props.settings(context), props.textures_settings(context)
-    if not materials.is_texture(image):
-        return Use("ON" if chosen.tileable == "ON" else "OFF")
-    islands = scene_io.Islands(_triangles(image)) if more.margin == "AUTO" else None
-    # Tiles of a UDIM image lie beside each other: none goes on at its own other side.
-    tileable = "OFF" if chosen.tileable == "AUTO" and image.source == "TILED" else chosen.tileable
-    return Use(tileable, islands)
-
-
-def use_as(context: bpy.types.Context, image: bpy.types.Image, tileable: bool) -> Use:
-    """As a recipe says: what is detected now is not asked."""
-    return replace(use_of(context, image), tileable="ON" if tileable else "OFF")
-
-
-def _triangles(image: bpy.types.Image) -> np.ndarray | None:
-    """UV coordinates (n, 3, 2) of all faces that show the image; None where that cannot be told."""
-    found, count = [], 0
-    for thing in bpy.data.objects:
-        for number, slot in enumerate(thing.material_slots):
-            nodes = _shown_by(slot.material, image) if slot.material else []
-            if not nodes:
-                continue
-            maps = {_uv_map(node) for node in nodes}
-            if thing.type != "MESH" or None in maps:
-                return None
-            found += [_faces(thing.data, number, name) for name in maps]
-            count += len(found[-1])
-            if count > MOST_FACES:
-                return None
-    return np.concatenate(found) if found else None
-
-
-def _shown_by(material: bpy.types.Material, image: bpy.types.Image) -> list[bpy.types.Node]:
-    return [node for node, _ in materials.textures(material) if node.image == image]
-
-
-def _uv_map(node: bpy.types.Node) -> str | None:
-    """The UV map by which a texture lies on a mesh, empty for the active one; None where it lies in another way."""
-    links = node.inputs["Vector"].links
-    if node.projection != "FLAT":
-        return None
-    if not links:
-        return ""
-    before = links[0].from_node
-    if before.type == "UVMAP":
-        return before.uv_map
-    return "" if before.type == "TEX_COORD" and links[0].from_socket.name == "UV" else None
-
-
-def _faces(mesh: bpy.types.Mesh, number: int, uv_map: str) -> np.ndarray:
-    """UV coordinates of the triangles of one material, (n, 3, 2)"""
-    layer = mesh.uv_layers.get(uv_map) or next((uv for uv in mesh.uv_layers if uv.active_render), None)
-    if layer is None:
-        return np.empty((0, 3, 2), np.float32)
-    mesh.calc_loop_triangles()
-    count = len(mesh.loop_triangles)
-    corners, owners = np.empty(3 * count, np.int32), np.empty(count, np.int32)
-    mesh.loop_triangles.foreach_get("loops", corners)
-    mesh.loop_triangles.foreach_get("material_index", owners)
-    places = np.empty(2 * len(layer.data), np.float32)
-    layer.data.foreach_get("uv", places)
-    last = max(len(mesh.materials) - 1, 0)
-    return places.reshape(-1, 2)[corners.reshape(-1, 3)[np.minimum(owners, last) == number]]
-
+NO_COLOURS = "No selected object has a colour texture"
 
 # ---------------------------------------------------------------- which textures
 
@@ -116,41 +30,35 @@ class Task:
     image: str
     materials: tuple[str, ...]
     """Where the result is wired in, if they use the image"""
-    use: Use = Use()
+    use: laying.Use = field(default_factory=laying.Use)
     masks: tuple[str, ...] = ()
-    relief: dict[str, ReliefMaps] = field(default_factory=dict)
-    """By material; empty: none is made"""
-    problem: EngineError | None = None
-    """Why it cannot even begin"""
+    relief: bool = False
+    """Make the maps that light sees, too"""
 
 
 def task(context: bpy.types.Context, image: bpy.types.Image, names: Iterable[str]) -> Task:
-    """An image as one task; what is wrong with it is for the job to tell."""
+    """An image as one task; what is wrong with it is for the job to tell. Its size is not asked: Blender would read
+    the file."""
     chosen, more = props.settings(context), props.textures_settings(context)
     owners = tuple(dict.fromkeys(filter(None, names)))
-    try:
-        scene_io.check(image, tiles=True)
-        masks = tuple(scene_io.masks_of(chosen, image))
-        if image.source == "TILED" and (any(masks) or props.places(chosen, is_render=False)):
-            raise EngineError(
-                f"{image.name!r} has several tiles, a mask but one.", "Leave masks and places out for it."
-            )
-        relief = _reliefs(image, owners) if more.relief else {}
-        return Task(image.name, owners, use_of(context, image), masks, relief)
-    except EngineError as error:
-        return Task(image.name, owners, problem=error)
+    return Task(image.name, owners, laying.use_of(context), tuple(scene_io.mask_names(chosen)), more.relief)
 
 
-def _reliefs(image: bpy.types.Image, owners: Sequence[str]) -> dict[str, ReliefMaps]:
-    found = {name: materials.relief_maps(bpy.data.materials[name], image) for name in owners}
-    return {name: maps for name, maps in found.items() if maps.makes}
+def check(wanted: Task, how: protocol.StylizeSettings) -> None:
+    """Raises EngineError where an image cannot be painted so."""
+    image = scene_io.find_image(wanted.image)
+    scene_io.check(image, tiles=True)
+    masks = [*filter(None, wanted.masks), *(place.matte for place in how.strength_of)]
+    if masks and image.source == "TILED":
+        raise EngineError(f"{image.name!r} has several tiles, a mask but one.", "Leave masks and places out for it.")
+    scene_io.check_masks(masks, image)
 
 
 def tasks(context: bpy.types.Context) -> list[Task]:
     """What the panel asks for: each image once, with all the materials that it is painted for. Raises EngineError where
     there is nothing to paint."""
     if said := problem(context):
-        raise EngineError(said, "Choose other textures in the Textures panel.")
+        raise _nothing(said)
     scope = props.textures_settings(context).scope
     if scope == "ACTIVE":
         image = scene_io.original_of(scene_io.active_image(context))
@@ -158,7 +66,13 @@ def tasks(context: bpy.types.Context) -> list[Task]:
     wanted: dict[bpy.types.Image, list[str]] = {}
     for material, image in _ticked(context) if scope == "SLOTS" else _selected(context):
         wanted.setdefault(image, []).append(material)
+    if not wanted:
+        raise _nothing(worded(NO_COLOURS))
     return [task(context, image, names) for image, names in wanted.items()]
+
+
+def _nothing(said: str) -> EngineError:
+    return EngineError(said, "Choose other textures in the Textures panel.")
 
 
 def _selected(context: bpy.types.Context) -> list[tuple[str, bpy.types.Image]]:
@@ -167,10 +81,11 @@ def _selected(context: bpy.types.Context) -> list[tuple[str, bpy.types.Image]]:
     return [(owner.name, node.image) for owner in owners for node, role in materials.textures(owner) if role == COLOUR]
 
 
-def _ticked(context: bpy.types.Context) -> list[tuple[str, bpy.types.Image]]:
-    slots = [slot for slot in props.textures_settings(context).slots if slot.use]
-    there = [slot for slot in slots if slot.image in bpy.data.images and slot.material in bpy.data.materials]
-    return [(slot.material, bpy.data.images[slot.image]) for slot in there]
+def _ticked(context: bpy.types.Context) -> Iterator[tuple[str, bpy.types.Image]]:
+    """(material, image) of every ticked texture that is still there"""
+    for slot in props.textures_settings(context).slots:
+        if slot.use and slot.image in bpy.data.images and slot.material in bpy.data.materials:
+            yield slot.material, bpy.data.images[slot.image]
 
 
 def list_slots(context: bpy.types.Context) -> int:
@@ -201,15 +116,17 @@ def scope_materials(context: bpy.types.Context) -> list[bpy.types.Material]:
 
 
 def problem(context: bpy.types.Context) -> str:
-    """Why nothing can be painted; empty where something can."""
+    """Why nothing can be painted; empty where something can. Blender asks whenever it draws: where it would take long
+    to be sure, something can, and `tasks` tells what cannot."""
     scope = props.textures_settings(context).scope
     if not props.library.styles():
         return worded("No style is installed")
     if scope == "ACTIVE":
         return "" if scene_io.image_in_view(context) else worded("There is no image in view")
     if scope == "SLOTS":
-        return "" if _ticked(context) else worded("No texture is ticked")
-    return "" if _selected(context) else worded("No selected object has a colour texture")
+        return "" if any(True for _ in _ticked(context)) else worded("No texture is ticked")
+    owners = materials.of_objects(context.view_layer.objects.selected)
+    return "" if materials.may_show(owners, COLOUR) else worded(NO_COLOURS)
 
 
 # ---------------------------------------------------------------- the job
@@ -232,6 +149,8 @@ class Batch:
     events: list[protocol.Stylized] = field(default_factory=list)
     """What came of them so far"""
     now: Task = Task("", ())
+    relief_maps: dict[str, ReliefMaps] = field(default_factory=dict)
+    """Of what is at work now, by material; empty: none is made"""
     folder: str = ""
     finished: int = 0
 
@@ -249,8 +168,7 @@ class Batch:
                 yield jobs.Missed(number, f"{self.now.image}: {error.message} {error.fix}")
 
     def _request(self) -> jobs.Requests:
-        if self.now.problem:
-            raise self.now.problem
+        check(self.now, self.how)
         finished = self.finished
         with scene_io.scratch() as self.folder:
             answer = yield (yield from self._asked())
@@ -263,9 +181,11 @@ class Batch:
         how = yield from scene_io.with_masks(self.how, self.now.masks, self.folder)
         image = scene_io.find_image(self.now.image)
         is_tiled = image.source == "TILED"
-        found = yield from _pictures(image, self.folder, self.now.use.islands)
+        lies = yield from laying.laid(self.now.image, self.now.use)
+        found = yield from _pictures(scene_io.find_image(self.now.image), self.folder, lies.islands)
         self.events, self.numbers = [], tuple(found) if is_tiled else ()
-        how = replace(how, tileable=self.now.use.repeats(found.values()), overlays=() if is_tiled else how.overlays)
+        how = replace(how, tileable=lies.repeats(found.values()), overlays=() if is_tiled else how.overlays)
+        self.relief_maps = _reliefs(self.now) if self.now.relief else {}
         reliefs = yield from self._reliefs(found)
         sources = tuple(picture.source for picture in found.values())
         light = sources[0].encoding == "linear"
@@ -274,9 +194,9 @@ class Batch:
 
     def _reliefs(self, found: dict[int, scene_io.Gathered]) -> Generator[None, None, tuple[protocol.Relief, ...]]:
         """Upon the maps of the first material; in others that have the same maps it is wired in, too."""
-        if not self.now.relief:
+        if not self.relief_maps:
             return ()
-        maps = next(iter(self.now.relief.values()))
+        maps = next(iter(self.relief_maps.values()))
         normal = yield from self._map(maps.normal)
         rough = yield from self._map(maps.roughness)
         return tuple(
@@ -308,9 +228,9 @@ class Batch:
         self.finished += 1
         if not made:
             return said
-        image, maps = scene_io.find_image(self.now.image), next(iter(self.now.relief.values()))
-        left = [name for name, own in self.now.relief.items() if own != maps]
-        for name in [name for name, own in self.now.relief.items() if own == maps and name in bpy.data.materials]:
+        image, maps = scene_io.find_image(self.now.image), next(iter(self.relief_maps.values()))
+        left = [name for name, own in self.relief_maps.items() if own != maps]
+        for name in [name for name, own in self.relief_maps.items() if own == maps and name in bpy.data.materials]:
             materials.wire_relief(bpy.data.materials[name], image, maps, made)
         told = f"{', '.join(left)} has other maps: the relief was not wired in there." if left else ""
         return "\n".join(part for part in (said, told) if part)
@@ -351,6 +271,13 @@ class Batch:
         return image
 
 
+def _reliefs(now: Task) -> dict[str, ReliefMaps]:
+    image = scene_io.find_image(now.image)
+    there = [name for name in now.materials if name in bpy.data.materials]
+    found = {name: materials.relief_maps(bpy.data.materials[name], image) for name in there}
+    return {name: maps for name, maps in found.items() if maps.makes}
+
+
 def _maps(made: dict[str, bpy.types.Image]) -> dict[str, bpy.types.Image]:
     """Those of relief, by Normal and Roughness"""
     return {name.removeprefix("Relief."): image for name, image in made.items() if name.startswith("Relief.")}
@@ -364,7 +291,7 @@ def _write_tile(pattern: str, number: int, layer: protocol.Layer) -> np.ndarray 
 
 
 def _pictures(
-    image: bpy.types.Image, folder: str, islands: scene_io.Islands | None
+    image: bpy.types.Image, folder: str, islands: texels.Islands | None
 ) -> Generator[None, None, dict[int, scene_io.Gathered]]:
     """By number of the tile; an image of one picture is tile 0."""
     if image.source == "TILED":
@@ -373,10 +300,10 @@ def _pictures(
 
 
 def batch(context: bpy.types.Context, wanted: Sequence[Task], view_of: str) -> Batch:
-    """A job's textures. What costs nothing is checked here: one that cannot begin is refused when it is alone."""
+    """A job's textures. One that is alone is refused here where it cannot begin, of several each in its turn."""
     chosen = props.settings(context)
-    if len(wanted) == 1 and wanted[0].problem:
-        raise wanted[0].problem
     how = props.stylize_settings(chosen, is_render=False)
+    if len(wanted) == 1:
+        check(wanted[0], how)
     strength = props.textures_settings(context).relief_strength
     return Batch(wanted, props.look_name(chosen), how, strength, view_of)

@@ -18,7 +18,7 @@ from typing import Any
 
 import bpy
 
-from . import compat, scene_io
+from . import compat, scene_io, texels
 from .engine_client import EngineError
 
 TOKEN = "<UDIM>"
@@ -101,13 +101,13 @@ def _format(image: Any, wanted: str) -> Iterator[None]:
 
 
 def gather(
-    image: bpy.types.Image, folder: str, islands: scene_io.Islands | None = None
+    image: bpy.types.Image, folder: str, islands: texels.Islands | None = None
 ) -> Generator[None, None, dict[int, scene_io.Gathered]]:
     """Every tile as a picture source, by number; see scene_io.gather. islands: of the whole image."""
     found = {}
     name = image.name
     for tile in tiles(image, Path(folder)):
-        here = islands and islands.around(*tile.place)
+        here = islands and islands.on_tile(*tile.place)
         found[tile.number] = yield from scene_io.written(_read(tile, scene_io.find_image(name)), folder, here)
     return found
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import bpy
 
-from .. import explaining, jobs, props, scene_io, texturing
+from .. import explaining, jobs, laying, props, scene_io
 from ..engine_client import protocol
 from ..translation import worded
 from .base import Answer, JobOperator, painting_job, view_scene
@@ -141,8 +141,7 @@ def explain_job(context: bpy.types.Context, name: str, at: tuple[int, int] | Non
     asked = explaining.questions(context, subject)
     how = replace(props.stylize_settings(chosen, is_render), overlays=asked)
     masks = [] if is_render else scene_io.masks_of(chosen, scene_io.find_image(subject.image))
-    use = texturing.use_of(context, scene_io.find_image(subject.image)) if not is_render else texturing.Use()
-    requests = explain_requests(subject, about, region, view_scene(context), how, masks, use)
+    requests = explain_requests(subject, about, region, view_scene(context), how, masks, laying.use_of(context))
     blend = props.explain_settings(context).blend
     apply = functools.partial(explaining.take, image=subject.image, about=about, blend=blend)
     return painting_job(worded("Explain {name}", name=subject.image), requests, apply, blocking)
@@ -155,7 +154,7 @@ def explain_requests(
     view_of: str,
     how: protocol.StylizeSettings,
     masks: list[str],
-    use: texturing.Use,
+    use: laying.Use,
 ) -> jobs.Requests:
     explaining.begin(subject.image, about)
     try:
@@ -164,8 +163,9 @@ def explain_requests(
                 source = protocol.PictureSource(Path(subject.file).stem, path=subject.file)
             else:
                 how = yield from scene_io.with_masks(how, masks, folder)
-                gathered = yield from scene_io.gather(scene_io.find_image(subject.image), folder, use.islands)
-                source, how = gathered.source, replace(how, tileable=use.repeats([gathered]))
+                lies = yield from laying.laid(subject.image, use)
+                gathered = yield from scene_io.gather(scene_io.find_image(subject.image), folder, lies.islands)
+                source, how = gathered.source, replace(how, tileable=lies.repeats([gathered]))
             is_light = bool(subject.file) or source.encoding == "linear"
             view = scene_io.view_table(view_of, folder) if is_light else None
             yield protocol.ExplainRequest(props.new_job(), source, how, folder, region, view, "pixels")

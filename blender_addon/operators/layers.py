@@ -11,7 +11,7 @@ from typing import Any
 
 import bpy
 
-from .. import explaining, jobs, layering, masking, props, remaking, scene_io, texturing, wiping
+from .. import explaining, jobs, layering, laying, masking, props, remaking, scene_io, texturing, wiping
 from ..engine_client import EngineError, protocol
 from ..translation import OURS, heard, worded
 from . import explanation, painting
@@ -265,7 +265,7 @@ def layer_again(
     if "region" in recipe:
         return _explained_again(context, image, listed, recipe, (how, masks, view_of), blocking)
     scene_io.check(image, tiles=True)
-    use = texturing.use_as(context, image, how.tileable)
+    use = laying.use_as(context, how.tileable)
     task = texturing.Task(image.name, (scene_io.active_material(context),), use, tuple(masks))
     batch = texturing.Batch([task], remaking.look_name(recipe), how, 0.0, view_of)
     return painting_job(worded("Stylize {name}", name=image.name), batch.requests(), batch.take, blocking)
@@ -283,7 +283,7 @@ def _explained_again(
     found = layering.told(listed, context.scene)
     about = found.about if found else ""
     region, blend = remaking.region_of(recipe), props.explain_settings(context).blend
-    use = texturing.Use() if subject.file else texturing.use_as(context, image, how.tileable)
+    use = laying.use_as(context, how.tileable)
     requests = explanation.explain_requests(subject, about, region, view_of, how, masks, use)
     apply = functools.partial(explaining.take, image=image.name, about=about, blend=blend)
     return painting_job(worded("Explain {name}", name=image.name), requests, apply, blocking)

@@ -10,6 +10,8 @@ from .. import jobs, materials, texturing
 from ..translation import OURS, worded
 from .base import Answer, JobOperator, painting_job, view_scene
 
+NOT_PAINTED = "Nothing of these materials is painted"
+
 
 class StylizeTextures(JobOperator, bpy.types.Operator):
     """Paint these textures in the chosen style, one after the other. Results are new images in the same materials"""
@@ -63,9 +65,11 @@ class RevertTextures(bpy.types.Operator):
         return _can(cls, _nothing_painted(context))
 
     def execute(self, context: bpy.types.Context) -> Answer:
-        shown = set()
-        for material in texturing.scope_materials(context):
-            shown |= materials.revert(material)
+        owners = _painted(context)
+        if not owners:
+            self.report({"WARNING"}, worded(NOT_PAINTED))
+            return {"CANCELLED"}
+        shown = set().union(*map(materials.revert, owners))
         if self.remove_images:
             _remove(shown)
         jobs.redraw()
@@ -84,7 +88,11 @@ class ApplyTextures(bpy.types.Operator):
         return _can(cls, _nothing_painted(context))
 
     def execute(self, context: bpy.types.Context) -> Answer:
-        count = sum(materials.apply(material) for material in texturing.scope_materials(context))
+        owners = _painted(context)
+        if not owners:
+            self.report({"WARNING"}, worded(NOT_PAINTED))
+            return {"CANCELLED"}
+        count = sum(map(materials.apply, owners))
         said = worded("1 texture applied.") if count == 1 else worded("{count} textures applied.", count=count)
         self.report({"INFO"}, said)
         jobs.redraw()
@@ -101,8 +109,12 @@ def _can(cls: type[bpy.types.Operator], problem: str) -> bool:
 
 
 def _nothing_painted(context: bpy.types.Context) -> str:
-    painted = any(materials.groups(material) for material in texturing.scope_materials(context))
-    return "" if painted else worded("Nothing of these materials is painted")
+    painted = materials.may_be_painted(texturing.scope_materials(context))
+    return "" if painted else worded(NOT_PAINTED)
+
+
+def _painted(context: bpy.types.Context) -> list[bpy.types.Material]:
+    return [owner for owner in texturing.scope_materials(context) if materials.groups(owner)]
 
 
 def _remove(images: set[bpy.types.Image]) -> None:

@@ -124,6 +124,36 @@ def test_it_is_wired_behind_the_texture(addon: Any, cube: Any) -> None:
     assert feeds["Stylized"].image.name == f"{image.name}.001" and image.name in bpy.data.images
 
 
+def test_the_eye_shows_it_on_its_own_map_after_another_result(addon: Any, cube: Any) -> None:
+    """One result lies as the texture does, the other on a map of its own: whichever shows lies where it was made."""
+    bpy.context.scene.pentimento_projection.new_uv = True
+    cube.active_material.node_tree.nodes["Image Texture"].extension = "MIRROR"
+    assert bpy.ops.pentimento.project_views() == {"FINISHED"}
+    projected = next(image for image in bpy.data.images if "Views (" in image.name)
+    own = projected[addon.scene_io.LIES_ON]
+    assert own == "Pentimento" and own in cube.data.uv_layers
+    bpy.ops.pentimento.stylize_image(image="Paint")
+    tree = cube.active_material.node_tree
+    group = base_colour(cube.active_material).links[0].from_node
+    flat = bpy.data.images["Paint (Identity)"]
+
+    def feeder() -> tuple[str, Any, str]:
+        node = group.inputs["Stylized"].links[0].from_node
+        links = node.inputs["Vector"].links
+        return node.image.name, links[0].from_node.uv_map if links else None, node.extension
+
+    assert feeder() == (flat.name, None, "MIRROR")
+    projected[addon.scene_io.SOURCE] = "Paint"  # as where it is painted upon the texture's own map
+    for image, lies in ((projected, (own, "EXTEND")), (flat, (None, "MIRROR"))):
+        bpy.ops.pentimento.toggle_layer(image=image.name)
+        assert feeder() == (image.name, *lies)
+        maps = [node for node in tree.nodes if node.type == "UVMAP"]
+        assert len(maps) == 1 + (lies[0] is not None), "that of the overlay, and none that nothing uses"
+    bpy.ops.pentimento.toggle_layer(image=projected.name)
+    bpy.ops.pentimento.apply_textures()
+    assert addon.scene_io.LIES_ON not in projected and base_colour(cube.active_material).links[0].from_node.image
+
+
 def test_a_style_that_paints_changes_it(addon: Any, cube: Any, styles: Any) -> None:
     styles.style = "Brush"
     assert bpy.ops.pentimento.project_views() == {"FINISHED"}

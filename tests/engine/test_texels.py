@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ REPO = Path(__file__).resolve().parents[2]
 spec = importlib.util.spec_from_file_location("texels", REPO / "blender_addon" / "texels.py")
 assert spec and spec.loader
 texels = importlib.util.module_from_spec(spec)
+sys.modules[spec.name] = texels  # dataclasses look for their module there
 spec.loader.exec_module(texels)
 
 
