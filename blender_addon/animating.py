@@ -344,7 +344,7 @@ def requests(
         notes = yield from (_as_they_finish if chosen.as_they_finish else _together)(chosen, run, view)
     notes = [*chosen.notes, *_rendered_note(chosen, run), *notes, *_painted_note(chosen, run)]
     if run.painted:
-        notes.append(scene_io.add_sequence(run.painted, chosen.scene, chosen.style))
+        notes.append((yield from scene_io.add_sequence(run.painted, chosen.scene, chosen.style)))
     if run.painted and chosen.movie:
         notes.append((yield from _movie(chosen, run.painted, blocking)))
     return "\n".join(filter(None, notes))

@@ -61,12 +61,24 @@ def exr(rows: NDArray[np.floating[Any]]) -> bytes:
     height, width, channels = rows.shape
     # Channels lie in alphabetical order, each row one channel after the other: A, B, G, R.
     order = [3, 2, 1, 0] if channels == 4 else [2, 1, 0] if channels == 3 else [0, 0, 0]
-    blocks = []
+    packed = []
     for top in range(0, height, ZIP_ROWS):
         block = rows[top : top + ZIP_ROWS, :, order].astype("<f4", copy=False)
-        data = _zip(np.ascontiguousarray(block.transpose(0, 2, 1)).view(np.uint8).ravel())
-        blocks.append(struct.pack("<ii", top, len(data)) + data)
-    head = _exr_head(height, width, "ABGR"[4 - len(order) :])
+        packed.append(_zip(np.ascontiguousarray(block.transpose(0, 2, 1)).view(np.uint8).ravel()))
+    return _exr_file(height, width, "ABGR"[4 - len(order) :], packed)
+
+
+def blank_exr(height: int, width: int) -> bytes:
+    """The same of zeros in four channels: one block of rows is packed, for the others are like it."""
+    sizes = [min(ZIP_ROWS, height - top) for top in range(0, height, ZIP_ROWS)]
+    packed = {rows: _zip(np.zeros(rows * width * 16, np.uint8)) for rows in set(sizes)}
+    return _exr_file(height, width, "ABGR", [packed[rows] for rows in sizes])
+
+
+def _exr_file(height: int, width: int, names: str, packed: list[bytes]) -> bytes:
+    """packed: the blocks of ZIP_ROWS rows, from the top"""
+    blocks = [struct.pack("<ii", ZIP_ROWS * number, len(data)) + data for number, data in enumerate(packed)]
+    head = _exr_head(height, width, names)
     first = len(head) + 8 * len(blocks)
     offsets = np.cumsum([first, *map(len, blocks[:-1])], dtype="<u8").tobytes()
     return b"".join((head, offsets, *blocks))

@@ -350,10 +350,10 @@ def _add(event: protocol.Explained, image: str, about: str, blend: float) -> Wor
             added[-1][ANSWER], added[-1][ABOUT], added[-1][scene_io.RECIPE] = number, about, recipe
         first = told(added[0])
         assert first is not None
-        drawn = thread.submit(_drawn_from_files, first, event.layers[0], event.beneath)
+        drawn = thread.submit(_drawn_from_files, first, event.layers[0], event.beneath, blend)
         while not drawn.done():
             yield
-    _show_drawn(added[0], drawn.result(), blend, beside_renders=True)
+    _show_drawn(added[0], *drawn.result(), beside_renders=True)
     scene_io.feed_overlay(scene_io.find_image(image), _shown(added[0]))
     return "\n".join(dict.fromkeys(_say(found) for found in map(told, added) if found))
 
@@ -518,25 +518,31 @@ _remembered: dict[tuple[str, int], _Sheets] = {}
 again. Only as good as the file that was open then: see _forget."""
 
 
-def look_at(image: bpy.types.Image, blend: float) -> None:
+def look_at(image: bpy.types.Image, blend: float) -> Work:
     """Shows an overlay in its display picture and in our node groups; any other image as it is."""
     if told(image) is None:
         display = _display_of(scene_io.original_of(image))
         scene_io.show_in(lambda shown: shown is not None and shown == display, image)
-        return
-    show(image, blend)
+        return ""
+    name = image.name
+    yield from show(image, blend)
+    image = scene_io.find_image(name)
     scene_io.feed_overlay(scene_io.original_of(image), _shown(image))
+    return ""
 
 
-def show(image: bpy.types.Image, blend: float) -> None:
+def show(image: bpy.types.Image, blend: float) -> Work:
     """An overlay in its display picture, and nowhere else"""
-    _show_drawn(image, _drawn(_plan(image)), blend, beside_renders=False)
+    name = image.name
+    sheets, file = yield from scene_io.in_thread(_drawn_and_packed, _plan(image), blend)
+    _show_drawn(scene_io.find_image(name), sheets, file, beside_renders=False)
+    return ""
 
 
 def redraw(blend: float) -> None:
     """The display pictures that can be seen, with another share of overlay."""
     for display, sheets in _sheets_seen():
-        _fill_display(display, sheets, blend)
+        _fill_display(display, sheets, encode.png(sheets.blended(blend)))
 
 
 def _sheets_seen() -> list[tuple[bpy.types.Image, _Sheets]]:
@@ -615,10 +621,18 @@ def _drawn(plan: _Plan) -> _Sheets:
     return _Sheets(shown, picture, plan.legend if fits else None)
 
 
-def _drawn_from_files(found: Told, layer: protocol.Layer, beneath: protocol.Layer) -> _Sheets:
+def _drawn_and_packed(plan: _Plan, blend: float) -> tuple[_Sheets, bytes]:
+    """What is shown as a PNG file, too. In a thread: nothing of Blender's in here."""
+    sheets = _drawn(plan)
+    return sheets, encode.png(sheets.blended(blend))
+
+
+def _drawn_from_files(
+    found: Told, layer: protocol.Layer, beneath: protocol.Layer, blend: float
+) -> tuple[_Sheets, bytes]:
     """The same for a layer as it has just come. In a thread: nothing of Blender's in here."""
     under = _stored(beneath.pixels).astype(np.float32) / 255
-    return _drawn(_Plan(_stored(layer.pixels), found, under, _stored(layer.legend, whole=True)))
+    return _drawn_and_packed(_Plan(_stored(layer.pixels), found, under, _stored(layer.legend, whole=True)), blend)
 
 
 def _stored(block: protocol.PixelBlock | None, whole: bool = False) -> NDArray[Any]:
@@ -629,14 +643,14 @@ def _stored(block: protocol.PixelBlock | None, whole: bool = False) -> NDArray[A
         return np.array(np.memmap(block.path, block.dtype, "r", shape=block.shape)[::step, ::step])
 
 
-def _show_drawn(image: bpy.types.Image, sheets: _Sheets, blend: float, beside_renders: bool) -> None:
+def _show_drawn(image: bpy.types.Image, sheets: _Sheets, file: bytes, beside_renders: bool) -> None:
     """In the editors that showed the picture, a result or an overlay of it. beside_renders: also in those that show
     Blender's render, where the picture is one."""
     original = scene_io.original_of(image)
     display = _display_of(original) or _new_display(original)
     display[SHOWN] = image.name
     _remembered[_key(image)] = sheets
-    _fill_display(display, sheets, blend)
+    _fill_display(display, sheets, file)
     of_render = beside_renders and _render_file(original) is not None
 
     def wanted(shown: bpy.types.Image | None) -> bool:
@@ -659,9 +673,8 @@ def _new_display(original: bpy.types.Image) -> bpy.types.Image:
     return display
 
 
-def _fill_display(display: bpy.types.Image, sheets: _Sheets, blend: float) -> None:
-    """Packed, so that it is there when the file is opened again."""
-    file = encode.png(sheets.blended(blend))
+def _fill_display(display: bpy.types.Image, sheets: _Sheets, file: bytes) -> None:
+    """Packed, so that it is there when the file is opened again. file: a PNG of what is blended from the sheets"""
     display.pack(data=file, data_len=len(file))
     display.source = "FILE"
     display.buffers_free()  # what it showed before

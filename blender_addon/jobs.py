@@ -98,8 +98,9 @@ class Lane:
     """How the last job ended"""
 
 
-PAINTING, TRAINING, SETUP = Lane(), Lane(), Lane()
-LANES = (PAINTING, TRAINING, SETUP)
+PAINTING, TRAINING, SETUP, READING = Lane(), Lane(), Lane(), Lane()
+LANES = (PAINTING, TRAINING, SETUP, READING)
+"""READING: what takes Blender a moment without the engine, as the picture of a layer that is to be shown"""
 
 
 @dataclass(eq=False)
@@ -182,6 +183,22 @@ def run(job: Job) -> Report:
     assert job.lane.report is not None
     _raise(job.lane.report)
     return job.lane.report
+
+
+def finish(work: Work) -> str:
+    """All of a work at once. Returns what the artist should know."""
+    try:
+        while True:
+            next(work)
+            time.sleep(0.001)
+    except StopIteration as end:
+        return str(end.value or "")
+
+
+def drop(lane: Lane) -> None:
+    """Ends what the lane does: something else is wanted now."""
+    if lane.job is not None:
+        _break_off(lane, Report("WARNING", f"{lane.job.title} was ended: something else was wanted."))
 
 
 def cancel(lane: Lane = PAINTING) -> None:

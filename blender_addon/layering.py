@@ -11,7 +11,7 @@ off the datablocks and off headers whenever a panel is drawn, so that it is save
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 import bpy
 
-from . import compat, decode, encode, explaining, props, scene_io, shots
+from . import compat, decode, encode, explaining, scene_io, shots
 from .engine_client import EngineError, looks, protocol
 
 Kind = Literal["ORIGINAL", "RESULT", "OVERLAY"]
@@ -406,7 +406,7 @@ def _wire(stack: Stack, listed: Listed, scene: bpy.types.Scene, material: str) -
 # ---------------------------------------------------------------- alone in the editor
 
 
-def picture_of(listed: Listed, scene: bpy.types.Scene) -> bpy.types.Image:
+def picture_of(listed: Listed, scene: bpy.types.Scene) -> Generator[None, None, bpy.types.Image]:
     """The image that shows a layer; of a file's layer one that is loaded now, and goes when nobody looks at it."""
     image = scene_io.find_image(listed.image)
     if not listed.layer and not (listed.kind == "ORIGINAL" and file_of(image, scene) and _inside_any(image, scene)):
@@ -417,7 +417,7 @@ def picture_of(listed: Listed, scene: bpy.types.Scene) -> bpy.types.Image:
     stamp = f"{listed.layer}|{file.name}|{file.stat().st_mtime_ns}"
     loaded = [other for other in bpy.data.images if other.get(scene_io.SOURCE) == image.name and other.get(LOADED)]
     there = next((other for other in loaded if other[LOADED] == stamp), None)
-    return there or _load(listed, image, file, stamp, scene)
+    return there or (yield from _load(listed, file, stamp, told(listed, scene)))
 
 
 def _inside_any(image: bpy.types.Image, scene: bpy.types.Scene) -> bool:
@@ -425,10 +425,11 @@ def _inside_any(image: bpy.types.Image, scene: bpy.types.Scene) -> bool:
     return file is not None and bool(_inside(image, file))
 
 
-def _load(listed: Listed, image: bpy.types.Image, file: Path, stamp: str, scene: bpy.types.Scene) -> bpy.types.Image:
-    rows = decode.layer(file, listed.layer)
-    found = told(listed, scene)
-    pixels = scene_io.Encoded(encode.exr(rows), is_float=True, has_alpha=rows.shape[2] == 4)
+def _load(
+    listed: Listed, file: Path, stamp: str, found: explaining.Told | None
+) -> Generator[None, None, bpy.types.Image]:
+    pixels = yield from scene_io.in_thread(_alone, file, listed.layer)
+    image = scene_io.find_image(listed.image)
     new = scene_io.empty_image(scene_io.named(image.name, f" {listed.label}"), pixels, is_data=found is not None)
     new.use_fake_user = False
     new[scene_io.SOURCE], new[LOADED] = image.name, stamp
@@ -438,6 +439,12 @@ def _load(listed: Listed, image: bpy.types.Image, file: Path, stamp: str, scene:
     scene_io.fill_image(new, pixels)
     new.use_view_as_render = found is None
     return new
+
+
+def _alone(file: Path, layer: str) -> scene_io.Encoded:
+    """A layer of a file as a file of its own. In a thread: nothing of Blender's in here."""
+    rows = decode.layer(file, layer)
+    return scene_io.Encoded(encode.exr(rows), is_float=True, has_alpha=rows.shape[2] == 4)
 
 
 def shown_in_editor(image: bpy.types.Image | None) -> tuple[str, str]:
@@ -465,9 +472,9 @@ def _belongs(image: bpy.types.Image | None, stack: Stack) -> bool:
     return stack.image in (image.name, image.get(scene_io.SOURCE))
 
 
-def show_alone(stack: Stack, listed: Listed, context: bpy.types.Context) -> None:
+def show_alone(stack: Stack, listed: Listed, scene: bpy.types.Scene) -> scene_io.Work:
     """Shows a layer in the editors of its picture; when it is shown alone already, what they showed before."""
-    chosen, spaces = context.scene.pentimento_layers, editors(stack)
+    chosen, spaces, name = scene.pentimento_layers, editors(stack), scene.name
     if not spaces:
         raise EngineError("No Image Editor is open.", "Open one, then show the layer there.")
     key = _key(listed)
@@ -475,21 +482,23 @@ def show_alone(stack: Stack, listed: Listed, context: bpy.types.Context) -> None
         for space in spaces:
             space.image = bpy.data.images[chosen.before]
         chosen.solo = chosen.before = ""
-        return
-    before = spaces[0].image
+        return ""
     if not chosen.solo or chosen.before not in bpy.data.images:
-        chosen.before = before.name if before is not None else ""
-    show_in_editors(stack, listed, context)
-    chosen.solo = key
+        chosen.before = spaces[0].image.name if spaces[0].image is not None else ""
+    yield from _show_in_editors(stack, listed, scene)
+    bpy.data.scenes[name].pentimento_layers.solo = key
+    return ""
 
 
-def show_in_editors(stack: Stack, listed: Listed, context: bpy.types.Context) -> None:
+def _show_in_editors(stack: Stack, listed: Listed, scene: bpy.types.Scene) -> scene_io.Work:
     """An overlay in its colours, with its legend; anything else as it is."""
-    spaces, image = editors(stack), picture_of(listed, context.scene)
-    for space in spaces:
+    blend = scene.pentimento_explain.blend
+    image = yield from picture_of(listed, scene)
+    for space in editors(stack):
         space.image = image
     if explaining.told(image) is not None:
-        explaining.show(image, props.explain_settings(context).blend)
+        yield from explaining.show(image, blend)
+    return ""
 
 
 def is_alone(listed: Listed, context: bpy.types.Context, stack: Stack) -> bool:

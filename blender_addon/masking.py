@@ -9,6 +9,7 @@ all), white for the upper one, in the size of the picture.
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import Any
 
 import bpy
@@ -118,8 +119,7 @@ def put(mask: bpy.types.Image, target: str, chosen: Any) -> None:
     if target == "IMAGE":
         return
     if target == "NEW_STYLE":
-        bpy.ops.pentimento.add_style()
-        slot = chosen.mixed[len(chosen.mixed) - 1]
+        slot = props.mix_another(chosen)
     elif target == "NEW_PLACE":
         slot = chosen.places.add()
     else:
@@ -132,21 +132,26 @@ def put(mask: bpy.types.Image, target: str, chosen: Any) -> None:
         before.use_fake_user = True
 
 
-def make(listed: layering.Listed, part: str, scene: bpy.types.Scene) -> bpy.types.Image:
+def make(listed: layering.Listed, part: str, scene: bpy.types.Scene) -> Generator[None, None, bpy.types.Image]:
     """A new image of the size of the picture: one grey channel of bytes, Non-Color, packed."""
     found = layering.told(listed, scene)
     if found is None:
         raise EngineError(f"{listed.label} is no overlay.", "Choose an overlay in the list.")
-    picture = layering.picture_of(listed, scene)
-    values = grey(scene_io.rows_of(picture)[::-1], found, part)
-    original = scene_io.original_of(picture)
-    width, height = original.size[:] if 0 not in original.size[:] else picture.size[:]
-    rows = np.rint(sized(values, height, width) * 255).astype(np.uint8)[..., None]
-    pixels = scene_io.Encoded(encode.png(rows), is_float=False, has_alpha=False)
+    picture = yield from layering.picture_of(listed, scene)
+    base = scene_io.original_of(picture)
+    width, height = base.size[:] if 0 not in base.size[:] else picture.size[:]
     label = next((label for name, label, _ in parts_of(found) if name == part), part)
-    name = scene_io.named(original.name, f" Mask {found.name} {label}")
+    name = scene_io.named(base.name, f" Mask {found.name} {label}")
+    pixels = yield from scene_io.in_thread(_pixels, scene_io.rows_of(picture), found, part, height, width)
     image = scene_io.empty_image(name, pixels, is_data=True)
     image[layering.MASK] = found.name
     image.colorspace_settings.name = "Non-Color"
     scene_io.fill_image(image, pixels)
     return image
+
+
+def _pixels(rows: Floats, found: explaining.Told, part: str, height: int, width: int) -> scene_io.Encoded:
+    """rows: (H, W, C), bottom row first. In a thread: nothing of Blender's in here."""
+    values = sized(grey(rows[::-1], found, part), height, width)
+    file = encode.png(np.rint(values * 255).astype(np.uint8)[..., None])
+    return scene_io.Encoded(file, is_float=False, has_alpha=False)

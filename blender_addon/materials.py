@@ -141,22 +141,24 @@ def _step(output: Any, inside: tuple[Any, ...], links: _Links) -> tuple[set[str]
 
 def _end_of(node: Any, socket: Any) -> str:
     """What a texture is for that ends up here; empty where it only passes through."""
-    if node.type in _NORMALS and socket.name != "Normal":
-        return _NORMALS[node.type]
-    if node.type in _MIXES and (socket.name.startswith("Fac") or socket.identifier.startswith("Factor")):
+    kind = node.type
+    if kind in _NORMALS and socket.name != "Normal":
+        return _NORMALS[kind]
+    if kind in _MIXES and (socket.name.startswith("Fac") or socket.identifier.startswith("Factor")):
         return "Mask"
-    if node.type == "EMISSION":
+    if kind == "EMISSION":
         return EMISSION
-    is_shader = any(out.type == "SHADER" for out in node.outputs) or node.type == "OUTPUT_MATERIAL"
+    is_shader = kind == "OUTPUT_MATERIAL" or any(out.type == "SHADER" for out in node.outputs)
     return _NAMES.get(socket.name, socket.name) if is_shader and socket.type != "SHADER" else ""
 
 
 def _beyond(node: Any, socket: Any, inside: tuple[Any, ...]) -> Iterator[_At]:
     """Where it goes on behind a node: into a group, out of one, or to all of its outputs."""
-    if node.type == "GROUP" and node.node_tree is not None:
+    kind = node.type
+    if kind == "GROUP" and node.node_tree is not None:
         for start in [start for start in node.node_tree.nodes if start.type == "GROUP_INPUT"]:
             yield from ((out, (*inside, node)) for out in start.outputs if out.identifier == socket.identifier)
-    elif node.type == "GROUP_OUTPUT":
+    elif kind == "GROUP_OUTPUT":
         if inside:
             yield from ((out, inside[:-1]) for out in inside[-1].outputs if out.identifier == socket.identifier)
     else:

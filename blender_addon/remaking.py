@@ -10,11 +10,12 @@ by what is in them: both are looked for among what is installed and open here.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import bpy
 import numpy as np
+from numpy.typing import NDArray
 
 from . import encode, layering, props, scene_io
 from .engine_client import EngineError, protocol
@@ -145,23 +146,26 @@ def _style_problem(named: dict[str, Any]) -> str:
 # ---------------------------------------------------------------- how it was made
 
 
-def settings_of(recipe: Recipe, image: bpy.types.Image | None) -> tuple[protocol.StylizeSettings, list[str]]:
+def settings_of(
+    recipe: Recipe, image: bpy.types.Image | None
+) -> Generator[None, None, tuple[protocol.StylizeSettings, list[str]]]:
     """As the engine takes them, and the name of each style's mask or nothing. image: the original, among whose likes
     masks are looked for; None: a render, whose styles and places go by objects.
 
     Raises EngineError where a style or a mask is not there any more.
     """
-    how, masks = recipe["settings"], _Masks(image)
-    styles, mask_names = [], []
-    for part in recipe["styles"]:
-        matte = masks.name_of(part) if "matte" in part else ""
-        styles.append(protocol.StyleShare(_folder(part), float(part["share"]), "" if image else matte))
-        mask_names.append(matte if image else "")
+    is_render, folders = image is None, [_folder(part) for part in recipe["styles"]]
+    masks = yield from _masks(recipe, image)
+    how, styles, mask_names = recipe["settings"], [], []
+    for part, folder in zip(recipe["styles"], folders, strict=True):
+        matte = _mask_of(part, masks) if "matte" in part else ""
+        styles.append(protocol.StyleShare(folder, float(part["share"]), matte if is_render else ""))
+        mask_names.append("" if is_render else matte)
     return protocol.StylizeSettings(
         styles=tuple(styles),
         palette=_folder(recipe["palette"]) if "palette" in recipe else "",
         strength_of=tuple(
-            protocol.MatteStrength(masks.name_of(place), float(place["strength"]))
+            protocol.MatteStrength(_mask_of(place, masks), float(place["strength"]))
             for place in recipe.get("strength_of", ())
         ),
         bands=(how["bands"][0], how["bands"][1], how["bands"][2]),
@@ -188,39 +192,51 @@ def _installed(named: dict[str, Any]) -> props.library.Style | None:
     return props.library.style_painted_with(str(named.get("name", "")), str(named.get("hash", "")))
 
 
-class _Masks:
-    """The masks of a recipe among the images that are open: by what is in them, whatever they are called now."""
-
-    def __init__(self, image: bpy.types.Image | None) -> None:
-        self.image = image
-        self.found: dict[str, str] | None = None
-        """By the hash of its file: the mask's name"""
-
-    def name_of(self, part: dict[str, Any]) -> str:
-        """The image's name, or that of the object."""
-        matte = part["matte"]
-        if "sha256" not in matte:
-            return "".join(str(name) for name in matte.values())
-        if self.found is None:
-            self.found = dict(_hashed(self.image)) if self.image is not None else {}
-        if matte["sha256"] not in self.found:
-            raise EngineError(
-                "A mask of this layer is not there any more, or has been painted on.",
-                "Choose masks in Mixing, then stylize.",
-            )
-        return self.found[matte["sha256"]]
+def _mask_of(part: dict[str, Any], masks: dict[str, str]) -> str:
+    """The image's name, or that of the object. masks: see _masks"""
+    matte = part["matte"]
+    if "sha256" not in matte:
+        return "".join(str(name) for name in matte.values())
+    if matte["sha256"] not in masks:
+        raise EngineError(
+            "A mask of this layer is not there any more, or has been painted on.",
+            "Choose masks in Mixing, then stylize.",
+        )
+    return masks[matte["sha256"]]
 
 
-def _hashed(image: bpy.types.Image) -> Iterator[tuple[str, str]]:
-    """Of every image of that size that could be a mask, as it would be written for the worker."""
-    for other in bpy.data.images:
-        if other == image or other.size[:] != image.size[:] or other.source not in ("FILE", "GENERATED"):
-            continue
-        if other.get(scene_io.SOURCE) or other.type != "IMAGE":
-            continue
-        rows = scene_io.rows_of(other)[::-1, :, : 3 if other.alpha_mode in ("NONE", "CHANNEL_PACKED") else None]
-        file = encode.exr(rows) if other.is_float else encode.png((rows * 255 + 0.5).astype(np.uint8))
-        yield hashlib.sha256(file).hexdigest(), other.name
+def _masks(recipe: Recipe, image: bpy.types.Image | None) -> Generator[None, None, dict[str, str]]:
+    """By the hash of its file the name of each mask of a recipe: among the images that are open, by what is in them,
+    whatever they are called now. Pixels are packed and hashed in a thread, until all masks are found."""
+    parts = [*recipe["styles"], *recipe.get("strength_of", ())]
+    wanted = {part["matte"]["sha256"] for part in parts if "sha256" in part.get("matte", {})}
+    found: dict[str, str] = {}
+    size = image.size[:] if image is not None else None
+    names = [other.name for other in bpy.data.images if other != image] if size and wanted else []
+    for name in names:
+        other = bpy.data.images.get(name)
+        if wanted <= found.keys():
+            break
+        if other is not None and _could_be_mask(other) and other.size[:] == size:
+            found[(yield from scene_io.in_thread(_hash, *_as_written(other)))] = name
+    return found
+
+
+def _could_be_mask(image: bpy.types.Image) -> bool:
+    """Asked before its size, for which Blender reads a file. UV_TEST is what it calls an image that is not saved."""
+    is_plain = image.source in ("FILE", "GENERATED") and image.type in ("IMAGE", "UV_TEST")
+    return is_plain and not image.get(scene_io.SOURCE)
+
+
+def _as_written(image: bpy.types.Image) -> tuple[NDArray[np.float32], bool]:
+    """The pixels of a mask as they go to the worker; are they floats?"""
+    channels = 3 if image.alpha_mode in ("NONE", "CHANNEL_PACKED") else None
+    return scene_io.rows_of(image)[::-1, :, :channels], image.is_float
+
+
+def _hash(rows: NDArray[np.float32], is_float: bool) -> str:
+    """In a thread: nothing of Blender's in here."""
+    return hashlib.sha256(encode.exr(rows) if is_float else encode.png(scene_io.as_bytes(rows))).hexdigest()
 
 
 def region_of(recipe: Recipe) -> protocol.Region:
@@ -247,14 +263,22 @@ def texture_name(recipe: Recipe) -> str:
 # ---------------------------------------------------------------- into the panel
 
 
-def use(recipe: Recipe, scene: bpy.types.Scene, image: bpy.types.Image | None) -> None:
+def use(recipe: Recipe, scene: bpy.types.Scene, image: bpy.types.Image | None) -> scene_io.Work:
     """The panel as it was when the layer was made. image: see settings_of. Raises EngineError, and changes nothing,
     where a style or a mask is not there any more."""
     if "texture" in recipe:
         _use_texture(recipe, scene.pentimento_texture)
-        return
-    how, masks = settings_of(recipe, image)
-    chosen, by_folder = scene.pentimento, {str(style.folder): style.name for style in props.library.styles()}
+        return ""
+    name, is_render = scene.name, image is None
+    how, masks = yield from settings_of(recipe, image)
+    _use_settings(recipe, how, masks, bpy.data.scenes[name].pentimento, is_render)
+    return ""
+
+
+def _use_settings(
+    recipe: Recipe, how: protocol.StylizeSettings, masks: list[str], chosen: Any, is_render: bool
+) -> None:
+    by_folder = {str(style.folder): style.name for style in props.library.styles()}
     while len(chosen.mixed):
         chosen.mixed.remove(0)
     parts = [chosen, *(chosen.mixed.add() for _ in how.styles[1:])]
@@ -270,7 +294,7 @@ def use(recipe: Recipe, scene: bpy.types.Scene, image: bpy.types.Image | None) -
     gains = {gain.light: gain.gain for gain in how.gains}
     for light, name in props.choices.GAINS.items():
         setattr(chosen, name, gains.get(light, 1.0))
-    _use_places(chosen, how, is_render=image is None)
+    _use_places(chosen, how, is_render)
     if "region" not in recipe:  # an explanation's overlays were asked, not chosen
         chosen.overlays = set(how.overlays) & {name for name, *_ in props.choices.OVERLAYS}
     if recipe.get("source", {}).get("encoding") == "linear":

@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import bpy
 import numpy as np
@@ -187,6 +187,22 @@ def written(read: Read, folder: str, islands: texels.Islands | None) -> Generato
         while not found.done():
             yield
     return found.result()
+
+
+Found = TypeVar("Found")
+
+
+def in_thread(act: Callable[..., Found], *given: Any) -> Generator[None, None, Found]:
+    """What a function gives that touches nothing of Blender's; Blender has its turn meanwhile. Nobody waits for one
+    that is not wanted any more."""
+    thread = ThreadPoolExecutor(max_workers=1)
+    try:
+        found = thread.submit(act, *given)
+        while not found.done():
+            yield
+        return found.result()
+    finally:
+        thread.shutdown(wait=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -1110,23 +1126,22 @@ def _add_render(event: protocol.Stylized, scene: str, style: str, note: str) -> 
     image.use_fake_user = True
     image[RECIPE] = json.dumps(event.recipe, sort_keys=True)
     image[OVERLAYS] = json.dumps(findings(event))
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        small = thread.submit(decode.thumbnail, Path(event.path), "Stylized")
-        while not small.done():
-            yield
-    note_made(image, small.result() if small.result() is None else thumbnail_of(small.result(), is_linear=True))
+    name = image.name
+    small = yield from in_thread(decode.thumbnail, Path(event.path), "Stylized")
+    image = find_image(name)
+    note_made(image, None if small is None else thumbnail_of(small, is_linear=True))
     overlay = next(filter(is_overlay, event.layers), None)
     wired = wire_compositor(bpy.data.scenes[scene], image, overlay) or SHOWN_EVERYWHERE
     return "\n".join(part for part in (f"Saved {shown(Path(event.path))}.", note, says(event), wired) if part)
 
 
-def add_sequence(files: Mapping[int, str], scene: str, style: str) -> str:
+def add_sequence(files: Mapping[int, str], scene: str, style: str) -> Work:
     """Finished frames, by number, as one image: frame 8 of the scene shows frame 8. Wired into its compositor. Returns
     what the artist should know."""
     first, last = min(files), max(files)
+    small = yield from in_thread(decode.thumbnail, Path(files[first]), "Stylized")
     image = sequence_of(files[first])
     image.name = named(Path(files[first]).stem.rstrip("0123456789").rstrip("_") or style, "")
-    small = decode.thumbnail(Path(files[first]), "Stylized")
     note_made(image, None if small is None else thumbnail_of(small, is_linear=True))
     is_float = Path(files[first]).suffix.lower() == ".exr"
     names = ("Stylized", "Stylized.Combined") if is_float else ("Image",)

@@ -109,14 +109,16 @@ def offset_of(centre: tuple[float, float], middle: tuple[float, float], zoom: fl
 # ---------------------------------------------------------------- from the button to the key
 
 
-def begin(context: bpy.types.Context, stack: layering.Stack, listed: layering.Listed) -> None:
-    """Raises EngineError where there are no two pictures to compare."""
+def begin(context: bpy.types.Context, stack: layering.Stack, listed: layering.Listed) -> scene_io.Work:
+    """Layers of files are read first. Raises EngineError where there are no two pictures to compare."""
     global wipe
     original = next((other for other in stack.layers if other.kind == "ORIGINAL"), None)
     if original is None or listed.kind != "RESULT":
         raise EngineError("There is nothing to compare.", "Choose a result whose original is still there.")
-    space, known = context.space_data, set(bpy.data.images.keys())
-    images = [layering.picture_of(layer, context.scene) for layer in (original, listed)]
+    window, area, scene, known = context.window, context.area, context.scene, set(bpy.data.images.keys())
+    first = (yield from layering.picture_of(original, scene)).name
+    second = yield from layering.picture_of(listed, scene)
+    images = [scene_io.find_image(first), second]
     for image in images:
         scene_io.check(image)
     if images[0].size[:] != images[1].size[:]:
@@ -125,14 +127,16 @@ def begin(context: bpy.types.Context, stack: layering.Stack, listed: layering.Li
     pictures = (_pixels(images[0], step), _pixels(images[1], step))
     display = _new_display(images[1], pictures[1], stack.image)
     loaded = tuple({image.name for image in images} - known)
-    before = space.image.name if space.image else stack.image
+    shown = area.spaces.active.image
+    before = shown.name if shown else stack.image
     names = (original.label, listed.label)
-    wipe = Wipe(context.window, context.area, display.name, before, loaded, pictures, pictures[1].copy(), names, step)
+    wipe = Wipe(window, area, display.name, before, loaded, pictures, pictures[1].copy(), names, step)
     _show(wipe, display, 1 / step)
     _fill(wipe, display)
     draw_again(wipe)
     wipe.area.header_text_set(HELP)
     wipe.drawn = bpy.types.SpaceImageEditor.draw_handler_add(_draw, (), "WINDOW", "POST_PIXEL")
+    return ""
 
 
 def _pixels(image: bpy.types.Image, step: int) -> Floats:
@@ -148,8 +152,9 @@ def _pixels(image: bpy.types.Image, step: int) -> Floats:
 def _new_display(like: bpy.types.Image, pixels: Floats, original: str) -> bpy.types.Image:
     """Everything that decides how Blender shows pixels is as with the result. A packed file of that size, for those of
     an image without one Blender never takes through the view transform."""
-    blank = np.zeros(pixels.shape, np.float32 if like.is_float else np.uint8)
-    file = scene_io.Encoded(encode.exr(blank) if like.is_float else encode.png(blank), like.is_float, has_alpha=True)
+    height, width = pixels.shape[:2]
+    blank = encode.blank_exr(height, width) if like.is_float else encode.png(np.zeros((height, width, 4), np.uint8))
+    file = scene_io.Encoded(blank, like.is_float, has_alpha=True)
     image = scene_io.empty_image(
         scene_io.named(original, f" {COMPARED}"), file, is_data=like.colorspace_settings.is_data
     )

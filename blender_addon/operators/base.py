@@ -11,7 +11,7 @@ import bpy
 
 from .. import jobs, props, setting_up
 from ..engine_client import EngineError
-from ..translation import heard
+from ..translation import heard, worded
 
 Answer = set[str]
 
@@ -42,6 +42,52 @@ class JobOperator:
         if ended:
             report({ended.level}, heard(ended.message))
         return {"FINISHED"} if ended is None or ended.has_result else {"CANCELLED"}
+
+
+class ReadingOperator:
+    """Does in pieces what takes a moment and needs no engine. `work` reads the operator's properties before its first
+    yield: later there is no operator any more."""
+
+    def work(self, context: bpy.types.Context) -> jobs.Work:
+        raise NotImplementedError
+
+    def execute(self, context: bpy.types.Context) -> Answer:
+        return self._report(lambda: jobs.finish(self.work(context)))
+
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> Answer:
+        if bpy.app.background:
+            return self.execute(context)  # no timer would ever carry it on
+        return self._report(lambda: read(self.bl_label, self.work(context)))
+
+    def _report(self, act: Callable[[], str]) -> Answer:
+        report: Callable[[set[str], str], None] = self.report
+        try:
+            said = act()
+        except EngineError as error:
+            report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        finally:
+            jobs.redraw()
+        if said:
+            report({"INFO"}, heard(said))
+        return {"FINISHED"}
+
+
+def read(title: str, work: jobs.Work) -> str:
+    """Begins the work, in place of one that is still at it, and returns. Of one that is done at once what the artist
+    should know; another one makes an undo step of its own when it is."""
+    jobs.drop(jobs.READING)
+    job = jobs.Job(worded(title), work, lambda _: None, setting_up.interpreter(), lane=jobs.READING, delivered=True)
+    try:
+        jobs.start(job)
+    except EngineError:
+        jobs.forget_report(jobs.READING)  # the operator says it
+        raise
+    if jobs.current(jobs.READING) is job:
+        job.on_end = functools.partial(_remember, title)
+        return ""
+    report = jobs.last_report(jobs.READING)
+    return report.fix if report else ""
 
 
 def view_scene(context: bpy.types.Context) -> str:

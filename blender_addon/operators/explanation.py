@@ -14,7 +14,7 @@ import bpy
 from .. import explaining, jobs, laying, props, scene_io
 from ..engine_client import protocol
 from ..translation import worded
-from .base import Answer, JobOperator, painting_job, view_scene
+from .base import Answer, JobOperator, ReadingOperator, painting_job, view_scene
 
 
 class Explain(JobOperator, bpy.types.Operator):
@@ -88,7 +88,7 @@ def _picture_region(area: bpy.types.Area, x: int, y: int) -> bpy.types.Region | 
     return under[0] if [region.type for region in under] == ["WINDOW"] else None
 
 
-class LookAt(bpy.types.Operator):
+class LookAt(ReadingOperator, bpy.types.Operator):
     """Show this overlay over the picture, with its legend"""
 
     bl_idname = "pentimento.look_at"
@@ -102,15 +102,11 @@ class LookAt(bpy.types.Operator):
     def description(cls, _context: bpy.types.Context, properties: Any) -> str:
         return properties.about or worded(str(cls.__doc__))
 
-    def execute(self, context: bpy.types.Context) -> Answer:
-        image = bpy.data.images.get(self.image)
-        if image is None and not self.image:
-            return {"CANCELLED"}  # a number without a layer of its own
-        if image is None:
-            self.report({"ERROR"}, worded("There is no image {name} any more.", name=repr(self.image)))
-            return {"CANCELLED"}
-        explaining.look_at(image, props.explain_settings(context).blend)
-        return {"FINISHED"}
+    def work(self, context: bpy.types.Context) -> jobs.Work:
+        if not self.image:
+            return ""  # a number without a layer of its own
+        image = scene_io.find_image(self.image)
+        return (yield from explaining.look_at(image, props.explain_settings(context).blend))
 
 
 class DiscardAnswer(bpy.types.Operator):

@@ -6,16 +6,17 @@
 
 import functools
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import bpy
 
 from .. import explaining, jobs, layering, laying, masking, props, remaking, scene_io, texturing, wiping
-from ..engine_client import EngineError, protocol
+from ..engine_client import EngineError
 from ..translation import OURS, heard, worded
 from . import explanation, painting
-from .base import Answer, JobOperator, painting_job
+from .base import Answer, JobOperator, ReadingOperator, painting_job
 
 IMAGE = bpy.props.StringProperty(name="Image", options={"HIDDEN", "SKIP_SAVE"})
 LAYER = bpy.props.StringProperty(name="Layer", description="In the image's file", options={"HIDDEN", "SKIP_SAVE"})
@@ -89,7 +90,7 @@ class ToggleLayer(LayerOperator, bpy.types.Operator):
         layering.choose(listed, context.scene)
 
 
-class SoloLayer(LayerOperator, bpy.types.Operator):
+class SoloLayer(ReadingOperator, bpy.types.Operator):
     """Show this layer alone in the Image Editor. Again: back to what was there"""
 
     bl_idname = "pentimento.solo_layer"
@@ -99,9 +100,11 @@ class SoloLayer(LayerOperator, bpy.types.Operator):
     image: IMAGE
     layer: LAYER
 
-    def act(self, context: bpy.types.Context, stack: layering.Stack, listed: layering.Listed) -> None:
-        layering.show_alone(stack, listed, context)
-        layering.choose(listed, context.scene)
+    def work(self, context: bpy.types.Context) -> jobs.Work:
+        scene, (stack, listed) = context.scene.name, found_layer(context, self.image, self.layer)
+        yield from layering.show_alone(stack, listed, context.scene)
+        layering.choose(listed, bpy.data.scenes[scene])
+        return ""
 
 
 class ShowResult(bpy.types.Operator):
@@ -161,7 +164,7 @@ def _targets(_operator: Any, context: bpy.types.Context | None) -> list[masking.
     return _items
 
 
-class UseAsMask(LayerOperator, bpy.types.Operator):
+class UseAsMask(ReadingOperator, bpy.types.Operator):
     """Make a grey image of this overlay, and paint a style only where it is white"""
 
     bl_idname = "pentimento.use_as_mask"
@@ -175,19 +178,21 @@ class UseAsMask(LayerOperator, bpy.types.Operator):
         name="Where", description="What the mask is for", items=_targets, options={"SKIP_SAVE"}
     )
 
-    def act(self, context: bpy.types.Context, stack: layering.Stack, listed: layering.Listed) -> None:
+    def work(self, context: bpy.types.Context) -> jobs.Work:
+        stack, listed = found_layer(context, self.image, self.layer)
         if stack.kind != "IMAGE" and self.target != "IMAGE":
             raise EngineError(
                 "A render's styles and strengths go by objects, not by masks.", "Make a New Image Only of it."
             )
         found = layering.told(listed, context.scene)
         part = self.part or (masking.parts_of(found)[0][0] if found else "")
-        mask = masking.make(listed, part, context.scene)
-        masking.put(mask, self.target, props.settings(context))
-        self.report({"INFO"}, worded("Made {name}", name=mask.name))
+        scene, target = context.scene.name, self.target
+        mask = yield from masking.make(listed, part, context.scene)
+        masking.put(mask, target, bpy.data.scenes[scene].pentimento)
+        return worded("Made {name}", name=mask.name)
 
 
-class UseRecipe(LayerOperator, bpy.types.Operator):
+class UseRecipe(ReadingOperator, bpy.types.Operator):
     """Set the panel as it was when this layer was made"""
 
     bl_idname = "pentimento.use_recipe"
@@ -197,9 +202,9 @@ class UseRecipe(LayerOperator, bpy.types.Operator):
     image: IMAGE
     layer: LAYER
 
-    def act(self, context: bpy.types.Context, stack: layering.Stack, listed: layering.Listed) -> None:
-        recipe = needed_recipe(listed, context)
-        remaking.use(recipe, context.scene, original_of(stack))
+    def work(self, context: bpy.types.Context) -> jobs.Work:
+        stack, listed = found_layer(context, self.image, self.layer)
+        return (yield from remaking.use(needed_recipe(listed, context), context.scene, original_of(stack)))
 
 
 def needed_recipe(listed: layering.Listed, context: bpy.types.Context) -> remaking.Recipe:
@@ -260,15 +265,33 @@ def layer_again(
     if "projection" in recipe:
         raise EngineError("This was painted from views.", "Press Paint from Views again.")
     image = scene_io.find_image(stack.image)
-    how, masks = remaking.settings_of(recipe, original_of(stack))
-    view_of = context.scene.name if "view" in recipe else ""
     if "region" in recipe:
-        return _explained_again(context, image, listed, recipe, (how, masks, view_of), blocking)
+        return _explained_again(context, image, listed, recipe, blocking)
     scene_io.check(image, tiles=True)
-    use = laying.use_as(context, how.tileable)
-    task = texturing.Task(image.name, (scene_io.active_material(context),), use, tuple(masks))
-    batch = texturing.Batch([task], remaking.look_name(recipe), how, 0.0, view_of)
-    return painting_job(worded("Stylize {name}", name=image.name), batch.requests(), batch.take, blocking)
+    use = laying.use_as(context, recipe["settings"]["tileable"])
+    task = texturing.Task(image.name, (scene_io.active_material(context),), use)
+    batches: list[texturing.Batch] = []
+    requests = _stylize_again(recipe, original_of(stack), task, _view_of(context, recipe), batches)
+    title = worded("Stylize {name}", name=image.name)
+    return painting_job(title, requests, lambda event: batches[0].take(event), blocking)
+
+
+def _view_of(context: bpy.types.Context, recipe: remaking.Recipe) -> str:
+    return context.scene.name if "view" in recipe else ""
+
+
+def _stylize_again(
+    recipe: remaking.Recipe,
+    original: bpy.types.Image | None,
+    task: texturing.Task,
+    view_of: str,
+    batches: list[texturing.Batch],
+) -> jobs.Requests:
+    """batches: takes the one that is painted, once its masks are found"""
+    how, masks = yield from remaking.settings_of(recipe, original)
+    batch = texturing.Batch([replace(task, masks=tuple(masks))], remaking.look_name(recipe), how, 0.0, view_of)
+    batches.append(batch)
+    yield from batch.requests()
 
 
 def _explained_again(
@@ -276,17 +299,28 @@ def _explained_again(
     image: bpy.types.Image,
     listed: layering.Listed,
     recipe: remaking.Recipe,
-    chosen: tuple[protocol.StylizeSettings, list[str], str],
     blocking: bool,
 ) -> jobs.Job:
-    subject, (how, masks, view_of) = explaining.subject_of(image, context.scene), chosen
+    subject = explaining.subject_of(image, context.scene)
     found = layering.told(listed, context.scene)
-    about = found.about if found else ""
-    region, blend = remaking.region_of(recipe), props.explain_settings(context).blend
-    use = laying.use_as(context, how.tileable)
-    requests = explanation.explain_requests(subject, about, region, view_of, how, masks, use)
+    about, blend = found.about if found else "", props.explain_settings(context).blend
+    use = laying.use_as(context, recipe["settings"]["tileable"])
+    requests = _ask_again(recipe, None if subject.file else image, subject, about, _view_of(context, recipe), use)
     apply = functools.partial(explaining.take, image=image.name, about=about, blend=blend)
     return painting_job(worded("Explain {name}", name=image.name), requests, apply, blocking)
+
+
+def _ask_again(
+    recipe: remaking.Recipe,
+    original: bpy.types.Image | None,
+    subject: explaining.Subject,
+    about: str,
+    view_of: str,
+    use: laying.Use,
+) -> jobs.Requests:
+    how, masks = yield from remaking.settings_of(recipe, original)
+    region = remaking.region_of(recipe)
+    yield from explanation.explain_requests(subject, about, region, view_of, how, masks, use)
 
 
 def render_again(
@@ -301,11 +335,14 @@ def render_again(
             f"The render {source.name} is not beside its painting any more.",
             "Use these settings, then press Stylize Render.",
         )
-    how, _ = remaking.settings_of(recipe, None)
-    view_of = context.scene.name if "view" in recipe else ""
-    requests = painting.render_requests(context.scene.name, source, (), view_of, how, blocking)
+    requests = _render_again(recipe, context.scene.name, source, _view_of(context, recipe), blocking)
     apply = functools.partial(scene_io.add_render, scene=context.scene.name, style=remaking.look_name(recipe))
     return painting_job("Stylize Render", requests, apply, blocking)
+
+
+def _render_again(recipe: remaking.Recipe, scene: str, source: Path, view_of: str, blocking: bool) -> jobs.Requests:
+    how, _ = yield from remaking.settings_of(recipe, None)
+    yield from painting.render_requests(scene, source, (), view_of, how, blocking)
 
 
 class CompareLayers(LayerOperator, bpy.types.Operator):
@@ -325,22 +362,48 @@ class CompareLayers(LayerOperator, bpy.types.Operator):
         return wiping.wipe is None
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> Answer:
-        report: Callable[[set[str], str], None] = self.report
-        window = context.window
-        window.cursor_set("WAIT")
+        self.opening = self._open(context)
+        answer = self._go_on(context)
+        if answer == {"RUNNING_MODAL"}:
+            manager = context.window_manager
+            self.timer = manager.event_timer_add(jobs.INTERVAL, window=context.window) if self.opening else None
+            manager.modal_handler_add(self)
+        return answer
+
+    def _open(self, context: bpy.types.Context) -> scene_io.Work:
+        stack, listed = found_layer(context, self.image, self.layer)
+        return (yield from wiping.begin(context, stack, listed))
+
+    def _go_on(self, context: bpy.types.Context) -> Answer:
+        """Reads what is compared, a piece at a time; layers of files are large."""
+        context.window.cursor_modal_set("WAIT")
         try:
-            stack, listed = found_layer(context, self.image, self.layer)
-            wiping.begin(context, stack, listed)
+            next(self.opening)
+            return {"RUNNING_MODAL"}
+        except StopIteration:
+            self.opening = None
+            context.window.cursor_modal_set("MOVE_X")
+            return {"RUNNING_MODAL"}
         except EngineError as error:
+            report: Callable[[set[str], str], None] = self.report
             report({"ERROR"}, heard(str(error)))
+            context.window.cursor_modal_restore()
             return {"CANCELLED"}
-        finally:
-            window.cursor_set("DEFAULT")
-        window.cursor_modal_set("MOVE_X")
-        context.window_manager.modal_handler_add(self)
-        return {"RUNNING_MODAL"}
 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> Answer:
+        answer = self._opened(context, event) if self.opening else self._compared(context, event)
+        if self.timer is not None and (answer & {"FINISHED", "CANCELLED"} or not self.opening):
+            context.window_manager.event_timer_remove(self.timer)
+            self.timer = None
+        return answer
+
+    def _opened(self, context: bpy.types.Context, event: bpy.types.Event) -> Answer:
+        if event.type == "ESC":
+            self.opening.close()
+            return self._leave(context)
+        return self._go_on(context) if event.type == "TIMER" else {"PASS_THROUGH"}
+
+    def _compared(self, context: bpy.types.Context, event: bpy.types.Event) -> Answer:
         wipe = wiping.wipe
         if wipe is None or not wiping.is_there(wipe, context):
             return self._leave(context)

@@ -18,10 +18,7 @@ class AddStyle(bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     def execute(self, context: bpy.types.Context) -> Answer:
-        chosen = props.settings(context)
-        used = {props.chosen_style(part).name for part in props.all_styles(chosen)} if props.library.styles() else set()
-        unused = (style.name for style in props.library.styles() if style.name not in used)
-        chosen.mixed.add().style_name = next(unused, "")
+        props.mix_another(props.settings(context))
         return {"FINISHED"}
 
 

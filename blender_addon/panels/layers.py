@@ -12,7 +12,7 @@ from typing import Any
 import bpy
 import bpy.utils.previews
 
-from .. import explaining, layering, masking, remaking, scene_io
+from .. import explaining, jobs, layering, masking, remaking, scene_io
 from ..engine_client import looks
 from ..translation import OURS, heard, worded
 from .base import draw_text
@@ -47,6 +47,7 @@ class LayersPanel:
         layout: bpy.types.UILayout = self.layout
         layout.use_property_split = False
         layout.use_property_decorate = False
+        _draw_reading(layout, context)
         stack, chosen = chosen_layer(context)
         if stack is None or chosen is None:
             draw_text(layout, context, "No image in view has layers yet.", "INFO")
@@ -59,6 +60,16 @@ class LayersPanel:
         _draw_mixes(layout, stack, chosen, places)
         if found := layering.told(chosen, context.scene):
             _draw_overlay(layout, context, stack, chosen, found)
+
+
+def _draw_reading(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    """What is being read, and what was amiss with it: its button has been let go long ago."""
+    job, report = jobs.current(jobs.READING), jobs.last_report(jobs.READING)
+    if job is not None:
+        layout.label(text=job.title, translate=False, icon="SORTTIME")
+    elif report is not None and report.level == "ERROR":
+        for line in report.text.splitlines():
+            draw_text(layout.column(align=True), context, line, "ERROR")
 
 
 def _draw_row(

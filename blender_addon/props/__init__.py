@@ -485,6 +485,14 @@ def all_styles(chosen: PentimentoSettings) -> tuple[StyleChoice, ...]:
     return (chosen, *chosen.mixed)
 
 
+def mix_another(chosen: PentimentoSettings) -> Any:
+    """One more style in the mix: the first that is not in it."""
+    used = {chosen_style(part).name for part in all_styles(chosen)} if library.styles() else set()
+    added = chosen.mixed.add()
+    added.style_name = next((style.name for style in library.styles() if style.name not in used), "")
+    return added
+
+
 def places(chosen: PentimentoSettings, is_render: bool) -> tuple[Place, ...]:
     """Those of a render that have an object, those of a texture that have a mask: others are not filled in yet."""
     return tuple(place for place in chosen.places if (place.matte if is_render else place.mask))

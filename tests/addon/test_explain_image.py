@@ -287,7 +287,7 @@ def test_answers_are_there_when_the_file_is_opened_again(addon: Any, blur: Any, 
     assert addon.explaining.answer_beside(bpy.data.images["Stone"]) == before
     assert np.array_equal(display(), shown)
     assert np.allclose(influence(), kernel(30, 20), atol=1e-6)
-    addon.explaining.look_at(bpy.data.images["Stone Attribution.Influence"], 1.0)
+    addon.jobs.finish(addon.explaining.look_at(bpy.data.images["Stone Attribution.Influence"], 1.0))
     assert np.array_equal(display(), shown), "drawn again, with its legend"
 
 
@@ -319,7 +319,7 @@ def test_places_on_several_style_pictures_have_a_fourth_number(addon: Any, blur:
     assert np.array_equal(pixels_of(bpy.data.images["Stone Attribution.Provenance"])[::-1], values)
     assert addon.explaining.answer_beside(stone)[0].channels[-1] == "picture"
     first = display().copy()
-    addon.explaining.look_at(bpy.data.images["Stone Attribution.Provenance"], 1.0)
+    addon.jobs.finish(addon.explaining.look_at(bpy.data.images["Stone Attribution.Provenance"], 1.0))
     assert np.array_equal(display(), first), "drawn from the image as from the file"
     group = next(node for node in material.node_tree.nodes if node.label == "Pentimento Layers")
     assert [group.inputs[f"Overlay {kind}"].default_value for kind in ("Bands", "Places")] == [0, 1]
@@ -383,7 +383,7 @@ def test_the_answer_of_the_image_in_view_is_shown_else_the_latest(addon: Any, bl
     assert [told.about for told in beside(stone)] == ["the pixel 10, 20 of Stone in Blur"]
     first = bpy.data.images["Stone Attribution.Influence"]
     assert [told.about for told in beside(first)] == ["the pixel 30, 20 of Stone in Blur"]
-    addon.explaining.look_at(first, 1.0)
+    addon.jobs.finish(addon.explaining.look_at(first, 1.0))
     assert beside(bpy.data.images["Stone Explained"])[0].image == first.name
     assert beside(None) == []
 

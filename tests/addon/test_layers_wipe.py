@@ -71,7 +71,7 @@ def test_nothing_to_compare_is_said(addon: Any, styles: Any) -> None:
     new_image()
     found = addon.layering.stack_of(bpy.data.images["Stone"], bpy.context.scene)
     with pytest.raises(addon.engine_client.EngineError, match="nothing to compare"):
-        addon.wiping.begin(bpy.context, found, found.layers[0])
+        addon.jobs.finish(addon.wiping.begin(bpy.context, found, found.layers[0]))
     assert addon.wiping.wipe is None
     addon.wiping.end()
 

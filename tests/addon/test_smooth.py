@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
 import pytest
-from blender import bpy, new_image
+from blender import bpy, new_image, pump
+from test_layers import drawn, editor, shot
 from texture_sets import data_image, surface
+
+__all__ = ["editor", "shot"]
 
 
 def chosen() -> Any:
@@ -220,3 +224,143 @@ def test_groups_are_found_wherever_they_are(addon: Any, styles: Any) -> None:
     for active in ("A", "M", "Z"):
         bpy.context.view_layer.objects.active = bpy.data.objects[active]
         assert [place.owner for place in addon.layering.wired(stack, bpy.context.scene)] == ["M", "Z", "Zz"]
+
+
+# ---------------------------------------------------------------- what is read, packed and hashed beside Blender
+
+
+class Watched:
+    """Which threads a function of the add-on ran in; held up until it may go on."""
+
+    def __init__(self, monkeypatch: Any, room: Any, name: str) -> None:
+        self.ran_in: list[threading.Thread] = []
+        self.may_go_on = threading.Event()
+        self.inner = getattr(room, name)
+        monkeypatch.setattr(room, name, self)
+
+    def __call__(self, *given: Any) -> Any:
+        self.ran_in.append(threading.current_thread())
+        if threading.current_thread() is not threading.main_thread():
+            assert self.may_go_on.wait(20)
+        return self.inner(*given)
+
+    @property
+    def beside(self) -> bool:
+        return bool(self.ran_in) and threading.main_thread() not in self.ran_in
+
+
+def reading(addon: Any) -> Any:
+    return addon.jobs.current(addon.jobs.READING)
+
+
+def begin(addon: Any, operator: str, **given: Any) -> str:
+    """As a button in a window does it"""
+    import types
+
+    kind = getattr(addon.operators.layers, operator)
+    pressed = types.SimpleNamespace(**{"image": "", "layer": "", "part": "", "target": "", **given})
+    return addon.operators.base.read(kind.bl_label, kind.work(pressed, bpy.context))
+
+
+def until_read(addon: Any) -> Any:
+    pump(addon.jobs, lambda: reading(addon) is None, 20)
+    return addon.jobs.last_report(addon.jobs.READING)
+
+
+def test_a_layer_of_a_file_is_read_beside_blender(addon: Any, shot: Any, editor: Any, monkeypatch: Any) -> None:
+    editor.image = shot
+    decoded = Watched(monkeypatch, addon.decode, "layer")
+    assert begin(addon, "SoloLayer", image=shot.name, layer="Stylized") == ""
+    for _ in range(3):
+        addon.jobs._tick()
+    assert reading(addon).title == "Show Alone" and editor.image == shot
+    assert "Show Alone" in drawn(addon, "ImageLayersPanel", shot)
+    decoded.may_go_on.set()
+    assert until_read(addon).level == "INFO" and decoded.beside
+    assert editor.image.name.endswith("Brush") and bpy.context.scene.pentimento_layers.solo
+    assert begin(addon, "SoloLayer", image=shot.name, layer="Stylized") == ""
+    assert reading(addon) is None and editor.image == shot, "what is there already shows at once"
+
+
+def test_the_last_wish_counts(addon: Any, shot: Any, editor: Any, monkeypatch: Any) -> None:
+    editor.image = shot
+    decoded, known = Watched(monkeypatch, addon.decode, "layer"), set(bpy.data.images.keys())
+    begin(addon, "SoloLayer", image=shot.name, layer="Stylized")
+    begin(addon, "SoloLayer", image=shot.name, layer="Combined")
+    decoded.may_go_on.set()
+    until_read(addon)
+    assert {name for name in set(bpy.data.images.keys()) if name not in known} == {editor.image.name}
+    assert editor.image.name.endswith("Render")
+
+
+def test_what_goes_wrong_meanwhile_is_said_in_the_panel(addon: Any, shot: Any, editor: Any, monkeypatch: Any) -> None:
+    may_go_on = threading.Event()
+
+    def damaged(*_: Any) -> None:
+        may_go_on.wait(20)
+        raise addon.engine_client.EngineError("The file is damaged.", "Paint it again.")
+
+    monkeypatch.setattr(addon.decode, "layer", damaged)
+    begin(addon, "SoloLayer", image=shot.name, layer="Stylized")
+    may_go_on.set()
+    assert until_read(addon).level == "ERROR"
+    assert {"The file is damaged.", "Paint it again."} <= set(drawn(addon, "ImageLayersPanel", shot))
+    with pytest.raises(addon.engine_client.EngineError, match="no layer"):
+        begin(addon, "SoloLayer", image=shot.name, layer="Nothing")
+    assert addon.jobs.last_report(addon.jobs.READING) is None, "the button says that itself"
+
+
+def test_another_file_ends_it(addon: Any, shot: Any, editor: Any, monkeypatch: Any) -> None:
+    decoded = Watched(monkeypatch, addon.decode, "layer")
+    begin(addon, "SoloLayer", image=shot.name, layer="Stylized")
+    bpy.ops.wm.read_homefile(use_empty=True)
+    assert reading(addon) is None and not bpy.data.images
+    decoded.may_go_on.set()
+    addon.jobs._tick()
+    assert not bpy.data.images
+
+
+def test_a_mask_is_made_beside_blender(addon: Any, styles: Any, monkeypatch: Any) -> None:
+    image = new_image()
+    styles.style, styles.overlays = "Brush", {"Scale"}
+    bpy.ops.pentimento.stylize_image(image=image.name)
+    made = Watched(monkeypatch, addon.masking, "_pixels")
+    begin(addon, "UseAsMask", image="Stone Attribution.Scale", part="stroke", target="NEW_STYLE")
+    addon.jobs._tick()
+    assert reading(addon) is not None and not styles.mixed
+    made.may_go_on.set()
+    assert until_read(addon).fix == "Made Stone Mask Scale Stroke" and made.beside
+    assert styles.mixed[0].mask.name == "Stone Mask Scale Stroke"
+
+
+def test_masks_are_looked_for_beside_blender(addon: Any, styles: Any, monkeypatch: Any) -> None:
+    image, mask = new_image(), data_image("Mask")
+    new_image("Other Size", (20, 20))
+    styles.style, styles.mask, styles.overlays = "Brush", mask, set()
+    bpy.ops.pentimento.stylize_image(image=image.name)
+    styles.mask, mask.name = None, "Renamed"
+    hashed = Watched(monkeypatch, addon.remaking, "_hash")
+    begin(addon, "UseRecipe", image="Stone (Brush)")
+    addon.jobs._tick()
+    assert reading(addon) is not None and styles.mask is None
+    hashed.may_go_on.set()
+    assert until_read(addon).level == "INFO" and styles.mask == mask
+    assert hashed.beside and len(hashed.ran_in) <= 2, "no result of ours, nothing of another size"
+    hashed.may_go_on.clear()
+    job = addon.operators.layers.layer_again(bpy.context, *again(addon), blocking=False)
+    addon.jobs.start(job)
+    hashed.may_go_on.set()
+    pump(addon.jobs, lambda: addon.jobs.current() is None, 60)
+    assert "Stone (Brush).001" in bpy.data.images, addon.jobs.last_report().text
+
+
+def again(addon: Any) -> tuple[Any, Any, Any]:
+    stack = addon.layering.stack_of(bpy.data.images["Stone"], bpy.context.scene)
+    listed = next(addon.layering.results(stack))
+    return stack, listed, addon.layering.recipe_of(listed, bpy.context.scene)
+
+
+def test_blank_pictures_are_those_of_zeros(addon: Any) -> None:
+    for height, width in ((16, 5), (37, 53), (3, 2)):
+        zeros = np.zeros((height, width, 4), np.float32)
+        assert addon.encode.blank_exr(height, width) == addon.encode.exr(zeros)
