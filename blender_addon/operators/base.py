@@ -64,7 +64,7 @@ class ReadingOperator:
         try:
             said = act()
         except EngineError as error:
-            report({"ERROR"}, str(error))
+            report({"ERROR"}, heard(str(error)))
             return {"CANCELLED"}
         finally:
             jobs.redraw()
