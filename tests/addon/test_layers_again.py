@@ -242,7 +242,7 @@ def test_the_history_has_the_latest_first_with_thumbnails(addon: Any, styles: An
         assert np.array_equal(thumbnail(bpy.data.images[name]), before[name]), "saved with the file"
     assert made == hashlib.sha256(bpy.data.images[names[0]][addon.scene_io.RECIPE].encode()).hexdigest()
     said = drawn(addon, "ImageHistoryPanel", bpy.data.images["Stone"])
-    assert [line for line in said if line in names] == names and "Brush" in said
+    assert said.count("Stone") == 2 and "Brush" in said, "what was painted, and the style below"
     bpy.data.images.remove(bpy.data.images["Stone (Brush)"])
     assert [made.name for made in addon.layering.history()] == names[:1]
 

@@ -92,7 +92,7 @@ def test_what_the_python_can_do(addon: Any, styles: Any, look_up: Any) -> None:
     said: list[str] = []
     context = types.SimpleNamespace(
         preferences=types.SimpleNamespace(system=types.SimpleNamespace(ui_scale=1.0)),
-        region=types.SimpleNamespace(width=400),
+        region=types.SimpleNamespace(type="WINDOW", width=400),
     )
     preferences = addon.props.library.preferences()
     assert addon.setting_up.checked is not None and len(addon.setting_up.facts()) > 5
