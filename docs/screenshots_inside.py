@@ -182,6 +182,7 @@ def lose_the_worker(stage: Stage) -> Generator[Step, None, None]:
     wall = bpy.data.images.new("Wall", 3000, 3000)  # so large that the job takes its time
     wall.generated_type = "COLOR_GRID"
     area.spaces.active.image = wall
+    arrange(addon.panels, {addon.panels.painting.ImageEditorPanel})
     press(area)
     yield lambda: addon.jobs.current().stage.startswith("Explaining")
     os.kill(addon.jobs.PAINTING.slot.worker.pid, signal.SIGKILL)
@@ -703,7 +704,7 @@ def settle(stage: Stage) -> Generator[Step, None, None]:
         yield 0.4
     area = next(area for area in bpy.context.window_manager.windows[0].screen.areas if area.type == "IMAGE_EDITOR")
     bar = sidebar(area)
-    for down in (260, 270):
+    for down in (14, 18):  # on a header, which has no tooltip
         place = [str(bar.x + 100), str(SETTINGS["size"][1] - bar.y - bar.height + down)]
         subprocess.Popen(["xdotool", "mousemove", *place])
         yield 0.4
