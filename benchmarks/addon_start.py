@@ -45,7 +45,10 @@ print(json.dumps({"seconds": seconds, "blender": bpy.app.version_string, "import
 
 
 def in_blender(profile: str, code: str, argument: str, timeout: float = 120) -> str:
-    environment = {**os.environ, "BLENDER_USER_RESOURCES": profile}
+    """What the code says in a fresh Blender. Variables of this Python's stay out, as Blender ignores them: where one
+    forbids to keep compiled files, every start would compile all of them again."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    environment = {**own, "BLENDER_USER_RESOURCES": profile}
     command = [sys.executable, "-c", code, argument]
     answer = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout, check=True)
     return answer.stdout

@@ -25,8 +25,8 @@ from .engine_client import EngineError, Interpreter, Limits, Slot, durations, pr
 
 BUDGET = 0.005
 """Seconds of one timer call: half a frame at 100 Hz, so that nobody feels it."""
-INTERVAL = 0.05
-"""Seconds between two timer calls."""
+INTERVAL = 0.02
+"""Seconds between two timer calls: what is ready waits half of it, and a texture passes through five hands."""
 PARTING = 5.0
 """Seconds that closing Blender may take longer. A training hears of a wish to stop once a second, then it writes."""
 LIMITS = Limits()

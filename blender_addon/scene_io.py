@@ -216,17 +216,23 @@ class Read:
     alpha: str
 
     def write(self, folder: Path, islands: texels.Islands | None) -> Gathered:
+        """Two looks at the pixels at once: Blender has nothing else to wait for."""
+        with ThreadPoolExecutor(max_workers=1) as beside:
+            wraps = beside.submit(texels.wraps, self.rows)
+            source = self._source(folder, islands)
+            return Gathered(source, wraps.result())
+
+    def _source(self, folder: Path, islands: texels.Islands | None) -> protocol.PictureSource:
         rows = self.rows
         opaque = self.alpha == "none" or rows.shape[2] != 4 or bool((rows[:, :, 3] == 1).all())
         outside = texels.outside(rows if not opaque else rows[:, :, :3], islands.triangles) if islands else None
-        source = protocol.PictureSource(
+        return protocol.PictureSource(
             self.name,
             pixels=_write_block(rows[:, :, :3] if opaque else rows, self.is_float, _free(folder, "source")),
             encoding=self.encoding,
             alpha="none" if opaque else self.alpha,
             outside=None if outside is None else _write_mask(outside, _free(folder, "outside")),
         )
-        return Gathered(source, texels.wraps(rows))
 
 
 def _free(folder: Path, stem: str) -> Path:

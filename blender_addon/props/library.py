@@ -252,9 +252,9 @@ def hash_of(style: Style) -> str:
         return ""
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=1024)
 def _hash(file: str, _changed: int) -> str:
-    """Remembered, because a panel asks whenever it is drawn."""
+    """Remembered, because a panel asks whenever it is drawn, and where a style was renamed it asks of all."""
     data = json.loads(Path(file).read_text(encoding="utf-8"))
     model, files = data["model"], data["files"]
     tables = [item[kind] for item in model["inputs"].values() for kind in ("strokes", "turned") if item.get(kind)]
