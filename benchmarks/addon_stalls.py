@@ -29,34 +29,15 @@ sys.path.insert(0, str(REPO))
 
 import build_addon  # noqa: E402
 from benchmarks import machine  # noqa: E402
-from benchmarks.addon_start import INSTALL, PACKAGE, in_blender  # noqa: E402
+from benchmarks.addon_start import INSTALL, OPENED, PACKAGE, in_blender  # noqa: E402
 
 BARS = {"press": 0.25, "call": 0.03, "poll": 0.001}
 """Seconds"""
 
 START = """
-import functools, json, sys, time, types
-import bpy, addon_utils
-import numpy as np
-chosen = json.loads(sys.argv[1])
-bpy.ops.wm.read_factory_settings(use_empty=True)
-addon_utils.enable(chosen["package"], default_set=True)
-room = lambda name: sys.modules[f"{chosen['package']}.{name}"]
 jobs, scene_io, panels, operators = map(room, ("jobs", "scene_io", "panels", "operators"))
 scene = bpy.context.scene
 scene.pentimento.style, scene.pentimento.overlays = chosen["style"], set()
-pixel = [0.0]
-
-def timed(function):
-    @functools.wraps(function)
-    def call(*given):
-        start = time.perf_counter()
-        try:
-            return function(*given)
-        finally:
-            pixel[0] += time.perf_counter() - start
-    return call
-
 for owner, name in ((scene_io, "rows_of"), (scene_io, "fill_image"), (room("explaining"), "_fill_display")):
     setattr(owner, name, timed(getattr(owner, name)))
 
@@ -124,7 +105,7 @@ def draw(panel):
     context = types.SimpleNamespace(
         scene=scene, view_layer=bpy.context.view_layer, object=bpy.context.object,
         preferences=types.SimpleNamespace(system=types.SimpleNamespace(ui_scale=1.0)),
-        region=types.SimpleNamespace(width=300), space_data=types.SimpleNamespace(type="VIEW_3D"),
+        region=types.SimpleNamespace(width=300, type="UI"), space_data=types.SimpleNamespace(type="VIEW_3D"),
     )
     panel.draw(types.SimpleNamespace(layout=Layout()), context)
 
@@ -192,7 +173,7 @@ def measure(archive: Path, style: str) -> dict[str, Any]:
         in_blender(profile, INSTALL, str(archive))
         chosen = json.dumps({"package": PACKAGE, "style": style})
         answers = {
-            name: json.loads(in_blender(profile, START + code, chosen, timeout=600).splitlines()[-1])
+            name: json.loads(in_blender(profile, OPENED + START + code, chosen, timeout=600).splitlines()[-1])
             for name, code in CASES.items()
         }
     return {**answers, "bars_s": BARS, "passed": passed(answers)}

@@ -42,6 +42,27 @@ addon_utils.enable(sys.argv[1], default_set=True)
 seconds = time.perf_counter() - start
 print(json.dumps({"seconds": seconds, "blender": bpy.app.version_string, "imported": len(set(sys.modules) - modules)}))
 """
+OPENED = """
+import functools, json, os, sys, time, types
+import bpy, addon_utils
+import numpy as np
+chosen = json.loads(sys.argv[1])
+bpy.ops.wm.read_factory_settings(use_empty=True)
+addon_utils.enable(chosen["package"], default_set=True)
+room = lambda name: sys.modules[f"{chosen['package']}.{name}"]
+pixel = [0.0]
+
+def timed(function):
+    @functools.wraps(function)
+    def call(*given):
+        start = time.perf_counter()
+        try:
+            return function(*given)
+        finally:
+            pixel[0] += time.perf_counter() - start
+    return call
+"""
+"""What other benchmarks begin with: the add-on enabled, and a clock for the calls that only move pixels"""
 
 
 def in_blender(profile: str, code: str, argument: str, timeout: float = 120) -> str:

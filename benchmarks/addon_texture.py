@@ -27,7 +27,7 @@ sys.path.insert(0, str(REPO))
 
 import build_addon  # noqa: E402
 from benchmarks import machine  # noqa: E402
-from benchmarks.addon_start import INSTALL, PACKAGE, in_blender  # noqa: E402
+from benchmarks.addon_start import INSTALL, OPENED, PACKAGE, in_blender  # noqa: E402
 
 OVERHEAD = 1.5
 """Seconds"""
@@ -35,25 +35,8 @@ CALL = 0.030
 """Seconds of one call of the timer, beside its pixel calls"""
 
 RUN = """
-import functools, json, os, sys, time
-import bpy, addon_utils
-import numpy as np
-chosen = json.loads(sys.argv[1])
-bpy.ops.wm.read_factory_settings(use_empty=True)
-addon_utils.enable(chosen["package"], default_set=True)
-room = lambda name: sys.modules[f"{chosen['package']}.{name}"]
 jobs, scene_io, painting, texturing = map(room, ("jobs", "scene_io", "operators.painting", "texturing"))
-size, pixel = chosen["size"], [0.0]
-
-def timed(function):
-    @functools.wraps(function)
-    def call(*given):
-        start = time.perf_counter()
-        try:
-            return function(*given)
-        finally:
-            pixel[0] += time.perf_counter() - start
-    return call
+size = chosen["size"]
 
 scene_io.rows_of, scene_io.fill_image = timed(scene_io.rows_of), timed(scene_io.fill_image)
 events, take = [], texturing.Batch.take
@@ -132,7 +115,7 @@ print(json.dumps({"blender": bpy.app.version_string, "runs": runs}))
 def measure(archive: Path, **chosen: Any) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as profile:
         in_blender(profile, INSTALL, str(archive))
-        answer = in_blender(profile, RUN, json.dumps({"package": PACKAGE, **chosen}), timeout=900)
+        answer = in_blender(profile, OPENED + RUN, json.dumps({"package": PACKAGE, **chosen}), timeout=900)
     found: dict[str, Any] = json.loads(answer.splitlines()[-1])
     first, *others = found.pop("runs")
     overheads = [run["overhead_s"] for run in others]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,13 +42,7 @@ def motion(before: Passes, now: Passes) -> Motion:
     A pixel is visible when its earlier place lies inside the frame, when both frames show the same surface there, and
     when both agree about its motion.
     """
-    if (before.height, before.width) != (now.height, now.width):
-        raise EngineError(f"{before.path} and {now.path} have different sizes.", "Render the shot again in one size.")
-    vector, earlier = _vector(now), _vector(before)
-    rows = np.arange(now.height, dtype=np.float32)[:, None] - vector[1]
-    columns = np.arange(now.width, dtype=np.float32)[None, :] + vector[0]
-    inside = (rows >= 0) & (rows <= now.height - 1) & (columns >= 0) & (columns <= now.width - 1)
-    rows, columns = np.where(inside, rows, 0), np.where(inside, columns, 0)
+    vector, earlier, rows, columns, inside = _earlier(before, now)
     difference = vector[:2] - bilinear(earlier[2:], rows, columns)
     agreed = np.hypot(*difference) < AGREEMENT
     return Motion(rows, columns, inside & agreed & _same_surface(before, now, rows, columns))
@@ -66,21 +61,29 @@ def ways(before: Passes, now: Passes) -> Ways:
     """As `motion`, for strokes to go on by: of the pixels around the earlier place, the nearest will do that shows the
     same surface and agrees about its motion. To ask all four, as `motion` does to compare frames, would let go of the
     strokes along silhouettes in every frame."""
-    vector, earlier = _vector(now), _vector(before)
-    rows = np.arange(now.height, dtype=np.float32)[:, None] - vector[1]
-    columns = np.arange(now.width, dtype=np.float32)[None, :] + vector[0]
-    inside = (rows >= 0) & (rows <= now.height - 1) & (columns >= 0) & (columns <= now.width - 1)
-    rows, columns = np.where(inside, rows, 0), np.where(inside, columns, 0)
-    (above, below), (before_, after) = _around(rows, now.height), _around(columns, now.width)
+    vector, earlier, rows, columns, inside = _earlier(before, now)
+    lines, sides = _around(rows, now.height), _around(columns, now.width)
     near = np.rint(rows).astype(np.intp), np.rint(columns).astype(np.intp)
     top, left, found = near[0].copy(), near[1].copy(), np.zeros(inside.shape, bool)
     same = _same(before, now)
-    for y, x in (near, (above, before_), (above, after), (below, before_), (below, after)):
+    for y, x in (near, *product(lines, sides)):
         agreed = np.hypot(*(vector[:2] - earlier[2:, y, x])) < AGREEMENT
         good = inside & ~found & agreed & same(y, x)
         top[good], left[good] = y[good], x[good]
         found |= good
     return Ways(rows, columns, found, top, left)
+
+
+def _earlier(before: Passes, now: Passes) -> tuple[Floats, Floats, Floats, Floats, NDArray[np.bool_]]:
+    """Vector of now and of before, (4, H, W) each; the row and the column in which each pixel was before, 0 where that
+    is outside the frame; and whether it is inside, (H, W) each."""
+    if (before.height, before.width) != (now.height, now.width):
+        raise EngineError(f"{before.path} and {now.path} have different sizes.", "Render the shot again in one size.")
+    vector = _vector(now)
+    rows = np.arange(now.height, dtype=np.float32)[:, None] - vector[1]
+    columns = np.arange(now.width, dtype=np.float32)[None, :] + vector[0]
+    inside = (rows >= 0) & (rows <= now.height - 1) & (columns >= 0) & (columns <= now.width - 1)
+    return vector, _vector(before), np.where(inside, rows, 0), np.where(inside, columns, 0), inside
 
 
 def _same(before: Passes, now: Passes) -> Callable[[NDArray[np.intp], NDArray[np.intp]], NDArray[np.bool_]]:

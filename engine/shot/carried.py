@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ..canvas import ROWS, by_rows
 from ..explain.overlay import finished
-from ..motion import SKY, Motion, bilinear, ways
+from ..motion import SKY, Ways, bilinear, ways
 from ..passes import Passes, first_ids
 from ..picture import Floats
 from .held import answer_to_light, between, clearness, lit_change, sharpened, soften
@@ -123,30 +123,30 @@ def _begun(passes: Passes, origin: _Origin, clear: Floats) -> _State:
 
 def _followed(state: _State, passes: Passes) -> tuple[_State, NDArray[np.bool_]]:
     """Where the strokes of the next frame were painted, and where (H, W) nothing of it was in view."""
-    way = ways(state.passes, passes)
-    top, left = way.top, way.left
-    whole = with_sky(way, state.passes, passes)
-    sky = whole.visible & ~way.visible
-    top[sky], left[sky] = (np.rint(place[sky]).astype(np.intp) for place in (whole.rows, whole.columns))
-    owner, objects = state.owner[top, left], first_ids(passes)
-    smooth = _smooth(state, whole, owner, objects)
-    rows, columns = (
-        np.where(smooth, bilinear(known[None], whole.rows, whole.columns)[0], known[top, left] + place - nearest)
-        for known, place, nearest in (
-            (state.rows, whole.rows, top),
-            (state.columns, whole.columns, left),
-        )
-    )
+    way = _with_sky(ways(state.passes, passes), state.passes, passes)
+    owner, objects = state.owner[way.top, way.left], first_ids(passes)
+    rows, columns = _origins(state, way, owner, objects)
     size = (passes.height, passes.width)
     inside = inside_frame(size, rows, columns)
     rows, columns = within_frame(size, rows, columns)
     inside &= _shown(state.origins, owner, rows, columns) == objects  # beyond a silhouette lies another thing
-    found = Places(rows.astype(np.float32), columns.astype(np.float32), whole.visible & inside)
+    found = Places(rows.astype(np.float32), columns.astype(np.float32), way.visible & inside)
     most, least = found.scales(owner)
     with np.errstate(invalid="ignore"):  # NaN where a pixel stands alone: it stays
         anew = ~found.found | (most > SPAN) | (least < 1 / SPAN)
-    clear = state.clear[top, left]
+    clear = state.clear[way.top, way.left]
     return replace(state, passes=passes, owner=owner, rows=found.rows, columns=found.columns, clear=clear), anew
+
+
+def _origins(state: _State, way: Ways, owner: NDArray, objects: NDArray) -> tuple[Floats, Floats]:
+    """(H, W) each: the row and the column of the origin in which the stroke of each pixel was painted; between pixels
+    where those around are of one patch, else going on from the one pixel that is known."""
+    smooth = _smooth(state, way, owner, objects)
+    rows, columns = (
+        np.where(smooth, bilinear(known[None], way.rows, way.columns)[0], known[way.top, way.left] + place - nearest)
+        for known, place, nearest in ((state.rows, way.rows, way.top), (state.columns, way.columns, way.left))
+    )
+    return rows, columns
 
 
 def _shown(origins: Sequence[_Origin], owner: NDArray, rows: NDArray, columns: NDArray) -> NDArray[np.int64]:
@@ -158,7 +158,7 @@ def _shown(origins: Sequence[_Origin], owner: NDArray, rows: NDArray, columns: N
     return shown
 
 
-def with_sky(way: Motion, before: Passes, now: Passes) -> Motion:
+def _with_sky(way: Ways, before: Passes, now: Passes) -> Ways:
     """Also of what is infinitely far away, for which Vector is 0 whatever the camera does: by the cameras, where
     Position tells them; else it stands where it stood."""
     far, was_far = (passes["Depth"][..., 0] >= SKY if "Depth" in passes else None for passes in (now, before))
@@ -171,12 +171,13 @@ def with_sky(way: Motion, before: Passes, now: Passes) -> Motion:
     seen = inside_frame((now.height, now.width), rows, columns)
     rows, columns = within_frame((now.height, now.width), np.where(seen, rows, 0), np.where(seen, columns, 0))
     seen &= was_far[np.rint(rows).astype(np.intp), np.rint(columns).astype(np.intp)]
-    result = Motion(way.rows.copy(), way.columns.copy(), way.visible.copy())
+    result = Ways(way.rows.copy(), way.columns.copy(), way.visible.copy(), way.top.copy(), way.left.copy())
     result.rows[far], result.columns[far], result.visible[far] = rows, columns, seen
+    result.top[far], result.left[far] = np.rint(rows), np.rint(columns)
     return result
 
 
-def _smooth(state: _State, way: Motion, owner: NDArray, objects: NDArray) -> NDArray[np.bool_]:
+def _smooth(state: _State, way: Ways, owner: NDArray, objects: NDArray) -> NDArray[np.bool_]:
     """(H, W): the four pixels around each place show the same thing, with strokes of one origin, painted side by
     side."""
     rows, columns, shown = way.rows, way.columns, first_ids(state.passes)
