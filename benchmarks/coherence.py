@@ -4,7 +4,9 @@
     python -m benchmarks.coherence --table
 
 The perfect stick is the painting of the first frame as a texture on the things themselves: looked up in every frame
-where that shows the same surfaces (surfaces.places), and compared only where it does. Energy: the mean square of what
+where that shows the same surfaces (surfaces.places), and compared only where it does. Where light falls on what is
+painted (Combined) it is given a second time, rendered anew in the light of each frame: light is Combined / DiffCol, and
+what a texture shows goes with it. Energy: the mean square of what
 is finer than 3 pixels, beside that of the frames painted alone; inside things, where strokes are alone, and everywhere,
 with silhouettes. --life: frames of scenes/make_shot.py. Two passes are
 painted: DiffCol, whose colours no light moves, and Combined, whose light does. --table measures nothing: it writes the
@@ -30,9 +32,9 @@ from engine import style_pack
 from engine.canvas import ArrayCanvas
 from engine.contact_sheet import Cell, Look, contact_sheet, save_jpeg
 from engine.forms import blurred
-from engine.motion import Motion, motion, warp_error
+from engine.motion import Motion, bilinear, motion, warp_error
 from engine.passes import Passes, read_passes
-from engine.picture import Floats, to_display
+from engine.picture import Floats, decode, encode, to_display
 from engine.protocol import Done, ShotRequest
 from engine.runtime import Paint, Session, painted
 from engine.shot import record
@@ -57,6 +59,10 @@ SMEARED = -0.7
 """Power of e: with less than half as many pixels, strokes of the first frame are drawn out and soft"""
 RESTS = 0.02
 """Warp error of a frame itself up to which light rests: about grain and resampling"""
+DARK = 0.01
+"""Scene-linear: keeps light told of black surfaces finite"""
+MOST_LIGHT = 8.0
+"""Times the light of the first frame, or a part of it"""
 STRIP = 4
 """Frames of a strip to look at"""
 
@@ -165,6 +171,15 @@ class Trial:
             frames.append(np.where(found.found, values.T.reshape(3, *seen.size), np.float32(np.nan)))
         return frames
 
+    @cached_property
+    def relit(self) -> list[Floats]:
+        """The perfect stick rendered anew in the light of each frame"""
+        lights = [_light(passes) for passes in self.shot.passes]
+        return [
+            _in_light(planes, light / bilinear(lights[0], found.rows, found.columns))
+            for planes, light, found in zip(self.stuck, lights, self.found, strict=True)
+        ]
+
     def numbers(self) -> dict[str, Any]:
         rests = [_warp(pair, way) < RESTS for pair, way in _pairs(self.pictures, self.shot.ways)]
         seen = [np.isfinite(_warp(pair, way)) for pair, way in _pairs(self.stuck, self.shot.ways)]
@@ -184,6 +199,9 @@ class Trial:
             plain = _mean(getattr(self, name), self.shot.ways, crisp) / _mean(self.stuck, self.shot.ways, crisp)
             result[f"{name}, the same where the stick is not smeared"] = round(plain, 3)
             result[f"{name}, times the perfect stick"] = round(result[name] / stuck, 3)
+            if self.layer == "Combined":
+                relit = _mean(self.relit, self.shot.ways, seen)
+                result[f"{name}, times the stick in the light of each frame"] = round(result[name] / relit, 3)
             result[f"{name}, energy"] = round(self._energy(name, inside=True), 3)
             result[f"{name}, energy everywhere"] = round(self._energy(name, inside=False), 3)
         return result
@@ -225,17 +243,20 @@ def with_table(text: str, rows: Sequence[dict[str, Any]]) -> str:
 
 def table(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     """Warp errors in thousandths of the perfect stick and the frames; then times the perfect stick: over all that is
-    compared, where light rests, where the stick is not smeared; and the energy of strokes in per cent, inside
-    things and everywhere."""
-    yield "| shot | painted | style | perfect stick | the frames | alone | held | strokes | carried | strokes |"
-    yield "|---|---|---|---|---|---|---|---|---|---|"
+    compared, where light rests, where the stick is not smeared; times the stick in the light of each frame; and the
+    energy of strokes in per cent, inside things and everywhere."""
+    ours = "held | in its light | strokes | carried | in its light | strokes"
+    yield f"| shot | painted | style | perfect stick | the frames | alone | {ours} |"
+    yield "|" + 12 * "---|"
     for row in rows:
         cells = [row["shot"], row["painted"], row["style"]]
         cells += [f"{1000 * row[name]:.1f}" for name in ("perfect stick", "pictures")]
         cells.append(f"{row['alone, times the perfect stick']:.1f}")
         for name in ("held", "carried"):
+            in_light = row.get(f"{name}, times the stick in the light of each frame")
             kinds = ("times the perfect stick", "the same where light rests", "the same where the stick is not smeared")
             cells.append(" / ".join(f"{row[f'{name}, {kind}']:.2f}" for kind in kinds))
+            cells.append("" if in_light is None else f"{in_light:.2f}")
             inside, everywhere = (100 * row[f"{name}, energy{where}"] for where in ("", " everywhere"))
             cells.append(f"{inside:.0f} / {everywhere:.0f} %")
         yield "| " + " | ".join(cells) + " |"
@@ -244,6 +265,18 @@ def table(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
 def _display(passes: Passes, layer: str) -> Floats:
     colours = passes[layer][..., :3].astype(np.float32)
     return np.clip(to_display(colours, "linear", "none"), 0, 1).transpose(2, 0, 1).copy()
+
+
+def _light(passes: Passes) -> Floats:
+    """(3, H, W): what falls on surfaces, scene-linear"""
+    seen, own = (passes[layer][..., :3].astype(np.float32).transpose(2, 0, 1) for layer in ("Combined", "DiffCol"))
+    return (np.maximum(seen, 0) + DARK) / (np.maximum(own, 0) + DARK)
+
+
+def _in_light(planes: Floats, times: Floats) -> Floats:
+    """Display-referred planes (3, H, W) with so many times their light"""
+    times = np.clip(times, 1 / MOST_LIGHT, MOST_LIGHT)
+    return np.clip(encode(decode(planes) * times), 0, 1)
 
 
 def _pairs(frames: Sequence[Floats], ways: Sequence[Motion]) -> Iterator[tuple[tuple[Floats, Floats], Motion]]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +18,12 @@ from .picture import Floats
 
 AGREEMENT = 0.5
 """Pixels by which two frames may disagree about one surface's motion."""
+GOES_ON = 1.0
+"""The same for strokes to go on by: on silhouettes Vector is a mixture of what moves there"""
 SAME_DEPTH = 0.05
 """Share by which a surface's depth may change from frame to frame, where there is no object index to ask."""
+FAINT = np.float32(1e-3)
+"""A part of a pixel that is none: about what rounding leaves"""
 SKY = 1e6
 """Metres from which on a pixel shows nothing: Blender's Vector is 0 there even when the camera turns."""
 
@@ -50,28 +53,55 @@ def motion(before: Passes, now: Passes) -> Motion:
 
 @dataclass(frozen=True, eq=False)
 class Ways(Motion):
-    """A motion, and the pixel of the earlier frame from which each pixel goes on."""
+    """A motion, and the pixels of the earlier frame from which each pixel goes on: of the four around its place there
+    those that show the same."""
 
-    top: NDArray[np.intp]
-    """(H, W)"""
-    left: NDArray[np.intp]
+    corners: NDArray[np.intp]
+    """(4, H, W): the pixels around each place, counted row by row"""
+    weights: Floats
+    """(4, H, W): the part of each, 0 for those that show something else; together 1 where visible, else 0"""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.visible.shape[0], self.visible.shape[1]
+
+    @property
+    def nearest(self) -> NDArray[np.intp]:
+        """(H, W): the pixel that has most part"""
+        return np.take_along_axis(self.corners, self.weights.argmax(axis=0)[None], axis=0)[0]
 
 
 def ways(before: Passes, now: Passes) -> Ways:
-    """As `motion`, for strokes to go on by: of the pixels around the earlier place, the nearest will do that shows the
-    same surface and agrees about its motion. To ask all four, as `motion` does to compare frames, would let go of the
+    """As `motion`, for strokes to go on by: of the pixels around the earlier place one will do that shows the same
+    surface and agrees about its motion. To ask all four, as `motion` does to compare frames, would let go of the
     strokes along silhouettes in every frame."""
     vector, earlier, rows, columns, inside = _earlier(before, now)
-    lines, sides = _around(rows, now.height), _around(columns, now.width)
-    near = np.rint(rows).astype(np.intp), np.rint(columns).astype(np.intp)
-    top, left, found = near[0].copy(), near[1].copy(), np.zeros(inside.shape, bool)
     same = _same(before, now)
-    for y, x in (near, *product(lines, sides)):
-        agreed = np.hypot(*(vector[:2] - earlier[2:, y, x])) < AGREEMENT
-        good = inside & ~found & agreed & same(y, x)
-        top[good], left[good] = y[good], x[good]
-        found |= good
-    return Ways(rows, columns, found, top, left)
+
+    def goes_on(y: NDArray[np.intp], x: NDArray[np.intp]) -> NDArray[np.bool_]:
+        return inside & (np.hypot(*(vector[:2] - earlier[2:, y, x])) < GOES_ON) & same(y, x)
+
+    return ways_to(rows, columns, goes_on)
+
+
+def ways_to(rows: Floats, columns: Floats, goes_on: Callable[[NDArray, NDArray], NDArray[np.bool_]]) -> Ways:
+    """To places (H, W) within the earlier frame, of the same size. goes_on: of rows and columns of pixels there
+    (H, W), whether they show what is here."""
+    (height, width), corners, parts, good = rows.shape, [], [], []
+    for y, down in zip(_around(rows, height), _parts(rows), strict=True):
+        for x, across in zip(_around(columns, width), _parts(columns), strict=True):
+            corners.append(y * width + x)
+            good.append(goes_on(y, x))
+            parts.append(down * across * good[-1])
+    weights, known = np.stack(parts), np.stack(good)
+    weights = np.where(weights.sum(axis=0) < FAINT, known, weights)  # what lies almost on a pixel that will not do
+    return Ways(rows, columns, known.any(axis=0), np.stack(corners), weights / np.maximum(weights.sum(axis=0), FAINT))
+
+
+def _parts(places: Floats) -> tuple[Floats, Floats]:
+    """Of the pixels before and after each place"""
+    after = (places - np.floor(places)).astype(np.float32)
+    return 1 - after, after
 
 
 def _earlier(before: Passes, now: Passes) -> tuple[Floats, Floats, Floats, Floats, NDArray[np.bool_]]:

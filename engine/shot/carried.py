@@ -1,8 +1,9 @@
 """Strokes that are carried on from frame to frame by Blender's Vector pass: in order, one frame after the other.
 
-What is carried is not the picture, which would get softer with each frame, but for every pixel the frame and the place
-that its stroke was painted in (Bousseau et al., "Video Watercolorization using Bidirectional Texture Advection", 2007,
-carry coordinates, too). Where a surface comes into view, strokes are painted anew.
+What is carried is not the picture, which would get softer with each frame, but for every pixel the frames and the
+places in which its strokes were painted (Bousseau et al., "Video Watercolorization using Bidirectional Texture
+Advection", 2007, carry coordinates, too). Where a surface comes into view, strokes are painted anew: so a frame shows
+several coats, each painted in another frame, whose borders are carried on, too.
 
 It needs Vector, and Depth or the object index (motion.motion); no Position, no shot.json. Its frames depend on all that
 came before them.
@@ -18,34 +19,55 @@ from numpy.typing import NDArray
 
 from ..canvas import ROWS, by_rows
 from ..explain.overlay import finished
-from ..motion import SKY, Ways, bilinear, ways
+from ..motion import SKY, Ways, bilinear, ways, ways_to
 from ..passes import Passes, first_ids
 from ..picture import Floats
 from .held import answer_to_light, between, clearness, lit_change, sharpened, soften
 from .surfaces import Places, camera_of, inside_frame, within_frame
 
-MOST_ORIGINS = 6
-"""Frames of which strokes are carried; beyond, all are taken from the last result, which softens them once"""
+MOST_COATS = 8
+"""Frames of which strokes are carried; beyond, the two smallest become one, of what they look like by then: that
+softens their strokes once"""
 CLEARER = 0.9
 """What came into view at a silhouette was painted with strokes of both sides: it is painted once more when it is this
 much clearer of it"""
-NEIGHBOURS = 5
-"""Of eight"""
 SPAN = 6.0
 """Pixels of the origin to one of the frame, or the other way round, from which on strokes are painted anew: between the
 two of held.GIVES_WAY, for here all of a face changes at once"""
-SAME_PATCH = 3.0
+FEWEST = 0.01
+"""Share below which strokes have no part in a pixel: else every border would grow by a pixel a frame"""
+LEAST = 0.25
+"""Share of what strokes are there up to which a pixel is painted anew"""
+STEEP = np.float32(0.16)
+"""How much the larger share of a pixel grows where shares were mixed: borders of coats get wider in each frame that
+they move in, and where two kinds of strokes lie over each other both are weaker. 0 flickers least, more keeps more of
+the strokes"""
+SAME_PATCH = 5.0
 """Pixels between the origins of two pixels side by side, up to which their strokes were painted side by side"""
 
 
 @dataclass(frozen=True, eq=False)
 class _Origin:
+    """A frame in which strokes were painted."""
+
     strokes: Floats
     """(H, W, 3) of held.sharpened"""
-    picture: Floats
-    """(3, H, W)"""
-    objects: NDArray[np.int64]
+    picture: Floats | None
+    """(3, H, W); None where light asks nothing"""
+    objects: NDArray[np.uint32]
     """(H, W): passes.first_ids"""
+
+
+@dataclass(frozen=True, eq=False)
+class _Coat:
+    """The strokes of one frame, where they have been carried to."""
+
+    origin: _Origin
+    share: Floats
+    """(H, W): the part that they have in each pixel"""
+    rows: Floats
+    """(H, W): where in the origin each was painted; anything where they have no part"""
+    columns: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,13 +75,10 @@ class _State:
     """Where the strokes of a frame were painted."""
 
     passes: Passes
-    origins: tuple[_Origin, ...]
-    owner: NDArray[np.int64]
-    """(H, W): the origin"""
-    rows: Floats
-    columns: Floats
+    coats: tuple[_Coat, ...]
+    """Their shares together are 1"""
     clear: Floats
-    """(H, W): how clear of silhouettes (held.clearness) the stroke was painted"""
+    """(H, W): how clear of silhouettes (held.clearness) the strokes were painted"""
 
 
 class Carried:
@@ -77,85 +96,146 @@ class Carried:
 
     def painting(self, passes: Passes, picture: Floats, fresh: Floats) -> Generator[None, None, tuple[Floats, float]]:
         """The same in steps, between which a job can be cancelled."""
-        if self._state is None or self._state.owner.shape != fresh.shape[1:]:
+        objects = first_ids(passes)
+        clear = clearness(objects, self.stroke)
+        origin = self._origin(fresh, picture, passes)
+        if self._state is None or self._state.clear.shape != clear.shape:
             self._answer = answer_to_light(picture, fresh, self.stroke)
-            self._state = _begun(passes, _Origin(sharpened(fresh), picture, first_ids(passes)), self._clear(passes))
+            self._state = _State(passes, (_painted(origin, np.ones(clear.shape, bool)),), clear)
             return fresh, 1.0
         state, anew = _followed(self._state, passes)
         yield
-        clear = self._clear(passes)
-        anew = _patches(anew | (clear > state.clear + CLEARER))
-        state = _with_origin(state, anew, clear, _Origin(sharpened(fresh), picture, first_ids(passes)))
-        result = yield from self._laid(state, picture)
+        anew |= clear > state.clear + CLEARER
+        state = _with_origin(state, anew, clear, origin)
+        result = yield from self._laid(state.coats, picture)
+        if len(state.coats) > MOST_COATS:
+            state = yield from self._fewer(state, result, picture)
         if "Depth" in passes:
-            soften(result, first_ids(passes), passes["Depth"][..., 0].astype(np.float32), self.stroke)
-        if len(state.origins) > MOST_ORIGINS:
-            state = _begun(passes, _Origin(sharpened(result), picture, first_ids(passes)), state.clear)
+            soften(result, objects, passes["Depth"][..., 0].astype(np.float32), self.stroke)
         self._state = state
         return result, float(anew.mean())
 
-    def _clear(self, passes: Passes) -> Floats:
-        return clearness(first_ids(passes), self.stroke)
+    def _origin(self, painted: Floats, picture: Floats, passes: Passes) -> _Origin:
+        objects = first_ids(passes).astype(np.uint32)
+        return _Origin(sharpened(painted), picture if self.lit else None, objects)
 
-    def _laid(self, state: _State, picture: Floats) -> Generator[None, None, Floats]:
-        result, before = np.empty_like(picture), np.empty_like(picture)
-
-        def lay(row: int) -> None:
-            for index, origin in enumerate(state.origins):
-                y, x = np.nonzero(state.owner[row : row + ROWS] == index)
-                y += row
-                rows, columns = state.rows[y, x], state.columns[y, x]
-                result[:, y, x] = between(origin.strokes, rows, columns).T
-                before[:, y, x] = bilinear(origin.picture, rows, columns)
-
-        by_rows(picture.shape[1], lay)
-        for index in range(len(state.origins)) if self.lit else ():
+    def _laid(self, coats: Sequence[_Coat], picture: Floats) -> Generator[None, None, Floats]:
+        """(3, H, W): all of them, in the light of a frame; less where they have a part of a pixel only"""
+        result = np.zeros_like(picture)
+        for coat in coats:
             yield
-            mine = state.owner == index  # light has changed by as much as each stroke is old
-            result[:, mine] += lit_change(picture - before, mine, self._answer, self.stroke)[:, mine]
+            if coat.origin.picture is not None:
+                result += self._changed(coat, coat.origin.picture, picture)
+            _lay(coat, result)
         return np.clip(result, 0, 1, out=result)
 
+    def _fewer(self, state: _State, result: Floats, picture: Floats) -> Generator[None, None, _State]:
+        """The two smallest coats as one, of what they have become."""
+        *others, last, least = sorted(state.coats, key=lambda coat: -float(coat.share.sum(dtype=np.float64)))
+        share = last.share + least.share
+        theirs = (yield from self._laid((last, least), picture)) / np.where(share > 0, share, 1)
+        origin = self._origin(np.where(share > 0, theirs, result), picture, state.passes)
+        return replace(state, coats=(*others, replace(_painted(origin, share > 0), share=share)))
 
-def _begun(passes: Passes, origin: _Origin, clear: Floats) -> _State:
-    rows, columns = np.indices(origin.picture.shape[1:], np.float32)
-    return _State(passes, (origin,), np.zeros(rows.shape, np.int64), rows, columns, clear)
+    def _changed(self, coat: _Coat, was: Floats, picture: Floats) -> Floats:
+        """(3, H, W): how the painting changes as the light has changed since the strokes were painted."""
+        change = np.zeros_like(picture)
+
+        def compare(row: int) -> None:
+            y, x = _there(coat, row)
+            change[:, y, x] = picture[:, y, x] - bilinear(was, coat.rows[y, x], coat.columns[y, x])
+
+        by_rows(picture.shape[1], compare)
+        return lit_change(change, coat.share > 0, self._answer, self.stroke) * coat.share
+
+
+def _lay(coat: _Coat, result: Floats) -> None:
+    """Add its strokes, as far as they have a part."""
+
+    def lay(row: int) -> None:
+        y, x = _there(coat, row)
+        strokes = between(coat.origin.strokes, coat.rows[y, x], coat.columns[y, x]).T
+        result[:, y, x] += strokes * coat.share[y, x]
+
+    by_rows(result.shape[1], lay)
+
+
+def _there(coat: _Coat, row: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The pixels of a few rows in which a coat has a part"""
+    y, x = np.nonzero(coat.share[row : row + ROWS])
+    return y + row, x
+
+
+def _painted(origin: _Origin, where: NDArray[np.bool_]) -> _Coat:
+    """Strokes where they were painted"""
+    rows, columns = np.indices(where.shape, np.float32)
+    return _Coat(origin, where.astype(np.float32), rows, columns)
 
 
 def _followed(state: _State, passes: Passes) -> tuple[_State, NDArray[np.bool_]]:
     """Where the strokes of the next frame were painted, and where (H, W) nothing of it was in view."""
-    way = _with_sky(ways(state.passes, passes), state.passes, passes)
-    owner, objects = state.owner[way.top, way.left], first_ids(passes)
-    rows, columns = _origins(state, way, owner, objects)
-    size = (passes.height, passes.width)
-    inside = inside_frame(size, rows, columns)
-    rows, columns = within_frame(size, rows, columns)
-    inside &= _shown(state.origins, owner, rows, columns) == objects  # beyond a silhouette lies another thing
-    found = Places(rows.astype(np.float32), columns.astype(np.float32), way.visible & inside)
-    most, least = found.scales(owner)
+    way, objects = _with_sky(ways(state.passes, passes), state.passes, passes), first_ids(passes)
+    coats = [_moved(coat, way, objects, at) for coat, at in zip(state.coats, _reached(state.coats, way), strict=True)]
+    kept = np.asarray(np.sum([coat.share for coat in coats], axis=0) >= LEAST)
+    power = 1 + STEEP * (1 - np.square(way.weights).sum(axis=0))  # 1 where nothing was mixed: what rests stays
+    shares = [np.where(kept, coat.share**power, 0) for coat in coats]
+    total = np.where(kept, np.sum(shares, axis=0), 1)
+    coats = [replace(coat, share=share / total) for coat, share in zip(coats, shares, strict=True)]
+    return _State(passes, tuple(coats), state.clear.ravel()[way.nearest]), ~kept
+
+
+def _reached(coats: Sequence[_Coat], way: Ways) -> list[NDArray[np.intp]]:
+    """Of each coat the pixels, counted row by row, that go on from one of its own."""
+    mine, around = np.zeros(way.size, np.uint8), np.zeros(way.size, np.uint8)  # a bit for each: MOST_COATS
+    for index, coat in enumerate(coats):
+        mine |= (coat.share > 0).astype(np.uint8) << np.uint8(index)
+    for corner, weight in zip(way.corners, way.weights, strict=True):
+        around |= mine.ravel()[corner] * (weight > 0)
+    return [np.flatnonzero(around & (1 << index)) for index in range(len(coats))]
+
+
+def _moved(coat: _Coat, way: Ways, objects: NDArray[np.int64], at: NDArray[np.intp]) -> _Coat:
+    """A coat in the next frame, in the pixels `at`. Shares are carried as pictures are, so that the border between
+    two coats moves with what it lies on, and never jumps to the next pixel; strokes are not."""
+    corners = way.corners.reshape(4, -1)[:, at]
+    parts = way.weights.reshape(4, -1)[:, at] * coat.share.ravel()[corners]
+    share = parts.sum(axis=0)
+    rows, columns = _origins(coat, way, corners, parts, at)
+    good = inside_frame(way.size, rows, columns) & (share > FEWEST)
+    rows, columns = within_frame(way.size, rows, columns)
+    shows = coat.origin.objects[np.rint(rows).astype(np.intp), np.rint(columns).astype(np.intp)]
+    good &= shows == objects.ravel()[at]  # beyond a silhouette lies another thing
+    planes = [np.zeros(objects.shape, np.float32) for _ in range(3)]
+    for plane, values in zip(planes, (share * good, rows, columns), strict=True):
+        plane.ravel()[at] = values
+    return _sized(_Coat(coat.origin, *planes), objects)
+
+
+def _origins(
+    coat: _Coat, way: Ways, corners: NDArray[np.intp], parts: Floats, at: NDArray[np.intp]
+) -> tuple[Floats, Floats]:
+    """(N,) each: the row and the column of the origin in which the strokes of the pixels `at` were painted: between
+    those that they go on from where these were painted side by side, else on from the one that has most part."""
+    width = way.size[1]
+    steps = way.rows.ravel()[at] - corners // width, way.columns.ravel()[at] - corners % width
+    known = [plane.ravel()[corners] for plane in (coat.rows, coat.columns)]
+    torn = np.any([_spread(one, parts > 0) > SAME_PATCH for one in known], axis=0)
+    parts = np.where(torn & (parts < parts.max(axis=0)), 0, parts)
+    total = np.maximum(parts.sum(axis=0), np.float32(1e-9))
+    rows, columns = (((one + step) * parts).sum(axis=0) / total for one, step in zip(known, steps, strict=True))
+    return rows.astype(np.float32), columns.astype(np.float32)
+
+
+def _spread(values: Floats, known: NDArray[np.bool_]) -> Floats:
+    """(N,): from the least to the most of (4, N)"""
+    return np.where(known, values, -np.inf).max(axis=0) - np.where(known, values, np.inf).min(axis=0)
+
+
+def _sized(coat: _Coat, objects: NDArray[np.int64]) -> _Coat:
+    """Without strokes that are too large or too small by now."""
+    most, least = Places(coat.rows, coat.columns, coat.share > 0).scales(objects)
     with np.errstate(invalid="ignore"):  # NaN where a pixel stands alone: it stays
-        anew = ~found.found | (most > SPAN) | (least < 1 / SPAN)
-    clear = state.clear[way.top, way.left]
-    return replace(state, passes=passes, owner=owner, rows=found.rows, columns=found.columns, clear=clear), anew
-
-
-def _origins(state: _State, way: Ways, owner: NDArray, objects: NDArray) -> tuple[Floats, Floats]:
-    """(H, W) each: the row and the column of the origin in which the stroke of each pixel was painted; between pixels
-    where those around are of one patch, else going on from the one pixel that is known."""
-    smooth = _smooth(state, way, owner, objects)
-    rows, columns = (
-        np.where(smooth, bilinear(known[None], way.rows, way.columns)[0], known[way.top, way.left] + place - nearest)
-        for known, place, nearest in ((state.rows, way.rows, way.top), (state.columns, way.columns, way.left))
-    )
-    return rows, columns
-
-
-def _shown(origins: Sequence[_Origin], owner: NDArray, rows: NDArray, columns: NDArray) -> NDArray[np.int64]:
-    """(H, W): the object that each pixel's origin shows at its place"""
-    shown = np.empty(owner.shape, np.int64)
-    for index, origin in enumerate(origins):
-        mine = owner == index
-        shown[mine] = origin.objects[tuple(np.rint(place[mine]).astype(np.intp) for place in (rows, columns))]
-    return shown
+        return replace(coat, share=np.where((most > SPAN) | (least < 1 / SPAN), 0, coat.share))
 
 
 def _with_sky(way: Ways, before: Passes, now: Passes) -> Ways:
@@ -164,52 +244,32 @@ def _with_sky(way: Ways, before: Passes, now: Passes) -> Ways:
     far, was_far = (passes["Depth"][..., 0] >= SKY if "Depth" in passes else None for passes in (now, before))
     if far is None or was_far is None or not far.any():
         return way
-    rows, columns = (place.astype(np.float64) for place in np.nonzero(far))
+    places = [place.astype(np.float64) for place in np.nonzero(far)]
     cameras = camera_of(now), camera_of(before)
     if cameras[0] and cameras[1]:
-        rows, columns = cameras[1].project_far(cameras[0].directions(rows, columns))
-    seen = inside_frame((now.height, now.width), rows, columns)
-    rows, columns = within_frame((now.height, now.width), np.where(seen, rows, 0), np.where(seen, columns, 0))
-    seen &= was_far[np.rint(rows).astype(np.intp), np.rint(columns).astype(np.intp)]
-    result = Ways(way.rows.copy(), way.columns.copy(), way.visible.copy(), way.top.copy(), way.left.copy())
-    result.rows[far], result.columns[far], result.visible[far] = rows, columns, seen
-    result.top[far], result.left[far] = np.rint(rows), np.rint(columns)
-    return result
+        places = list(cameras[1].project_far(cameras[0].directions(*places)))
+    seen = inside_frame(way.size, *places)
+    rows, columns = (_plane(far, place) for place in within_frame(way.size, *(np.where(seen, p, 0) for p in places)))
+    in_view = _plane(far, seen)
+    sky = ways_to(rows, columns, lambda y, x: in_view & was_far[y, x])
+    return Ways(
+        np.where(far, sky.rows, way.rows),
+        np.where(far, sky.columns, way.columns),
+        np.where(far, sky.visible, way.visible),
+        np.where(far, sky.corners, way.corners),
+        np.where(far, sky.weights, way.weights),
+    )
 
 
-def _smooth(state: _State, way: Ways, owner: NDArray, objects: NDArray) -> NDArray[np.bool_]:
-    """(H, W): the four pixels around each place show the same thing, with strokes of one origin, painted side by
-    side."""
-    rows, columns, shown = way.rows, way.columns, first_ids(state.passes)
-    top, left = np.floor(rows).astype(np.intp), np.floor(columns).astype(np.intp)
-    bottom, right = np.minimum(top + 1, owner.shape[0] - 1), np.minimum(left + 1, owner.shape[1] - 1)
-    smooth = np.ones(owner.shape, bool)
-    first = state.rows[top, left], state.columns[top, left]
-    for corner in ((top, left), (top, right), (bottom, left), (bottom, right)):
-        smooth &= (state.owner[corner] == owner) & (shown[corner] == objects)
-        for known, start in zip((state.rows, state.columns), first, strict=True):
-            smooth &= np.abs(known[corner] - start) < SAME_PATCH
-    return smooth
-
-
-def _patches(anew: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Also pixels that have most of their neighbours painted anew: a stroke is wider than a pixel."""
-    wide = np.pad(anew, 1).astype(np.uint8)
-    rows = wide[:-2] + wide[1:-1] + wide[2:]
-    return np.asarray(anew | (rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:] >= NEIGHBOURS))
+def _plane(where: NDArray[np.bool_], values: NDArray) -> NDArray:
+    """(H, W): values (N,) there, 0 elsewhere"""
+    plane = np.zeros(where.shape, bool if values.dtype == bool else np.float32)
+    plane[where] = values
+    return plane
 
 
 def _with_origin(state: _State, anew: NDArray[np.bool_], clear: Floats, origin: _Origin) -> _State:
-    """The frame's own strokes where `anew`; origins of which nothing is left are let go."""
-    owner = np.where(anew, len(state.origins), state.owner)
-    kept, owner = np.unique(owner, return_inverse=True)
-    origins = (*state.origins, origin)
-    rows, columns = np.indices(anew.shape, np.float32)
-    return replace(
-        state,
-        origins=tuple(origins[index] for index in kept),
-        owner=owner.reshape(anew.shape),
-        rows=np.where(anew, rows, state.rows),
-        columns=np.where(anew, columns, state.columns),
-        clear=np.where(anew, clear, state.clear),
-    )
+    """The frame's own strokes where `anew`; coats of which nothing is left are let go."""
+    coats = [replace(coat, share=np.where(anew, 0, coat.share)) for coat in state.coats]
+    coats = [coat for coat in (*coats, _painted(origin, anew)) if coat.share.any()]
+    return replace(state, coats=tuple(coats), clear=np.where(anew, clear, state.clear))

@@ -10,7 +10,7 @@ import pytest
 
 from engine.errors import EngineError
 from engine.exr import ExrLayer, write_exr
-from engine.motion import bilinear, motion, warp_error
+from engine.motion import bilinear, motion, warp_error, ways
 from engine.passes import Passes, read_passes
 from engine.picture import Floats
 
@@ -79,6 +79,21 @@ def test_what_an_object_uncovers_is_not_compared(tmp_path: Path, by: str) -> Non
     assert not way.visible[uncovered].any()
     assert way.visible[9:15, 9:15].all(), "the square itself is followed"
     assert way.visible[:7].all() and way.visible[:, 17:].all(), "and the wall, where it was seen before"
+
+
+def test_strokes_go_on_by_those_pixels_around_that_show_the_same(tmp_path: Path) -> None:
+    """Half a pixel to the right beside an object that rests: of two pixels one goes on, where the other is its."""
+    index = everywhere(1)
+    index[:, 10:] = 2
+    vector = np.zeros((HEIGHT, WIDTH, 4), np.float32)
+    vector[:, 10:, [0, 2]] = -0.5
+    before = frame(tmp_path / "a.exr", (0, 0, 0, 0), IndexOB=index, Vector=vector)
+    now = frame(tmp_path / "b.exr", (0, 0, 0, 0), IndexOB=index, Vector=vector)
+    compared, way = motion(before, now), ways(before, now)
+    assert not compared.visible[:, 10].any() and way.visible.all()
+    parts = {column: way.weights[:, 3, column].tolist() for column in (5, 10, 11)}
+    assert parts == {5: [1, 0, 0, 0], 10: [0, 1, 0, 0], 11: [0.5, 0.5, 0, 0]}
+    assert (way.nearest[3, [5, 10]] % WIDTH).tolist() == [5, 10] and (way.weights.sum(axis=0) == 1).all()
 
 
 def test_the_sky_is_not_compared(tmp_path: Path) -> None:
