@@ -132,13 +132,17 @@ class Trial:
         return self.shot.pictures(self.layer)
 
     @cached_property
-    def alone(self) -> list[Floats]:
+    def session(self) -> Session:
         folder = Path(__file__).parent.parent / "engine" / "styles" / style_pack.slug(self.style)
-        session = Session(style_pack.load(folder), "cpu")
-        return [
-            np.clip(painted(session, ArrayCanvas(one), Paint()).read(0, 0, *one.shape[1:]), 0, 1)
-            for one in self.pictures
-        ]
+        return Session(style_pack.load(folder), "cpu")
+
+    def fresh(self, picture: Floats, paint: Paint) -> Floats:
+        """A frame as it is painted for itself"""
+        return np.clip(painted(self.session, ArrayCanvas(picture), paint).read(0, 0, *picture.shape[1:]), 0, 1)
+
+    @cached_property
+    def alone(self) -> list[Floats]:
+        return [self.fresh(one, Paint()) for one in self.pictures]
 
     @cached_property
     def held(self) -> list[Floats]:
@@ -149,8 +153,11 @@ class Trial:
     @cached_property
     def carried(self) -> list[Floats]:
         carried = Carried(lit=self.layer == "Combined")
-        frames = zip(self.shot.passes, self.pictures, self.alone, strict=True)
-        return [carried.painted(*frame)[0] for frame in frames]
+        frames = []
+        for passes, picture in zip(self.shot.passes, self.pictures, strict=True):
+            fresh = self.fresh(picture, Paint(moved=carried.moved(passes)))
+            frames.append(carried.painted(passes, picture, fresh)[0])
+        return frames
 
     @cached_property
     def found(self) -> list[Places]:

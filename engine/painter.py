@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -112,12 +112,13 @@ class Painting:
     def strength(self) -> float:
         return controls.left_strength(self.settings)
 
-    def canvas(self) -> Canvas:
-        """What the styles paint over the whole picture, display-referred, any window on demand.
+    def canvas(self, moved: tuple[float, float] = (0.0, 0.0)) -> Canvas:
+        """What the styles paint over the whole picture, display-referred, any window on demand. moved: see Paint.
 
         The one place where a picture becomes a painting: what is to hold from frame to frame goes around it.
         """
-        return self.mix.painted(PictureCanvas(self.reader, self.settings.tileable), self.styles.paint)
+        paint = replace(self.styles.paint, moved=moved)
+        return self.mix.painted(PictureCanvas(self.reader, self.settings.tileable), paint)
 
     def work(self, canvas: Canvas, output: Rows) -> Generator[Event, None, tuple[list[Overlay], Floats | None]]:
         """Paint and explain. canvas: what `canvas` gave, or what was made of it. Returns the overlays in the order in

@@ -492,6 +492,9 @@ class Paint:
     """Of a texture: see TextureRequest"""
     seen_at: float = 1.0
     """The picture was reduced to the size in which this stroke size shows it: passes were not, and are seen so, too"""
+    moved: tuple[float, float] = (0.0, 0.0)
+    """Rows and columns of the picture by which it lies further on in the endless plane of the noise: of a shot, so that
+    strokes move on with the camera. To the nearest pixel of the noise"""
 
 
 def painted(
@@ -687,7 +690,8 @@ def _laid(session: Session, paint: Paint, window: tuple[int, int, int, int], pic
     size = (picture.height, picture.width)
     period = (max(1, size[0] // item.scale), max(1, size[1] // item.scale)) if paint.wrap else None
     top, left, height, width = (value // item.scale for value in window)
-    place = (paint.seed, top, left, height, width, period)
+    down, right = (round(step / (paint.stroke * item.scale)) for step in paint.moved)
+    place = (paint.seed, top + down, left + right, height, width, period)
     if session.strokes is None:
         values = noise.normal(place[0], item.channels, *place[1:])
     else:

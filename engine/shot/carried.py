@@ -38,7 +38,7 @@ FEWEST = 0.01
 """Share below which strokes have no part in a pixel: else every border would grow by a pixel a frame"""
 LEAST = 0.25
 """Share of what strokes are there up to which a pixel is painted anew"""
-STEEP = np.float32(0.16)
+STEEP = np.float32(0.1)
 """How much the larger share of a pixel grows where shares were mixed: borders of coats get wider in each frame that
 they move in, and where two kinds of strokes lie over each other both are weaker. 0 flickers least, more keeps more of
 the strokes"""
@@ -79,6 +79,17 @@ class _State:
     """Their shares together are 1"""
     clear: Floats
     """(H, W): how clear of silhouettes (held.clearness) the strokes were painted"""
+    moved: tuple[float, float] = (0.0, 0.0)
+    """Rows and columns that the picture has moved since the first frame, as far as most of it has moved as one"""
+
+
+@dataclass(frozen=True, eq=False)
+class _Next:
+    """The way to the next frame, told once."""
+
+    passes: Passes
+    way: Ways
+    moved: tuple[float, float]
 
 
 class Carried:
@@ -88,7 +99,25 @@ class Carried:
         """lit: see held.Held."""
         self.stroke, self.lit = stroke, lit
         self._state: _State | None = None
+        self._next: _Next | None = None
         self._answer = np.zeros((3, 3), np.float32)
+
+    def moved(self, passes: Passes) -> tuple[float, float]:
+        """By how much (runtime.Paint.moved) the next frame is to be painted further on: what comes into view at its
+        borders then goes on where strokes of the last one end. Else each would begin with the same strokes, and their
+        strips would look like a comb."""
+        there = self._way_to(passes)
+        return there.moved if there else (0.0, 0.0)
+
+    def _way_to(self, passes: Passes) -> _Next | None:
+        """None to the first frame"""
+        state = self._state
+        if state is None or state.clear.shape != (passes.height, passes.width):
+            return None
+        if self._next is None or self._next.passes is not passes:
+            way = _with_sky(ways(state.passes, passes), state.passes, passes)
+            self._next = _Next(passes, way, _after(state.moved, _moved_as_one(way)))
+        return self._next
 
     def painted(self, passes: Passes, picture: Floats, fresh: Floats) -> tuple[Floats, float]:
         """The next frame, planes (3, H, W) 0..1, and the share of it that is painted anew. picture, fresh: see Held."""
@@ -99,11 +128,12 @@ class Carried:
         objects = first_ids(passes)
         clear = clearness(objects, self.stroke)
         origin = self._origin(fresh, picture, passes)
-        if self._state is None or self._state.clear.shape != clear.shape:
+        there = self._way_to(passes)
+        if self._state is None or there is None:
             self._answer = answer_to_light(picture, fresh, self.stroke)
             self._state = _State(passes, (_painted(origin, np.ones(clear.shape, bool)),), clear)
             return fresh, 1.0
-        state, anew = _followed(self._state, passes)
+        state, anew = _followed(self._state, there, objects)
         yield
         anew |= clear > state.clear + CLEARER
         state = _with_origin(state, anew, clear, origin)
@@ -112,7 +142,7 @@ class Carried:
             state = yield from self._fewer(state, result, picture)
         if "Depth" in passes:
             soften(result, objects, passes["Depth"][..., 0].astype(np.float32), self.stroke)
-        self._state = state
+        self._state, self._next = state, None
         return result, float(anew.mean())
 
     def _origin(self, painted: Floats, picture: Floats, passes: Passes) -> _Origin:
@@ -172,16 +202,29 @@ def _painted(origin: _Origin, where: NDArray[np.bool_]) -> _Coat:
     return _Coat(origin, where.astype(np.float32), rows, columns)
 
 
-def _followed(state: _State, passes: Passes) -> tuple[_State, NDArray[np.bool_]]:
+def _followed(state: _State, there: _Next, objects: NDArray[np.int64]) -> tuple[_State, NDArray[np.bool_]]:
     """Where the strokes of the next frame were painted, and where (H, W) nothing of it was in view."""
-    way, objects = _with_sky(ways(state.passes, passes), state.passes, passes), first_ids(passes)
+    way = there.way
     coats = [_moved(coat, way, objects, at) for coat, at in zip(state.coats, _reached(state.coats, way), strict=True)]
     kept = np.asarray(np.sum([coat.share for coat in coats], axis=0) >= LEAST)
     power = 1 + STEEP * (1 - np.square(way.weights).sum(axis=0))  # 1 where nothing was mixed: what rests stays
     shares = [np.where(kept, coat.share**power, 0) for coat in coats]
     total = np.where(kept, np.sum(shares, axis=0), 1)
     coats = [replace(coat, share=share / total) for coat, share in zip(coats, shares, strict=True)]
-    return _State(passes, tuple(coats), state.clear.ravel()[way.nearest]), ~kept
+    return _State(there.passes, tuple(coats), state.clear.ravel()[way.nearest], there.moved), ~kept
+
+
+def _after(first: tuple[float, float], then: tuple[float, float]) -> tuple[float, float]:
+    return first[0] + then[0], first[1] + then[1]
+
+
+def _moved_as_one(way: Ways) -> tuple[float, float]:
+    """Rows and columns that most of the picture has moved: what goes its own ways has no part in medians."""
+    if not way.visible.any():
+        return 0.0, 0.0
+    rows, columns = np.indices(way.size, np.float32)
+    steps = (way.rows - rows)[way.visible], (way.columns - columns)[way.visible]
+    return float(np.median(steps[0])), float(np.median(steps[1]))
 
 
 def _reached(coats: Sequence[_Coat], way: Ways) -> list[NDArray[np.intp]]:

@@ -139,9 +139,9 @@ class _InOrder:
         """Begins anew where the frame before is not there, or has failed."""
         passes = passes_to_follow(painting)
         passes.need("Vector")
-        picture, fresh = yield from _planes(painting)
         if self.last != number - 1:
             self.carried = Carried(self.settings.stroke, is_lit(self.settings))
+        picture, fresh = yield from _planes(painting, self.carried.moved(passes))
         self.last = None  # until this one is done
         painted, _ = yield from self.carried.painting(passes, picture, fresh)
         self.last = number
@@ -179,11 +179,13 @@ def _as_looked_at(frame: Frame, passes: Passes) -> Surfaces:
     return seen
 
 
-def _planes(painting: Painting) -> Generator[None, None, tuple[Floats, Floats]]:
+def _planes(
+    painting: Painting, moved: tuple[float, float] = (0.0, 0.0)
+) -> Generator[None, None, tuple[Floats, Floats]]:
     """What the style sees, and what it paints: (3, H, W) 0..1 each. A step for each tile."""
     reader = painting.reader
     picture = PictureCanvas(reader, False).read(0, 0, reader.height, reader.width)
-    canvas, fresh = painting.canvas(), np.empty((3, reader.height, reader.width), np.float32)
+    canvas, fresh = painting.canvas(moved), np.empty((3, reader.height, reader.width), np.float32)
     for top, left, height, width in painting.mix.tiles(
         reader.height, reader.width, painting.styles.paint, painting.settings.tile
     ):

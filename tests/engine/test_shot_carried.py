@@ -14,12 +14,16 @@ import shots
 import tiny_styles
 import worlds
 
+from engine import style_pack
 from engine.animate import animate
+from engine.canvas import ArrayCanvas
 from engine.errors import EngineError
 from engine.exr import ExrLayer, write_exr
 from engine.motion import bilinear
 from engine.passes import Passes, read_passes
 from engine.protocol import AnimateRequest, FrameDone
+from engine.runtime import Paint, Session
+from engine.runtime import painted as paint
 from engine.shot.carried import MOST_COATS, Carried
 from engine.shot.held import sharpened
 
@@ -389,3 +393,43 @@ def test_coats_that_become_one_leave_the_picture_as_it_is(tmp_path: Path, monkey
         np.testing.assert_allclose(same[inside], last[inside], atol=2e-3)
         carried._state = state
     assert became_one >= 4, "else nothing was tested"
+
+
+@pytest.mark.parametrize(("kind", "off"), [("brush", 1e-5), ("strokes", 1e-5), ("following", 0.05)])
+def test_a_picture_that_has_moved_is_painted_with_strokes_that_have_moved(
+    tmp_path: Path, kind: str, off: float
+) -> None:
+    """By whole steps of the noise, which is where a style paints the same at both places; forms are told from further
+    around than these windows show alike."""
+    session = Session(style_pack.load(getattr(tiny_styles, kind)(tmp_path / kind)), "cpu")
+    wide = noise(3, (160, 176))
+    windows = [ArrayCanvas(np.ascontiguousarray(wide[:, row : row + 128, row : row + 128])) for row in (0, 24)]
+    before = paint(session, windows[0], Paint(seed=5)).read(64, 64, 16, 16)
+    after = paint(session, windows[1], Paint(seed=5, moved=(24.4, 23.2))).read(40, 40, 16, 16)
+    np.testing.assert_allclose(after, before, atol=off)
+    assert np.abs(paint(session, windows[1], Paint(seed=5)).read(40, 40, 16, 16) - before).max() > 2 * off
+
+
+def test_strokes_move_on_with_the_camera_and_not_with_a_thing(tmp_path: Path) -> None:
+    moving, carried = shifted(tmp_path / "a.exr", 2, 3.25), Carried()
+    for step in range(4):
+        assert carried.moved(moving) == (-2 * step, -3.25 * step) == carried.moved(moving)
+        carried.painted(moving, even(), noise(step))
+    size = (144, 192)
+    world = worlds.room(None, size, slider=worlds.sliding(0.2))
+    carried = Carried()
+    for frame in range(3):
+        passes = world.passes(tmp_path, frame)
+        assert carried.moved(passes) == (0, 0)
+        carried.painted(passes, even(size), noise(frame, size))
+
+
+def test_what_comes_into_view_goes_on_where_the_last_strokes_end(tmp_path: Path) -> None:
+    """A camera that pans over something even: each frame for itself begins with the same strokes at its border."""
+    session = Session(style_pack.load(tiny_styles.strokes(tmp_path / "style")), "cpu")
+    pan, carried = shifted(tmp_path / "a.exr", 0, 4), Carried()
+    for _ in range(6):
+        fresh = paint(session, ArrayCanvas(even()), Paint(moved=carried.moved(pan))).read(0, 0, HEIGHT, WIDTH)
+        result, _ = carried.painted(pan, even(), np.clip(fresh, 0, 1))
+    inside = np.s_[:, 8:-8, 8:-8]
+    np.testing.assert_allclose(result[inside], np.clip(fresh, 0, 1)[inside], atol=0.02)
