@@ -163,8 +163,7 @@ def _card(style: Style, data: dict[str, Any]) -> Iterator[Row]:
     if not style.makes_textures:
         guides = [worded(props.choices.GUIDES[name].label) for name in sorted(style.guides)]
         yield Row("Guides", _listed(guides) or worded("None"))
-    yield Row("Sees", _reach(model))
-    yield Row("Weights", f"{model['parameters']:,}".replace(",", " "))
+    yield Row("Size", _sizes(model))
     yield from _answers(style)
 
 
@@ -177,13 +176,27 @@ def _made_by(training: dict[str, Any], data: dict[str, Any]) -> str:
     return _listed(parts)
 
 
-def _reach(model: dict[str, Any]) -> str:
-    radius, size = model["receptive_radius"], model["fixed_size"]
-    if size:
+def _sizes(model: dict[str, Any]) -> str:
+    """Of pictures: what comes of large ones, which are painted in pieces"""
+    if size := model["fixed_size"]:
         return worded("Only {width} x {height} pixels at once", width=size[1], height=size[0])
-    if radius is None:
-        return worded("The whole picture: tiles can differ")
-    return worded("{count} pixels: tiles are exact", count=2 * radius + 1)
+    if model["receptive_radius"] is None:
+        return worded("Any, but large pictures can show seams")
+    return worded("Any, and large pictures show no seams")
+
+
+def exactly(name: str) -> str:
+    """A line in English of what only a bug report wants to know of a style; empty where there is no such style."""
+    style = props.library.style_of(name)
+    if style is None:
+        return ""
+    try:
+        model = json.loads((style.folder / "style.json").read_text(encoding="utf-8"))["model"]
+        radius, size = model["receptive_radius"], model["fixed_size"]
+        sees = "the whole picture" if radius is None else f"{2 * radius + 1} pixels"
+        return f"Style {name}: {model['parameters']} weights, sees {sees}" + (f", only {size}" if size else "")
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"Style {name}: cannot be read"
 
 
 def _answers(style: Style) -> Iterator[Row]:

@@ -86,7 +86,7 @@ class ViewportSignaturePanel(SignaturePanel, bpy.types.Panel):
 
 
 UNFIT_PYTHON = "The Python in the preferences cannot train. Blender's own has none."
-NO_PYTHON = "Training needs a Python with PyTorch. Blender's own has none."
+NO_PYTHON = "Training needs PyTorch, which Blender lacks. This button fetches it, into a folder of its own."
 
 
 def _draw_setup(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:

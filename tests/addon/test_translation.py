@@ -193,7 +193,7 @@ def test_in_english_it_is_as_it_was_said(addon: Any) -> None:
 def test_panels_speak_chinese(addon: Any, styles: Any, in_chinese: None) -> None:
     stone = new_image()
     assert "风格化 Stone" in draw(addon, "ImageEditorPanel", stone)
-    assert "没有显示图像" in draw(addon, "ViewportPanel")
+    assert "没有图像纹理" in draw(addon, "ViewportPanel")
     assert "第 1 到 250 帧。" in draw(addon, "ImageAnimationPanel")
     styles.style_name = "Gone"
     assert "未安装风格 Gone。" in draw(addon, "ViewportPanel")
