@@ -933,11 +933,12 @@ def park() -> None:
     subprocess.run(["xdotool", "mousemove", str(SETTINGS["size"][0] // 2), "2"], check=True)
 
 
-def click_button(area: Any, operator: str, across: int = 110) -> Generator[Step, None, None]:
-    """With the mouse, as an artist does. Where a button is nobody can ask; but Ctrl C over one copies its operator."""
+def click_button(area: Any, operator: str, across: int = 110, down: int = 120) -> Generator[Step, None, None]:
+    """With the mouse, as an artist does. Where a button is nobody can ask; but Ctrl C over one copies its operator.
+    down: pixels from the top of the sidebar to where it is looked for first"""
     bar, manager = sidebar(area), bpy.context.window_manager
     manager.clipboard = ""
-    for y in range(bar.y + bar.height - 120, bar.y + 40, -14):
+    for y in range(bar.y + bar.height - down, bar.y + 40, -14):
         place = [str(bar.x + across), str(SETTINGS["size"][1] - y)]
         subprocess.Popen(["xdotool", "mousemove", *place, "sleep", "0.1", "key", "ctrl+c"])
         yield 0.3
@@ -1020,8 +1021,7 @@ def write_allowed(act: Callable[[], Any]) -> Any:
     return returned[0]
 
 
-def main() -> None:
-    todo = steps()
+def main(todo: Generator[Step, None, None]) -> None:
     waiting: list[Step] = [0.0]
     until = time.monotonic() + PATIENCE
 
@@ -1044,4 +1044,5 @@ def main() -> None:
     bpy.app.timers.register(go_on, first_interval=2.0)
 
 
-main()
+if __name__ == "__main__":
+    main(steps())

@@ -72,7 +72,9 @@ class ViewportPanel(PentimentoPanel, bpy.types.Panel):
             draw_text(layout.column(align=True), context, NO_TEXTURE, "INFO")
         elif _is_hidden(context):
             draw_text(layout.column(align=True), context, HIDDEN, "INFO")
-            layout.prop_enum(context.space_data.shading, "type", "MATERIAL")
+            row = layout.row()
+            row.use_property_split = False  # its name stands on the button, not beside it
+            row.prop_enum(context.space_data.shading, "type", "MATERIAL")
 
 
 NO_TEXTURE = "Select an object whose material has an Image Texture. Projection paints one that has none."
