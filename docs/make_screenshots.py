@@ -1,7 +1,7 @@
 """Takes the pictures of the panels for the guide, in a real Blender window on a display of its own.
 
     python docs/make_screenshots.py [--only SCENE ...] [--painting FILE] [--blender blender] [--styles DIR]
-                                    [--style NAME] [--output DIR]
+                                    [--style NAME] [--language LANGUAGE] [--output DIR]
 
 Needs Xvfb, openbox and a Blender that can run in a window (Debian's 3.4 does; the sources install there as a legacy
 add-on). It is also a test of what only a window can show: the button returns at once, a timer carries the job on,
@@ -120,6 +120,7 @@ def main() -> int:
     parser.add_argument("--styles", default="", help="folder of styles besides the shipped ones")
     parser.add_argument("--style", default="Starry Night", help="the style to show, if it is installed")
     parser.add_argument("--only", nargs="+", default=[], metavar="SCENE", help="the scenes to play; default: all")
+    parser.add_argument("--language", default="", help="of the interface, such as zh_HANS; default: English")
     parser.add_argument("--painting", type=Path, default=PAINTING, help="what a style is trained from")
     parser.add_argument("--output", type=Path, default=REPO / "docs" / "images")
     chosen = parser.parse_args()
@@ -143,6 +144,7 @@ def main() -> int:
             "styles": chosen.styles,
             "style": chosen.style,
             "scenes": chosen.only,
+            "language": chosen.language,
             "output": str(folder / "taken"),
             "size": SIZE,
         }

@@ -165,11 +165,11 @@ def test_what_is_recognised_is_still_said(addon: Any) -> None:
         ),
         (
             "Scale: 64 % of the change is colour, 5 % form and 31 % strokes. (indicative only)",
-            "尺度：变化的 64 % 是颜色，5 % 是形体，31 % 是笔触。（仅供参考）",  # noqa: RUF001
+            "尺度：变化的 64% 是颜色，5% 是形体，31% 是笔触。（仅供参考）",  # noqa: RUF001
         ),
         (
             "The part that matters most lies at the top on the left: without it this area is 3.5 % darker.",
-            "最重要的部分位于左上方：没有它，此区域会暗 3.5 %。",  # noqa: RUF001
+            "最重要的部分位于左上方：没有它，此区域会暗 3.5%。",  # noqa: RUF001
         ),
         ("No: no NVIDIA driver was found", "否：未找到 NVIDIA 驱动程序"),  # noqa: RUF001
         ("1 frame painted, 0 there already.", "绘制了 1 帧，0 帧已存在。"),  # noqa: RUF001
