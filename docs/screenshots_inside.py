@@ -865,8 +865,10 @@ def show_preferences(stage: Stage) -> Generator[Step, None, None]:
     yield lambda: stage.addon.jobs.current() is None
     print(f"SHOWN {preferences.verdict}")
     assert stage.addon.setting_up.checked is not None, "it can stylize"
-    find = ["xdotool", "search", "--name", "Preferences"]
-    found = subprocess.run(find, capture_output=True, text=True, check=True).stdout.split()[-1]
+    find = ["xdotool", "search", "--onlyvisible", "--class", "Blender"]
+    windows = subprocess.run(find, capture_output=True, text=True, check=True).stdout.split()
+    assert len(windows) == 2, windows
+    found = max(windows, key=int)  # the newer one: what it is called depends on the language
     subprocess.run(["xdotool", "windowmove", found, "20", "10", "windowsize", found, "690", "870"], check=True)
     subprocess.run(["xdotool", "mousemove", "5", "5"], check=True)  # no tooltip over what is to be seen
     yield 2.0
