@@ -8,6 +8,9 @@ add-on). It is also a test of what only a window can show: the button returns at
 the sidebar draws, the result appears in the editor, one undo takes it away; a style is trained, by this Python,
 which needs torch and onnx. Exit code 1 when any of it fails. Scenes are named at the end of screenshots_inside.py;
 without --only all of them play.
+
+In another language (`--language zh_HANS --only image explain training preferences`) it is the way to look at a
+translation; pictures are then named after the language, and go elsewhere with --output.
 """
 
 from __future__ import annotations
@@ -39,6 +42,7 @@ SYSTEM_PATH = "/usr/bin:/bin"
 """Debian's Blender takes the first Python of its version on the path for its own: here the system's, not one of ours"""
 LONGEST = 3600.0
 """Seconds for all scenes, also on a crowded machine"""
+IMAGES = REPO / "docs" / "images"
 SAMPLES = REPO / "engine" / "samples"
 PAINTING = REPO / "engine" / "styles" / "wheat-field" / "picture_0.jpg"
 """What a style is trained from where no other is given: the painting that a shipped style holds, reduced"""
@@ -122,7 +126,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", default=[], metavar="SCENE", help="the scenes to play; default: all")
     parser.add_argument("--language", default="", help="of the interface, such as zh_HANS; default: English")
     parser.add_argument("--painting", type=Path, default=PAINTING, help="what a style is trained from")
-    parser.add_argument("--output", type=Path, default=REPO / "docs" / "images")
+    parser.add_argument("--output", type=Path, default=IMAGES)
     chosen = parser.parse_args()
     chosen.output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary, display(folder := Path(temporary)) as name:
@@ -152,8 +156,15 @@ def main() -> int:
         failed = run_blender(chosen.blender, folder, {**os.environ, "DISPLAY": name}, settings)
         for picture in sorted((folder / "taken").iterdir()):
             shrink_pictures.shrink(picture)
-            shutil.copy(picture, chosen.output)
+            keep(picture, chosen.output, chosen.language)
         return failed
+
+
+def keep(picture: Path, output: Path, language: str) -> None:
+    """In another language it is one more picture, and the guide has only a few of those: they are renewed."""
+    name = f"{picture.stem}_{language}{picture.suffix}" if language else picture.name
+    if not language or output != IMAGES or (output / name).exists():
+        shutil.copy(picture, output / name)
 
 
 def run_blender(blender: str, folder: Path, environment: dict[str, str], settings: dict[str, object]) -> int:

@@ -202,7 +202,8 @@ def _draw_view(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         box = layout.box().column(align=True)
         draw_text(box, context, f"{heard(found.symptom).capitalize()}: {heard(found.evidence)}", "ERROR")
         draw_text(box, context, f"{found.done} {found.advice}".strip(), "BLANK1")
-    _draw_image(layout, context, training.PREVIEW, f"{seen.name}, {heard(seen.caption)}" if seen.caption else "")
+    caption = worded("{name}, {caption}", name=seen.name, caption=heard(seen.caption)) if seen.caption else ""
+    _draw_image(layout, context, training.PREVIEW, caption)
     _draw_image(layout, context, training.CURVES, worded("Losses") if seen.losses else "")
     names = layout.column(align=True)
     for number, (term, points) in enumerate(seen.losses.items(), 1):

@@ -154,7 +154,7 @@ def test_what_is_recognised_is_still_said(addon: Any) -> None:
         ("3 of 10, 1.2 frames/s, 6 s left", "3/10，1.2 帧/秒，剩余 6 秒"),  # noqa: RUF001
         ("3 of 10", "3/10"),
         ("64 % of the change is colour, 5 % form.", "64 % of the change is colour, 5 % form."),
-        ("Step 120, 3 h 10 min left", "第 120 步，剩余 3 小时 10 分钟"),  # noqa: RUF001
+        ("Step 120, 3 h 10 min left", "第 120 步，剩余 3 小时 10 分"),  # noqa: RUF001
         ("There is no style 'Sea'. Press Refresh in the gallery.", "没有风格 'Sea'。请在风格库中点击“刷新”。"),
         (
             "The ONNX model keeps weights in another file. Download it. Find the file, or paint it again.",
