@@ -69,14 +69,15 @@ LABELS = 0.4
 
 
 def draw_ticks(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup, name: str) -> None:
-    """A choice of several, below each other, in the same way"""
-    if compat.HAS_MEANINGS:
+    """A choice of several, below each other, in the same way; as Blender draws it where that says the same"""
+    label = settings.bl_rna.properties[name].name
+    if compat.HAS_MEANINGS or worded(label) == label:
         layout.prop(settings, name)
         return
     split = layout.split(factor=LABELS)
-    label = split.column()
-    label.alignment = "RIGHT"
-    label.label(text=worded(settings.bl_rna.properties[name].name), translate=False)
+    left = split.column()
+    left.alignment = "RIGHT"
+    left.label(text=worded(label), translate=False)
     ticks = split.column(align=True)
     ticks.use_property_split = False
     draw_choices(ticks, settings, name)
