@@ -197,6 +197,31 @@ def test_an_overlay_that_is_named_first_is_no_part_of_its_sentence(addon: Any, i
             assert addon.translation.heard(f"{name}: {sentence}") == f"{chinese}：{alone}", template  # noqa: RUF001
 
 
+SETTINGS = {
+    "adversarial",
+    "coarse",
+    "code",
+    "reconstruction",
+    "learning_rate",
+    "critic_learning_rate",
+    "hinge",
+    "lsgan",
+}
+"""Of a training, as they are written in its settings: advice names them"""
+
+
+def test_what_a_diagnosis_finds_is_chinese(addon: Any, in_chinese: None) -> None:
+    """What was found, what was done about it and what one may do, as the panel puts it together"""
+    found = [text for text, where in error_texts.templates().items() if where.startswith("diagnostics")]
+    assert len(found) > 15
+    done = "The critic now learns at 0.5 of its rate."
+    for template in found:
+        said = re.sub(r"\{\w+\}", "7", template)
+        for text in (said, f"{done} {said}"):
+            chinese = addon.translation.heard(text)
+            assert not set(re.findall("[A-Za-z_]{4,}", chinese)) - SETTINGS, (text, chinese)
+
+
 def test_overlays_are_recognised_by_name(addon: Any) -> None:
     pattern = re.compile(addon.translation.OVERLAY)
     assert all(pattern.fullmatch(name) for name in addon.props.choices.QUESTIONS)
