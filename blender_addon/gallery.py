@@ -20,7 +20,7 @@ import bpy
 from . import compat, props
 from .engine_client import EngineError
 from .props.library import Style
-from .translation import worded
+from .translation import listed, overlay, worded
 
 # ---------------------------------------------------------------- favourites
 
@@ -162,7 +162,7 @@ def _card(style: Style, data: dict[str, Any]) -> Iterator[Row]:
         yield Row("Folder", style.group)
     if not style.makes_textures:
         guides = [worded(props.choices.GUIDES[name].label) for name in sorted(style.guides)]
-        yield Row("Guides", _listed(guides) or worded("None"))
+        yield Row("Guides", listed(guides) or worded("None"))
     yield Row("Size", _sizes(model))
     yield from _answers(style)
 
@@ -173,7 +173,7 @@ def _made_by(training: dict[str, Any], data: dict[str, Any]) -> str:
     parts = [worded(LEARNED.get(training.get("kind", ""), "Pentimento"))]
     parts += [worded("{count} of them", count=count)] if count > 1 else []
     parts += [worded("{count} steps", count=steps)] if steps else []
-    return _listed(parts)
+    return listed(parts)
 
 
 def _sizes(model: dict[str, Any]) -> str:
@@ -207,14 +207,10 @@ def _answers(style: Style) -> Iterator[Row]:
     own = {"gradients", "pictures", "fit"}
     questions = props.choices.QUESTIONS.items()
     can = {name: asked.needs not in own or asked.needs in style.brings for name, asked in questions}
-    labels = {name: worded(asked.label or name) for name, asked in questions}
-    yield Row("Explains", _listed([labels[name] for name, able in can.items() if able]))
+    labels = {name: overlay(name) for name, _ in questions}
+    yield Row("Explains", listed([labels[name] for name, able in can.items() if able]))
     if not all(can.values()):
-        yield Row("Cannot", _listed([labels[name] for name, able in can.items() if not able]))
-
-
-def _listed(parts: list[str]) -> str:
-    return ", ".join(parts)
+        yield Row("Cannot", listed([labels[name] for name, able in can.items() if not able]))
 
 
 # ---------------------------------------------------------------- the artist's own styles

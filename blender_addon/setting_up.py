@@ -10,7 +10,6 @@ an environment that the engine makes in a folder of ours: as a job in a lane of 
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import os
 import platform
@@ -23,7 +22,7 @@ import bpy
 
 from . import compat, jobs, props
 from .engine_client import EngineError, Interpreter, Limits, blender_python, packages, protocol
-from .translation import heard, worded
+from .translation import heard, listed, worded
 
 PATIENCE = Limits(ready=20.0, silence=20.0)
 """A program that is no Python at all says nothing for ever; importing torch from a cold disk takes its time."""
@@ -130,8 +129,7 @@ def _and(words: list[str]) -> str:
     *before, last = words
     if not before:
         return last
-    listed = functools.reduce(lambda some, one: worded("{some}, {one}", some=some, one=one), before)
-    return worded("{some} and {last}", some=listed, last=last)
+    return worded("{some} and {last}", some=listed(before), last=last)
 
 
 # ---------------------------------------------------------------- what the artist reads of it

@@ -1,7 +1,7 @@
 """Takes the pictures of the panels for the guide, in a real Blender window on a display of its own.
 
     python docs/make_screenshots.py [--only SCENE ...] [--painting FILE] [--blender blender] [--styles DIR]
-                                    [--style NAME] [--output DIR]
+                                    [--style NAME] [--language LANGUAGE] [--output DIR]
     python docs/make_screenshots.py --newcomer
 
 Needs Xvfb, openbox and a Blender that can run in a window (Debian's 3.4 does; the sources install there as a legacy
@@ -13,6 +13,9 @@ without --only all of them play.
 With --newcomer Blender begins with an empty profile and a file of somebody's, and the mouse and the keyboard alone
 install the zip and stylize a material (newcomer_inside.py). Exit code 1 when nothing comes of a press, or when it takes
 longer than two minutes; the seconds are written into benchmarks/results/.
+
+In another language (`--language zh_HANS --only image explain training preferences`) it is the way to look at a
+translation; pictures are then named after the language, and go elsewhere with --output.
 """
 
 from __future__ import annotations
@@ -48,6 +51,7 @@ SYSTEM_PATH = "/usr/bin:/bin"
 """Debian's Blender takes the first Python of its version on the path for its own: here the system's, not one of ours"""
 LONGEST = 3600.0
 """Seconds for all scenes, also on a crowded machine"""
+IMAGES = REPO / "docs" / "images"
 SAMPLES = REPO / "engine" / "samples"
 PAINTING = REPO / "engine" / "styles" / "wheat-field" / "picture_0.jpg"
 """What a style is trained from where no other is given: the painting that a shipped style holds, reduced"""
@@ -129,8 +133,9 @@ def main() -> int:
     parser.add_argument("--styles", default="", help="folder of styles besides the shipped ones")
     parser.add_argument("--style", default="Starry Night", help="the style to show, if it is installed")
     parser.add_argument("--only", nargs="+", default=[], metavar="SCENE", help="the scenes to play; default: all")
+    parser.add_argument("--language", default="", help="of the interface, such as zh_HANS; default: English")
     parser.add_argument("--painting", type=Path, default=PAINTING, help="what a style is trained from")
-    parser.add_argument("--output", type=Path, default=REPO / "docs" / "images")
+    parser.add_argument("--output", type=Path, default=IMAGES)
     parser.add_argument("--newcomer", action="store_true", help="from an empty profile to a stylized material, timed")
     chosen = parser.parse_args()
     chosen.output.mkdir(parents=True, exist_ok=True)
@@ -155,19 +160,23 @@ def main() -> int:
             "styles": chosen.styles,
             "style": chosen.style,
             "scenes": chosen.only,
+            "language": chosen.language,
             "output": str(folder / "taken"),
             "size": SIZE,
         }
         (folder / "taken").mkdir()
         failed = run_blender(chosen.blender, folder, {**os.environ, "DISPLAY": name}, settings)
-        keep_pictures(folder / "taken", chosen.output)
+        keep_pictures(folder / "taken", chosen.output, chosen.language)
         return failed
 
 
-def keep_pictures(taken: Path, output: Path) -> None:
+def keep_pictures(taken: Path, output: Path, language: str = "") -> None:
+    """In another language each is one more picture, and the guide has only a few of those: they are renewed."""
     for picture in sorted(taken.iterdir()):
         shrink_pictures.shrink(picture)
-        shutil.copy(picture, output)
+        name = f"{picture.stem}_{language}{picture.suffix}" if language else picture.name
+        if not language or output != IMAGES or (output / name).exists():
+            shutil.copy(picture, output / name)
 
 
 def newcomer(blender: str, style: str, output: Path) -> int:

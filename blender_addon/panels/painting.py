@@ -13,8 +13,8 @@ import bpy
 
 from .. import jobs, materials, props, scene_io, switches
 from ..engine_client import EngineError
-from ..translation import heard, worded
-from .base import draw_progress, draw_report, draw_text
+from ..translation import heard, overlay, worded
+from .base import draw_progress, draw_report, draw_setting, draw_text, draw_ticks
 from .presets import draw_presets
 
 
@@ -150,17 +150,17 @@ def _draw_controls(layout: bpy.types.UILayout, context: bpy.types.Context, paint
     chosen = props.settings(context)
     column = layout.column()
     column.enabled = jobs.current() is None
-    column.prop(chosen, "strength")
+    draw_setting(column, chosen, "strength")
     column.prop(chosen, "stroke")
     column.prop(chosen, "follow")
     column.prop(chosen, "seed")
     if paints_renders or _shows_result(context):
-        column.prop(chosen, "painted_pass")
+        draw_setting(column, chosen, "painted_pass")
     if paints_renders or _paints_light(context):
         column.prop(chosen, "colours")
     if not paints_renders:
         column.prop(chosen, "tileable")
-    column.prop(chosen, "overlays")
+    draw_ticks(column, chosen, "overlays")
     column.prop(chosen, "device")
 
 
@@ -186,7 +186,12 @@ def _draw_findings(layout: bpy.types.UILayout, context: bpy.types.Context, image
             continue
         box = layout.box().column(align=True)
         mark = "CHECKMARK" if found["faithful"] else "QUESTION"
-        draw_text(box, context, f"{worded(found['name'])}: {heard(found['sentence'])}", mark)
+        draw_text(
+            box,
+            context,
+            worded("{overlay}: {sentence}", overlay=overlay(found["name"]), sentence=heard(found["sentence"])),
+            mark,
+        )
         if not found["faithful"]:
             draw_text(box, context, "Indicative only: its measured faithfulness is too low.", "BLANK1")
 
