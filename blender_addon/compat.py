@@ -196,7 +196,7 @@ def _set_size(size: float) -> None:
     import blf
 
     if BEFORE_4_0:
-        blf.size(0, round(size), 72)  # type: ignore[call-arg]
+        blf.size(0, size, 72)  # type: ignore[call-arg]
     else:
         blf.size(0, size)
 

@@ -178,8 +178,8 @@ class Worker:
         self._process.kill()
         code = self._process.wait()
         time.sleep(0.05)  # its last lines on stderr may still be on their way
-        fix = _what_to_do(code, self._talking)
-        return protocol.Failed("", f"The engine stopped ({_how(code)}).", fix, "".join(self._last_words))
+        said = f"exit code {code} {_signal(code)}\n{''.join(self._last_words)}"
+        return protocol.Failed("", _what_happened(code), _what_to_do(code, self._talking), said)
 
     # ------------------------------------------------------------ in the main thread
 
@@ -241,13 +241,13 @@ def _how_to_start(error: OSError | ValueError) -> str:
     return "Correct it in the add-on's preferences, or leave the field empty to use Blender's own Python."
 
 
-def _how(code: int) -> str:
-    if code >= 0:
-        return f"exit code {code}"
-    try:
-        return f"ended by the system, {signal.Signals(-code).name}"
-    except ValueError:
-        return f"ended by the system, signal {-code}"
+def _what_happened(code: int) -> str:
+    return "The engine stopped." if code >= 0 else "The engine stopped: the system ended it."
+
+
+def _signal(code: int) -> str:
+    """Its name for a bug report, where it has one"""
+    return next((each.name for each in signal.Signals if each == -code), "")
 
 
 def _what_to_do(code: int, talked: bool) -> str:

@@ -20,7 +20,7 @@ import bpy
 from . import compat, props
 from .engine_client import EngineError
 from .props.library import Style
-from .translation import worded
+from .translation import listed, overlay, worded
 
 # ---------------------------------------------------------------- favourites
 
@@ -162,9 +162,8 @@ def _card(style: Style, data: dict[str, Any]) -> Iterator[Row]:
         yield Row("Folder", style.group)
     if not style.makes_textures:
         guides = [worded(props.choices.GUIDES[name].label) for name in sorted(style.guides)]
-        yield Row("Guides", _listed(guides) or worded("None"))
-    yield Row("Sees", _reach(model))
-    yield Row("Weights", f"{model['parameters']:,}".replace(",", " "))
+        yield Row("Guides", listed(guides) or worded("None"))
+    yield Row("Size", _sizes(model))
     yield from _answers(style)
 
 
@@ -174,16 +173,30 @@ def _made_by(training: dict[str, Any], data: dict[str, Any]) -> str:
     parts = [worded(LEARNED.get(training.get("kind", ""), "Pentimento"))]
     parts += [worded("{count} of them", count=count)] if count > 1 else []
     parts += [worded("{count} steps", count=steps)] if steps else []
-    return _listed(parts)
+    return listed(parts)
 
 
-def _reach(model: dict[str, Any]) -> str:
-    radius, size = model["receptive_radius"], model["fixed_size"]
-    if size:
+def _sizes(model: dict[str, Any]) -> str:
+    """Of pictures: what comes of large ones, which are painted in pieces"""
+    if size := model["fixed_size"]:
         return worded("Only {width} x {height} pixels at once", width=size[1], height=size[0])
-    if radius is None:
-        return worded("The whole picture: tiles can differ")
-    return worded("{count} pixels: tiles are exact", count=2 * radius + 1)
+    if model["receptive_radius"] is None:
+        return worded("Any, but large pictures can show seams")
+    return worded("Any, and large pictures show no seams")
+
+
+def exactly(name: str) -> str:
+    """A line in English of what only a bug report wants to know of a style; empty where there is no such style."""
+    style = props.library.style_of(name)
+    if style is None:
+        return ""
+    try:
+        model = json.loads((style.folder / "style.json").read_text(encoding="utf-8"))["model"]
+        radius, size = model["receptive_radius"], model["fixed_size"]
+        sees = "the whole picture" if radius is None else f"{2 * radius + 1} pixels"
+        return f"Style {name}: {model['parameters']} weights, sees {sees}" + (f", only {size}" if size else "")
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"Style {name}: cannot be read"
 
 
 def _answers(style: Style) -> Iterator[Row]:
@@ -194,14 +207,10 @@ def _answers(style: Style) -> Iterator[Row]:
     own = {"gradients", "pictures", "fit"}
     questions = props.choices.QUESTIONS.items()
     can = {name: asked.needs not in own or asked.needs in style.brings for name, asked in questions}
-    labels = {name: worded(asked.label or name) for name, asked in questions}
-    yield Row("Explains", _listed([labels[name] for name, able in can.items() if able]))
+    labels = {name: overlay(name) for name, _ in questions}
+    yield Row("Explains", listed([labels[name] for name, able in can.items() if able]))
     if not all(can.values()):
-        yield Row("Cannot", _listed([labels[name] for name, able in can.items() if not able]))
-
-
-def _listed(parts: list[str]) -> str:
-    return ", ".join(parts)
+        yield Row("Cannot", listed([labels[name] for name, able in can.items() if not able]))
 
 
 # ---------------------------------------------------------------- the artist's own styles

@@ -20,7 +20,7 @@ import numpy as np
 
 from . import jobs, props, scene_io, setting_up
 from .engine_client import EngineError, protocol
-from .translation import worded
+from .translation import listed, worded
 
 DEBOUNCE = 0.4
 """Seconds after the last change: somebody who types a number is not done at its first digit"""
@@ -181,7 +181,7 @@ def how_known(found: protocol.ModelFacts) -> str:
         "trial": "Seen in a trial: {names}.",
         "usual": "Not said, so as usual: {names}. Look at the colours.",
     }
-    return " ".join(worded(said[way], names=", ".join(by_way[way])) for way in said if way in by_way)
+    return " ".join(worded(said[way], names=listed(by_way[way])) for way in said if way in by_way)
 
 
 def icon(which: str) -> int:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from . import encode, layering, props, scene_io
 from .engine_client import EngineError, protocol
-from .translation import worded
+from .translation import listed, worded
 
 Recipe = dict[str, Any]
 HOW = {
@@ -57,11 +57,11 @@ def _more(recipe: Recipe, how: dict[str, Any]) -> Iterator[tuple[str, str]]:
         names = ("colour", "form", "stroke")
         yield (
             "Bands",
-            ", ".join(f"{worded(name)} {_number(band)}" for name, band in zip(names, how["bands"], strict=False)),
+            listed([f"{worded(name)} {_number(band)}" for name, band in zip(names, how["bands"], strict=False)]),
         )
     if how.get("colours", "style") != "style":
         yield "Whose Colours", worded(str(how["colours"]).title())
-    yield "Lights", ", ".join(f"{light} {_number(gain)}" for light, gain in how.get("gains", {}).items())
+    yield "Lights", listed([f"{worded(light)} {_number(gain)}" for light, gain in how.get("gains", {}).items()])
     if how.get("painted_pass", "Combined") != "Combined":
         yield "Pass", str(how["painted_pass"])
     yield "Tileable", worded("Yes") if how.get("tileable") else ""
@@ -77,9 +77,7 @@ def _styles(recipe: Recipe) -> str:
     if len(styles) < 2:
         return "".join(f"{style['name']}{_where(style)}" for style in styles)
     whole = sum(style.get("share", 1.0) for style in styles) or 1.0
-    return ", ".join(
-        f"{style['name']} {100 * style.get('share', 1.0) / whole:.0f} %{_where(style)}" for style in styles
-    )
+    return listed([f"{style['name']} {100 * style.get('share', 1.0) / whole:.0f} %{_where(style)}" for style in styles])
 
 
 def styles_of(recipe: Recipe) -> list[dict[str, Any]]:

@@ -76,6 +76,16 @@ BANDS = "Overlay Bands"
 """Socket of the group: 1 where an overlay's three channels are parts of one whole"""
 PLACES = "Overlay Places"
 """Socket of the group: 1 where they are a place on the style picture, and how sure that is"""
+COLOUR_SOCKETS = ("Original", "Stylized", "Overlay")
+NUMBER_SOCKETS = (
+    ("Mix", 1, 0, 1),
+    ("Overlay Mix", 0, 0, 1),
+    ("Overlay Low", 0, -1e6, 1e6),
+    ("Overlay High", 1, -1e6, 1e6),
+    (BANDS, 0, 0, 1),
+    (PLACES, 0, 0, 1),
+)
+"""What the group takes; of numbers the value at first, the least and the most"""
 BAND = 32
 """Rows converted at a time: they stay in the processor's cache."""
 MAX_NAME = 63
@@ -684,16 +694,9 @@ def layers_group(kind: str) -> bpy.types.NodeTree:
 def _new_group(kind: str) -> bpy.types.NodeTree:
     tree = bpy.data.node_groups.new(GROUP, kind)
     tree[ROLE] = GROUP
-    for name in ("Original", "Stylized", "Overlay"):
+    for name in COLOUR_SOCKETS:
         compat.new_group_socket(tree, name, "NodeSocketColor")
-    for name, value, low, high in (
-        ("Mix", 1, 0, 1),
-        ("Overlay Mix", 0, 0, 1),
-        ("Overlay Low", 0, -1e6, 1e6),
-        ("Overlay High", 1, -1e6, 1e6),
-        (BANDS, 0, 0, 1),
-        (PLACES, 0, 0, 1),
-    ):
+    for name, value, low, high in NUMBER_SOCKETS:
         socket = compat.new_group_socket(tree, name, "NodeSocketFloat")
         socket.default_value, socket.min_value, socket.max_value = value, low, high
     compat.new_group_socket(tree, "Result", "NodeSocketColor", output=True)

@@ -10,7 +10,6 @@ an environment that the engine makes in a folder of ours: as a job in a lane of 
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import os
 import platform
@@ -23,7 +22,7 @@ import bpy
 
 from . import compat, jobs, props
 from .engine_client import EngineError, Interpreter, Limits, blender_python, packages, protocol
-from .translation import heard, worded
+from .translation import heard, listed, worded
 
 PATIENCE = Limits(ready=20.0, silence=20.0)
 """A program that is no Python at all says nothing for ever; importing torch from a cold disk takes its time."""
@@ -130,8 +129,7 @@ def _and(words: list[str]) -> str:
     *before, last = words
     if not before:
         return last
-    listed = functools.reduce(lambda some, one: worded("{some}, {one}", some=some, one=one), before)
-    return worded("{some} and {last}", some=listed, last=last)
+    return worded("{some} and {last}", some=listed(before), last=last)
 
 
 # ---------------------------------------------------------------- what the artist reads of it
@@ -248,7 +246,7 @@ def announcement(chosen: packages.Kind) -> list[str]:
     """What a set-up will do, said before it begins."""
     size, there = packages.size(chosen.name), _kind_made()
     if made(chosen.name) == "ready":
-        again = worded("Set up again it is checked, mended and put to use.")
+        again = worded("Set Up Again checks it, mends what is broken, and uses it.")
         return [worded("It is set up, in {folder}", folder=_short(str(folder()))), again]
     if props.library.preferences().setup_wheels:
         source = worded("Installs it from the folder of wheels. Nothing is downloaded.")
@@ -256,13 +254,19 @@ def announcement(chosen: packages.Kind) -> list[str]:
         source = worded("Downloads about {size} GB.", size=f"{size.download:.1f}")
     place = {"size": f"{size.installed:.1f}", "folder": _short(str(folder()))}
     lines = [source, worded("Takes about {size} GB on the disk, in {folder}", **place)]
-    if (sys.platform, chosen.name) == ("linux", "training"):
-        lines.append(worded("With PyTorch's package index for processors (Options) it is 0.3 GB and 1.1 GB."))
+    if (sys.platform, chosen.name) == ("linux", "training") and _takes_what_comes():
+        lines.append(worded("With PyTorch's address for processors (Package Index in Options) only 0.3 GB and 1.1 GB."))
     if (sys.platform, chosen.name) == ("win32", "cuda-training"):
         lines.append(worded("To train on CUDA, too, enter PyTorch's package index for it (Options)."))
     if there not in ("", chosen.name):
         lines.append(worded("Replaces what is there: {title}.", title=worded(packages.KINDS[there].title)))
     return [*lines, worded("Blender's own Python stays as it is. You can go on working meanwhile.")]
+
+
+def _takes_what_comes() -> bool:
+    """Does it install what the usual package index has, because nothing else is entered?"""
+    preferences = props.library.preferences()
+    return not (preferences.setup_wheels or preferences.setup_index)
 
 
 def refusal() -> EngineError | None:
@@ -313,6 +317,8 @@ def _leave() -> None:
     """What is about to be changed or removed is not worked with meanwhile. Blender's own does, unchecked."""
     if in_use():
         _use("")
+        props.library.preferences().verdict, props.library.preferences().can_train = "", False
+        _keep(None)
 
 
 def _use(python: str) -> None:

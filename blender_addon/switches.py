@@ -13,7 +13,7 @@ import bpy
 
 from . import props
 from .engine_client import EngineError, protocol
-from .translation import worded
+from .translation import listed, worded
 
 LIGHT_PASSES = {
     "Diffuse": ("diffuse_direct", "diffuse_indirect", "diffuse_color"),
@@ -77,7 +77,9 @@ def said(switches: Iterable[str]) -> str:
         family, _, part = switch.partition("_")
         name = worded(_LABELS.get(switch, family.title()))
         groups.setdefault(name, []).extend([worded(part.title())] if part else [])
-    return "; ".join(f"{family}: {', '.join(parts)}" if parts else family for family, parts in groups.items())
+    found = groups.items()
+    said = [worded("{family}: {parts}", family=name, parts=listed(parts)) if parts else name for name, parts in found]
+    return listed(said, are_lists=True)
 
 
 def note(switches: Iterable[str]) -> str:

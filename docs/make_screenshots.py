@@ -1,13 +1,21 @@
 """Takes the pictures of the panels for the guide, in a real Blender window on a display of its own.
 
     python docs/make_screenshots.py [--only SCENE ...] [--painting FILE] [--blender blender] [--styles DIR]
-                                    [--style NAME] [--output DIR]
+                                    [--style NAME] [--language LANGUAGE] [--output DIR]
+    python docs/make_screenshots.py --newcomer
 
 Needs Xvfb, openbox and a Blender that can run in a window (Debian's 3.4 does; the sources install there as a legacy
 add-on). It is also a test of what only a window can show: the button returns at once, a timer carries the job on,
 the sidebar draws, the result appears in the editor, one undo takes it away; a style is trained, by this Python,
 which needs torch and onnx. Exit code 1 when any of it fails. Scenes are named at the end of screenshots_inside.py;
 without --only all of them play.
+
+With --newcomer Blender begins with an empty profile and a file of somebody's, and the mouse and the keyboard alone
+install the zip and stylize a material (newcomer_inside.py). Exit code 1 when nothing comes of a press, or when it takes
+longer than two minutes; the seconds are written into benchmarks/results/.
+
+In another language (`--language zh_HANS --only image explain training preferences`) it is the way to look at a
+translation; pictures are then named after the language, and go elsewhere with --output.
 """
 
 from __future__ import annotations
@@ -32,13 +40,18 @@ sys.path.insert(0, str(REPO))
 
 SIZE = (1640, 900)
 INSIDE = Path(__file__).with_name("screenshots_inside.py")
+NEWCOMER = Path(__file__).with_name("newcomer_inside.py")
+NEWCOMER_LIMIT = 120.0
+"""Seconds from the first press to the stylized material"""
 NO_DECORATION = """<openbox_config xmlns="http://openbox.org/3.4/rc">
+<keyboard><keybind key="A-F4"><action name="Close"/></keybind></keyboard>
 <applications><application name="*"><decor>no</decor></application></applications></openbox_config>"""
-"""So that Blender's pixels are the display's pixels"""
+"""So that Blender's pixels are the display's pixels; what has no frame has no cross to close it, but a key"""
 SYSTEM_PATH = "/usr/bin:/bin"
 """Debian's Blender takes the first Python of its version on the path for its own: here the system's, not one of ours"""
 LONGEST = 3600.0
 """Seconds for all scenes, also on a crowded machine"""
+IMAGES = REPO / "docs" / "images"
 SAMPLES = REPO / "engine" / "samples"
 PAINTING = REPO / "engine" / "styles" / "wheat-field" / "picture_0.jpg"
 """What a style is trained from where no other is given: the painting that a shipped style holds, reduced"""
@@ -120,10 +133,14 @@ def main() -> int:
     parser.add_argument("--styles", default="", help="folder of styles besides the shipped ones")
     parser.add_argument("--style", default="Starry Night", help="the style to show, if it is installed")
     parser.add_argument("--only", nargs="+", default=[], metavar="SCENE", help="the scenes to play; default: all")
+    parser.add_argument("--language", default="", help="of the interface, such as zh_HANS; default: English")
     parser.add_argument("--painting", type=Path, default=PAINTING, help="what a style is trained from")
-    parser.add_argument("--output", type=Path, default=REPO / "docs" / "images")
+    parser.add_argument("--output", type=Path, default=IMAGES)
+    parser.add_argument("--newcomer", action="store_true", help="from an empty profile to a stylized material, timed")
     chosen = parser.parse_args()
     chosen.output.mkdir(parents=True, exist_ok=True)
+    if chosen.newcomer:
+        return newcomer(chosen.blender, chosen.style, chosen.output)
     with tempfile.TemporaryDirectory() as temporary, display(folder := Path(temporary)) as name:
         sample_picture("still_life_0001.exr", folder / "Still Life.png")
         sample_picture("still_life_0002.exr", folder / "Another.png")
@@ -143,15 +160,54 @@ def main() -> int:
             "styles": chosen.styles,
             "style": chosen.style,
             "scenes": chosen.only,
+            "language": chosen.language,
             "output": str(folder / "taken"),
             "size": SIZE,
         }
         (folder / "taken").mkdir()
         failed = run_blender(chosen.blender, folder, {**os.environ, "DISPLAY": name}, settings)
-        for picture in sorted((folder / "taken").iterdir()):
-            shrink_pictures.shrink(picture)
-            shutil.copy(picture, chosen.output)
+        keep_pictures(folder / "taken", chosen.output, chosen.language)
         return failed
+
+
+def keep_pictures(taken: Path, output: Path, language: str = "") -> None:
+    """In another language each is one more picture, and the guide has only a few of those: they are renewed."""
+    for picture in sorted(taken.iterdir()):
+        shrink_pictures.shrink(picture)
+        name = f"{picture.stem}_{language}{picture.suffix}" if language else picture.name
+        if not language or output != IMAGES or (output / name).exists():
+            shutil.copy(picture, output / name)
+
+
+def newcomer(blender: str, style: str, output: Path) -> int:
+    """Plays the newcomer; returns the exit code."""
+    with tempfile.TemporaryDirectory() as temporary, display(folder := Path(temporary)) as name:
+        home = folder / "home"
+        (home / "Downloads").mkdir(parents=True)
+        (folder / "taken").mkdir()
+        archive = shutil.move(legacy_zip(folder), home / "Downloads" / "pentimento.zip")
+        sample_picture("still_life_0001.exr", home / "Wood.png")
+        settings = {"zip": str(archive), "picture": "Wood.png", "style": style, "size": SIZE}
+        told = ["-P", str(NEWCOMER), "--", json.dumps({**settings, "output": str(folder / "taken")})]
+        own = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "BLENDER_"))}
+        environment = {**own, "HOME": str(home), "DISPLAY": name, "LIBGL_ALWAYS_SOFTWARE": "1", "PATH": SYSTEM_PATH}
+        first = [blender, "--background", "--factory-startup", "--python-exit-code", "1", *told]
+        subprocess.run(first, env=environment, check=True, timeout=120, stdout=sys.stderr)
+        window = [blender, "--window-geometry", "0", "0", *map(str, SIZE), str(home / "My Scene.blend"), *told]
+        lines = play(window, environment, folder / "stderr")
+        keep_pictures(folder / "taken", output)
+        if lines is None:
+            return 1
+    return judge(next(line for line in lines if line.startswith("MEASURED ")))
+
+
+def judge(line: str) -> int:
+    """Writes down what was measured. Returns the exit code: was it quick enough?"""
+    from benchmarks import machine
+
+    measured = json.loads(line.removeprefix("MEASURED "))
+    print(machine.write("newcomer", {**measured, "limit_seconds": NEWCOMER_LIMIT}))
+    return 0 if measured["seconds"] <= NEWCOMER_LIMIT else 1
 
 
 def run_blender(blender: str, folder: Path, environment: dict[str, str], settings: dict[str, object]) -> int:
@@ -163,9 +219,14 @@ def run_blender(blender: str, folder: Path, environment: dict[str, str], setting
     command = [blender, "--factory-startup", "--python-exit-code", "1", "--window-geometry", "0", "0"]
     command += [*map(str, SIZE), "-P", str(INSIDE), "--", json.dumps(settings)]
     more = {**environment, **places, "LIBGL_ALWAYS_SOFTWARE": "1", "PATH": SYSTEM_PATH}
-    log, start, lines = folder / "stderr", time.monotonic(), list[str]()
+    return 1 if play(command, more, folder / "stderr") is None else 0
+
+
+def play(command: list[str], environment: dict[str, str], log: Path) -> list[str] | None:
+    """Runs Blender until it ends. Returns what it said, or None when something failed: then it is told."""
+    start, lines = time.monotonic(), list[str]()
     with log.open("w") as errors:
-        window = subprocess.Popen(command, env=more, stdout=subprocess.PIPE, stderr=errors, text=True)
+        window = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True)
         watch = threading.Timer(LONGEST, window.kill)
         watch.start()
         assert window.stdout is not None
@@ -176,9 +237,9 @@ def run_blender(blender: str, folder: Path, environment: dict[str, str], setting
         window.wait()
         watch.cancel()
     if window.returncode == 0 and "CHECKED all" in lines:
-        return 0
+        return lines
     print("\n".join(lines[-40:]), log.read_text()[-3000:], file=sys.stderr)
-    return 1
+    return None
 
 
 if __name__ == "__main__":

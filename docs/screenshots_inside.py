@@ -94,6 +94,7 @@ def prepare() -> Generator[Step, None, Stage]:
     yield 1.0
     yield from click_tabs(area)
     stage = Stage(addon, area)
+    speak(SETTINGS["language"])  # not before: where a tab is depends on the length of the words above it
     with stage.on(area):
         bpy.ops.image.view_zoom_ratio(ratio=1.0)
         bpy.ops.image.view_pan(offset=(0.5 * sidebar(area).width, 0.0))  # it would lie half beneath the sidebar
@@ -218,7 +219,7 @@ def show_explaining(stage: Stage) -> Generator[Step, None, None]:
     assert addon.jobs.last_report().level == "INFO", addon.jobs.last_report()
     assert area.spaces.active.image.name == "Still Life Explained", "the editor shows the answer"
     found = addon.explaining.answer_beside(area.spaces.active.image)
-    assert found[0].about.startswith("a box of 60 x 60 pixels"), found[0].about
+    assert "60 x 60" in found[0].about, found[0].about
     with bpy.context.temp_override(window=window, area=area, region=canvas):
         bpy.ops.screen.screen_full_area()
     yield 1.0
@@ -863,9 +864,11 @@ def show_preferences(stage: Stage) -> Generator[Step, None, None]:
     preferences.python = ""
     yield lambda: stage.addon.jobs.current() is None
     print(f"SHOWN {preferences.verdict}")
-    assert preferences.verdict.startswith("Can stylize")
-    find = ["xdotool", "search", "--name", "Preferences"]
-    found = subprocess.run(find, capture_output=True, text=True, check=True).stdout.split()[-1]
+    assert stage.addon.setting_up.checked is not None, "it can stylize"
+    find = ["xdotool", "search", "--onlyvisible", "--class", "Blender"]
+    windows = subprocess.run(find, capture_output=True, text=True, check=True).stdout.split()
+    assert len(windows) == 2, windows
+    found = max(windows, key=int)  # the newer one: what it is called depends on the language
     subprocess.run(["xdotool", "windowmove", found, "20", "10", "windowsize", found, "690", "870"], check=True)
     subprocess.run(["xdotool", "mousemove", "5", "5"], check=True)  # no tooltip over what is to be seen
     yield 2.0
@@ -882,6 +885,14 @@ def install() -> Any:
     if SETTINGS["styles"]:
         preferences.addons["pentimento"].preferences.styles_folder = SETTINGS["styles"]
     return sys.modules["pentimento"]
+
+
+def speak(language: str) -> None:
+    """The interface in a language, as Blender 4 calls it; empty: as it is."""
+    view = bpy.context.preferences.view
+    if language:
+        view.language = {"zh_HANS": "zh_CN"}.get(language, language) if bpy.app.version < (4, 0, 0) else language
+        view.use_translate_interface = view.use_translate_tooltips = True
 
 
 def give_to_cube(image: Any) -> None:
@@ -933,11 +944,12 @@ def park() -> None:
     subprocess.run(["xdotool", "mousemove", str(SETTINGS["size"][0] // 2), "2"], check=True)
 
 
-def click_button(area: Any, operator: str, across: int = 110) -> Generator[Step, None, None]:
-    """With the mouse, as an artist does. Where a button is nobody can ask; but Ctrl C over one copies its operator."""
+def click_button(area: Any, operator: str, across: int = 110, down: int = 120) -> Generator[Step, None, None]:
+    """With the mouse, as an artist does. Where a button is nobody can ask; but Ctrl C over one copies its operator.
+    down: pixels from the top of the sidebar to where it is looked for first"""
     bar, manager = sidebar(area), bpy.context.window_manager
     manager.clipboard = ""
-    for y in range(bar.y + bar.height - 120, bar.y + 40, -14):
+    for y in range(bar.y + bar.height - down, bar.y + 40, -14):
         place = [str(bar.x + across), str(SETTINGS["size"][1] - y)]
         subprocess.Popen(["xdotool", "mousemove", *place, "sleep", "0.1", "key", "ctrl+c"])
         yield 0.3
@@ -1020,8 +1032,7 @@ def write_allowed(act: Callable[[], Any]) -> Any:
     return returned[0]
 
 
-def main() -> None:
-    todo = steps()
+def main(todo: Generator[Step, None, None]) -> None:
     waiting: list[Step] = [0.0]
     until = time.monotonic() + PATIENCE
 
@@ -1044,4 +1055,5 @@ def main() -> None:
     bpy.app.timers.register(go_on, first_interval=2.0)
 
 
-main()
+if __name__ == "__main__":
+    main(steps())

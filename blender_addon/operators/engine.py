@@ -5,7 +5,7 @@
 
 import bpy
 
-from .. import jobs, setting_up
+from .. import gallery, jobs, props, setting_up
 from ..engine_client import packages
 from ..translation import heard
 from .base import Answer, JobOperator
@@ -116,7 +116,8 @@ class CopyEngineReport(bpy.types.Operator):
     bl_label = "Copy Report"
 
     def execute(self, context: bpy.types.Context) -> Answer:
-        context.window_manager.clipboard = setting_up.report()
+        chosen = gallery.exactly(props.settings(context).style)
+        context.window_manager.clipboard = "\n".join(filter(None, (setting_up.report(), chosen)))
         return {"FINISHED"}
 
 

@@ -5,7 +5,7 @@
 
 import bpy
 
-from .. import jobs, setting_up
+from .. import gallery, jobs, props, setting_up
 from .base import Answer, JobOperator
 
 
@@ -57,7 +57,8 @@ class CopyReport(bpy.types.Operator):
         report = jobs.last_report(jobs.TRAINING if self.training else jobs.PAINTING)
         if report is None:
             return {"CANCELLED"}
-        context.window_manager.clipboard = report.text
+        chosen = "" if self.training else gallery.exactly(props.settings(context).style)
+        context.window_manager.clipboard = "\n".join(filter(None, (report.text, chosen)))
         return {"FINISHED"}
 
 

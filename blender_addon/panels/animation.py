@@ -11,7 +11,7 @@ import bpy
 from .. import animating, compat, jobs, props
 from ..engine_client import EngineError
 from ..translation import worded
-from .base import draw_text
+from .base import draw_setting, draw_text
 
 
 class AnimationPanel:
@@ -50,7 +50,7 @@ def _draw_strokes(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
     reason = animating.why_anew(context.scene)
     row = layout.row()
     row.enabled = not reason
-    row.prop(chosen, "strokes")
+    draw_setting(row, chosen, "strokes")
     if reason:
         draw_text(layout.column(align=True), context, reason, "INFO")
 

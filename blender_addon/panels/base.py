@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import bpy
 
@@ -48,6 +49,38 @@ def subject_in_view(
         return (explaining.subject_of(image, context.scene), None) if image is not None else (None, None)
     except EngineError as error:
         return None, error
+
+
+def draw_setting(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup, name: str, **how: Any) -> None:
+    """A property by its name in the artist's language. Blender 3.4 looks that up among its own words, whatever it means
+    there: one whose name is among them is drawn by this."""
+    label = settings.bl_rna.properties[name].name
+    layout.prop(settings, name, text=worded(label), translate=False, **how)
+
+
+def draw_choices(row: bpy.types.UILayout, settings: bpy.types.PropertyGroup, name: str) -> None:
+    """All of them beside each other, or below, in the same way"""
+    for item in settings.bl_rna.properties[name].enum_items_static:  # type: ignore[attr-defined]
+        row.prop_enum(settings, name, item.identifier, text=worded(item.name), translate=False)
+
+
+LABELS = 0.4
+"""Share of the width that Blender gives to names of properties"""
+
+
+def draw_ticks(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup, name: str) -> None:
+    """A choice of several, below each other, in the same way; as Blender draws it where that says the same"""
+    label = settings.bl_rna.properties[name].name
+    if compat.HAS_MEANINGS or worded(label) == label:
+        layout.prop(settings, name)
+        return
+    split = layout.split(factor=LABELS)
+    left = split.column()
+    left.alignment = "RIGHT"
+    left.label(text=worded(label), translate=False)
+    ticks = split.column(align=True)
+    ticks.use_property_split = False
+    draw_choices(ticks, settings, name)
 
 
 RAN_ON = {"cpu": "Ran on the processor", "cuda": "Ran on the graphics card (CUDA)"}

@@ -10,7 +10,7 @@ import bpy
 
 from .. import jobs, props, scene_io
 from ..translation import worded
-from .base import draw_text, subject_in_view
+from .base import draw_setting, draw_text, subject_in_view
 
 
 class ControlsPanel:
@@ -40,7 +40,7 @@ class ControlsPanel:
         bands = layout.column(align=True)
         bands.label(text=worded("Bands"), translate=False)
         for name in props.choices.BANDS:
-            bands.prop(chosen, name)
+            draw_setting(bands, chosen, name)
         if is_render:
             _draw_lights(layout, context)
         _draw_places(layout, chosen, is_render)
@@ -64,7 +64,7 @@ def _draw_lights(layout: bpy.types.UILayout, context: bpy.types.Context) -> None
     column.label(text="Lights")
     for name in props.choices.GAINS.values():
         if has_lights or getattr(chosen, name) != 1:
-            column.prop(chosen, name)
+            draw_setting(column, chosen, name)
     if not has_lights:
         draw_text(column, context, "Only Cycles tells lights apart.", "INFO")
 

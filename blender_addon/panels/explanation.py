@@ -12,8 +12,8 @@ import bpy
 
 from .. import explaining, jobs, props, scene_io
 from ..engine_client import EngineError, looks, protocol
-from ..translation import heard, worded
-from .base import draw_progress, draw_report, draw_text, subject_in_view
+from ..translation import heard, listed, overlay, worded
+from .base import draw_choices, draw_progress, draw_report, draw_setting, draw_text, subject_in_view
 
 
 class ImageExplainPanel(bpy.types.Panel):
@@ -52,7 +52,7 @@ def _draw_question(layout: bpy.types.UILayout, context: bpy.types.Context, subje
     column.enabled = jobs.current() is None
     row = column.row(align=True)
     row.use_property_split = False
-    row.prop(chosen, "place", expand=True)
+    draw_choices(row, chosen, "place")
     if chosen.place == "OBJECT":
         active = context.object
         name = active.name if active else worded("No object is active")
@@ -74,12 +74,12 @@ def _draw_questions(column: bpy.types.UILayout, context: bpy.types.Context, subj
         tick = grid.row(align=True)
         reason = explaining.lacks(name, props.settings(context), subject)
         tick.enabled = not reason
-        tick.prop_enum(chosen, "questions", name)
+        tick.prop_enum(chosen, "questions", name, text=overlay(name), translate=False)
         if reason:
-            reasons.setdefault(reason, []).append(worded(props.choices.QUESTIONS[name].label or name))
+            reasons.setdefault(reason, []).append(overlay(name))
     if subject is not None:
         for reason, names in reasons.items():
-            said = worded("{questions}: {reason}.", questions=", ".join(names), reason=reason)
+            said = worded("{questions}: {reason}.", questions=listed(names), reason=reason)
             draw_text(column.column(align=True), context, said, "INFO")
 
 
@@ -101,7 +101,12 @@ def _draw_asking(layout: bpy.types.UILayout, context: bpy.types.Context, asking:
     draw_text(layout.column(align=True), context, worded("About {area}", area=asking.about), "BLANK1")
     for answer in asking.answers:
         box = layout.box().column(align=True)
-        draw_text(box, context, f"{worded(answer.overlay)}: {heard(answer.sentence)}", "SORTTIME")
+        draw_text(
+            box,
+            context,
+            worded("{overlay}: {sentence}", overlay=overlay(answer.overlay), sentence=heard(answer.sentence)),
+            "SORTTIME",
+        )
         draw_text(box, context, "Being checked.", "BLANK1")
         _draw_bars(box, answer.bars, {})
     if asking.answers:
@@ -115,7 +120,7 @@ def _draw_answer(layout: bpy.types.UILayout, context: bpy.types.Context, image: 
         return
     draw_text(layout.column(align=True), context, worded("About {area}", area=answer[0].about), "BLANK1")
     column = layout.column()
-    column.prop(props.explain_settings(context), "blend", slider=True)
+    draw_setting(column, props.explain_settings(context), "blend", slider=True)
     row = column.row(align=True)
     row.operator("pentimento.look_at", text="Picture", icon="IMAGE_DATA").image = scene_io.original_of(image).name
     row.operator("pentimento.discard_answer", text="", icon="TRASH")
@@ -134,7 +139,7 @@ def _draw_family(
     found, images = layers[0], {layer.name.partition(".")[2]: layer.image for layer in layers}
     box = layout.box().column(align=True)
     row, seen = box.row(), shown in images.values()
-    row.label(text=worded(found.family), translate=False, icon="CHECKMARK" if found.faithful else "QUESTION")
+    row.label(text=overlay(found.family), translate=False, icon="CHECKMARK" if found.faithful else "QUESTION")
     button = row.operator("pentimento.look_at", text="", icon="HIDE_OFF" if seen else "HIDE_ON", depress=seen)
     button.image = shown if seen else found.image
     draw_text(box, context, "Certified." if found.faithful else "Indicative only.", "BLANK1")

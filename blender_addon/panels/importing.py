@@ -9,7 +9,7 @@ import bpy
 
 from .. import importing, jobs, props
 from ..translation import worded
-from .base import draw_progress, draw_text
+from .base import draw_progress, draw_setting, draw_text
 
 
 class ImportPanel:
@@ -68,7 +68,7 @@ def _draw_facts(layout: bpy.types.UILayout, context: bpy.types.Context, found: p
     _draw_range(column, chosen, "value_range", "low", "high")
     _draw_range(column, chosen, "output_range", "output_low", "output_high")
     column.prop(chosen, "normalisation")
-    column.prop(chosen, "layout")
+    draw_setting(column, chosen, "layout")
     size = column.column()
     size.enabled = not found.width
     size.prop(chosen, "multiple")

@@ -14,7 +14,7 @@ import bpy.utils.previews
 
 from .. import explaining, jobs, layering, masking, remaking, scene_io
 from ..engine_client import looks
-from ..translation import OURS, heard, worded
+from ..translation import OURS, heard, overlay, worded
 from .base import draw_text
 
 ICONS = {"ORIGINAL": "IMAGE_DATA", "RESULT": "BRUSH_DATA", "OVERLAY": "OVERLAY"}
@@ -99,7 +99,14 @@ def _draw_name(row: bpy.types.UILayout, listed: layering.Listed, is_chosen: bool
     """All of the chosen one's row is a button, in the colour of what is chosen."""
     row.alignment = "EXPAND" if is_chosen else "LEFT"
     mark = {"icon": ICONS[listed.kind], "depress": is_chosen, "emboss": is_chosen}
-    _name(row.operator("pentimento.choose_layer", text=listed.label, **mark), listed)
+    _name(row.operator("pentimento.choose_layer", text=_label(listed), translate=False, **mark), listed)
+
+
+def _label(listed: layering.Listed) -> str:
+    """An overlay's name, or of a render the word for it; other pictures and styles have names of their own"""
+    if listed.kind == "OVERLAY":
+        return overlay(listed.label)
+    return listed.label if listed.kind == "RESULT" or listed.label == listed.image else worded(listed.label)
 
 
 def _name(properties: Any, listed: layering.Listed) -> Any:
@@ -144,8 +151,9 @@ def _draw_mixes(
     for listed in reversed(stack.layers):
         for place in places:
             if layering.feeds(listed, place) and (listed == chosen or place.mix(listed.kind).default_value > 0):
-                text = listed.label if len(places) == 1 else f"{listed.label}, {place.owner}"
-                column.prop(place.mix(listed.kind), "default_value", text=text, slider=True)
+                text = _label(listed) if len(places) == 1 else f"{_label(listed)}, {place.owner}"
+                mix = place.mix(listed.kind)
+                column.prop(mix, "default_value", text=text, translate=False, slider=True)
 
 
 # ---------------------------------------------------------------- what an overlay means
@@ -159,7 +167,7 @@ def _draw_overlay(
     found: explaining.Told,
 ) -> None:
     box = layout.box().column(align=True)
-    box.label(text=found.name, icon="CHECKMARK" if found.faithful else "QUESTION")
+    box.label(text=overlay(found.name), translate=False, icon="CHECKMARK" if found.faithful else "QUESTION")
     draw_text(box, context, "Certified." if found.faithful else "Indicative only.", "BLANK1")
     for line in [] if found.faithful else looks.failures(found.checks):
         draw_text(box, context, line, "BLANK1")
@@ -232,9 +240,9 @@ def _draw_masks(
     row = column.grid_flow(row_major=True, columns=2, even_columns=True, align=True)
     for name, label, _ in masking.parts_of(found):
         if stack.kind == "IMAGE":
-            button = row.operator_menu_enum("pentimento.use_as_mask", "target", text=label)
+            button = row.operator_menu_enum("pentimento.use_as_mask", "target", text=worded(label), translate=False)
         else:
-            button = row.operator("pentimento.use_as_mask", text=label)
+            button = row.operator("pentimento.use_as_mask", text=worded(label), translate=False)
             button.target = "IMAGE"
         _name(button, chosen).part = name
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import bpy
 
 from .. import jobs, props
+from .base import draw_setting
 
 
 class TexturePanel:
@@ -31,7 +32,7 @@ class TexturePanel:
         chosen = props.texture_settings(context)
         column = layout.column()
         for name in ("style", *(["variant"] if props.has_variants(chosen) else []), "width", "height", "seed"):
-            column.prop(chosen, name)
+            draw_setting(column, chosen, name)
         layout.operator("pentimento.new_texture", icon="TEXTURE")
 
 

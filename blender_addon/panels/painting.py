@@ -11,10 +11,10 @@ from typing import Any
 
 import bpy
 
-from .. import jobs, props, scene_io, switches
+from .. import jobs, materials, props, scene_io, switches
 from ..engine_client import EngineError
-from ..translation import heard, worded
-from .base import draw_progress, draw_report, draw_text
+from ..translation import heard, overlay, worded
+from .base import draw_progress, draw_report, draw_setting, draw_text, draw_ticks
 from .presets import draw_presets
 
 
@@ -45,7 +45,10 @@ class PentimentoPanel:
         raise NotImplementedError
 
 
-class ImagePanel(PentimentoPanel):
+class ImageEditorPanel(PentimentoPanel, bpy.types.Panel):
+    bl_idname = "PENTIMENTO_PT_image"
+    bl_space_type = "IMAGE_EDITOR"
+    bl_region_type = "UI"
     bl_order = 0
 
     def draw_button(self, layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
@@ -53,26 +56,49 @@ class ImagePanel(PentimentoPanel):
         if image is not None and image.type in scene_io.RENDERS:
             draw_render_button(layout, context)
             return
-        big = layout.column()
-        big.scale_y = 1.5
-        big.enabled = image is not None
-        name = scene_io.original_of(image).name if image else ""
-        text = worded("Stylize {name}", name=name) if image else worded("No Image in View")
-        big.operator("pentimento.stylize_image", icon="BRUSH_DATA", text=text, translate=False)
-        if image is not None:
-            _draw_findings(layout, context, image)
+        _draw_image_button(layout, context, image, worded("No Image in View"))
 
 
-class ImageEditorPanel(ImagePanel, bpy.types.Panel):
-    bl_idname = "PENTIMENTO_PT_image"
-    bl_space_type = "IMAGE_EDITOR"
-    bl_region_type = "UI"
-
-
-class ViewportPanel(ImagePanel, bpy.types.Panel):
+class ViewportPanel(PentimentoPanel, bpy.types.Panel):
     bl_idname = "PENTIMENTO_PT_view"
     bl_space_type = "VIEW_3D"
     bl_region_type = "UI"
+    bl_order = 0
+
+    def draw_button(self, layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+        image = scene_io.image_in_view(context)
+        _draw_image_button(layout, context, image, worded("No Image Texture"))
+        if image is None:
+            draw_text(layout.column(align=True), context, NO_TEXTURE, "INFO")
+        elif _is_hidden(context):
+            draw_text(layout.column(align=True), context, HIDDEN, "INFO")
+            row = layout.row()
+            row.use_property_split = False  # its name stands on the button, not beside it
+            row.prop_enum(context.space_data.shading, "type", "MATERIAL")
+
+
+NO_TEXTURE = "Select an object whose material has an Image Texture. Projection paints one that has none."
+HIDDEN = "This viewport shows no textures. The painting is seen in:"
+
+
+def _draw_image_button(
+    layout: bpy.types.UILayout, context: bpy.types.Context, image: bpy.types.Image | None, nothing: str
+) -> None:
+    """nothing: what the button says, translated, while there is nothing to paint"""
+    big = layout.column()
+    big.scale_y = 1.5
+    big.enabled = image is not None
+    text = worded("Stylize {name}", name=scene_io.original_of(image).name) if image else nothing
+    big.operator("pentimento.stylize_image", icon="BRUSH_DATA", text=text, translate=False)
+    if image is not None:
+        _draw_findings(layout, context, image)
+
+
+def _is_hidden(context: bpy.types.Context) -> bool:
+    """Does the object wear a painting that this viewport does not show, because it shows no materials?"""
+    material = bpy.data.materials.get(scene_io.active_material(context))
+    shading = context.space_data.shading.type
+    return material is not None and shading in ("WIREFRAME", "SOLID") and bool(materials.groups(material))
 
 
 class RenderPanel(PentimentoPanel, bpy.types.Panel):
@@ -124,17 +150,17 @@ def _draw_controls(layout: bpy.types.UILayout, context: bpy.types.Context, paint
     chosen = props.settings(context)
     column = layout.column()
     column.enabled = jobs.current() is None
-    column.prop(chosen, "strength")
+    draw_setting(column, chosen, "strength")
     column.prop(chosen, "stroke")
     column.prop(chosen, "follow")
     column.prop(chosen, "seed")
     if paints_renders or _shows_result(context):
-        column.prop(chosen, "painted_pass")
+        draw_setting(column, chosen, "painted_pass")
     if paints_renders or _paints_light(context):
         column.prop(chosen, "colours")
     if not paints_renders:
         column.prop(chosen, "tileable")
-    column.prop(chosen, "overlays")
+    draw_ticks(column, chosen, "overlays")
     column.prop(chosen, "device")
 
 
@@ -160,7 +186,12 @@ def _draw_findings(layout: bpy.types.UILayout, context: bpy.types.Context, image
             continue
         box = layout.box().column(align=True)
         mark = "CHECKMARK" if found["faithful"] else "QUESTION"
-        draw_text(box, context, f"{worded(found['name'])}: {heard(found['sentence'])}", mark)
+        draw_text(
+            box,
+            context,
+            worded("{overlay}: {sentence}", overlay=overlay(found["name"]), sentence=heard(found["sentence"])),
+            mark,
+        )
         if not found["faithful"]:
             draw_text(box, context, "Indicative only: its measured faithfulness is too low.", "BLANK1")
 

@@ -11,7 +11,8 @@ from typing import Any
 import bpy
 
 from .. import jobs, props, texturing
-from .base import draw_text
+from ..translation import worded
+from .base import draw_setting, draw_text
 
 ICONS = {"Base Color": "COLOR", "Normal": "NORMALS_FACE", "Unused": "BLANK1"}
 
@@ -50,7 +51,7 @@ class TexturesPanel:
         layout.use_property_decorate = False
         layout.enabled = jobs.current() is None
         more = props.textures_settings(context)
-        layout.prop(more, "scope")
+        draw_setting(layout, more, "scope")
         if more.scope == "SLOTS":
             _draw_slots(layout, more)
         column = layout.column()
@@ -58,7 +59,7 @@ class TexturesPanel:
         column.prop(more, "relief")
         row = column.row()
         row.enabled = more.relief
-        row.prop(more, "relief_strength", text="Thickness")
+        row.prop(more, "relief_strength", text=worded("Thickness"), translate=False)
         problem = texturing.problem(context)
         big = layout.column()
         big.scale_y = 1.5

@@ -86,7 +86,7 @@ class ViewportSignaturePanel(SignaturePanel, bpy.types.Panel):
 
 
 UNFIT_PYTHON = "The Python in the preferences cannot train. Blender's own has none."
-NO_PYTHON = "Training needs a Python with PyTorch. Blender's own has none."
+NO_PYTHON = "Training needs PyTorch, which Blender lacks. This button fetches it, into a folder of its own."
 
 
 def _draw_setup(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
@@ -177,7 +177,7 @@ def _draw_guides(layout: bpy.types.UILayout, chosen: props.TrainingSettings, the
         grid = layout.grid_flow(row_major=True, columns=3, even_columns=True, align=True)
         grid.use_property_split = False
         for name in shown:
-            grid.prop_enum(chosen, "guides", name)
+            grid.prop_enum(chosen, "guides", name, text=worded(props.choices.GUIDES[name].label), translate=False)
 
 
 def _draw_running(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
@@ -202,15 +202,32 @@ def _draw_view(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         box = layout.box().column(align=True)
         draw_text(box, context, f"{heard(found.symptom).capitalize()}: {heard(found.evidence)}", "ERROR")
         draw_text(box, context, f"{found.done} {found.advice}".strip(), "BLANK1")
-    _draw_image(layout, context, training.PREVIEW, f"{seen.name}, {heard(seen.caption)}" if seen.caption else "")
+    caption = worded("{name}, {caption}", name=seen.name, caption=heard(seen.caption)) if seen.caption else ""
+    _draw_image(layout, context, training.PREVIEW, caption)
     _draw_image(layout, context, training.CURVES, worded("Losses") if seen.losses else "")
     names = layout.column(align=True)
     for number, (term, points) in enumerate(seen.losses.items(), 1):
-        names.label(text=f"{term} {points[-1][1]:.3g}", translate=False, icon=f"COLLECTION_COLOR_{min(number, 8):02d}")
+        names.label(
+            text=f"{worded(term)} {points[-1][1]:.3g}", translate=False, icon=f"COLLECTION_COLOR_{min(number, 8):02d}"
+        )
     if seen.numbers:
         _draw_numbers(layout.box().column(align=True), seen)
 
 
+TERMS = (
+    "reconstruction",
+    "coarse",
+    "code",
+    "latent",
+    "structure",
+    "patches",
+    "steadiness",
+    "frame_difference",
+    "critic",
+    "adversarial",
+    "features",
+)
+"""What the losses are called that add up to what is learned from, as in a training's settings"""
 MEASURED = {
     "patch_distance": ("Distance to Style", "{:.2f}"),
     "content_diversity": ("Diversity", "{:.0%}"),

@@ -10,6 +10,8 @@ WIDE = re.compile("[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\
 """Scripts that are written without spaces, in characters twice as wide as Latin letters"""
 CLOSING, OPENING = "，。、；：！？）》」』】”’…％", "（《「『【“‘"  # noqa: RUF001
 """Begins no line, and ends none"""
+AFTER_CLOSING = re.compile("(?<=[，。、；：！？）]) +")  # noqa: RUF001
+"""Between two sentences, the second of which was put behind the first: a full-width mark has its space within"""
 
 
 def width(text: str) -> int:
@@ -21,7 +23,7 @@ def wrapped(text: str, room: float, measure: Callable[[str], float] = width) -> 
     """Lines of at most so much room, in what `measure` counts. Latin words stay whole, as they do in Chinese text; a
     word that is longer than a line is cut."""
     lines = [""]
-    for piece in _pieces(" ".join(text.split()), room, measure):
+    for piece in _pieces(AFTER_CLOSING.sub("", " ".join(text.split())), room, measure):
         if measure((lines[-1] + piece).rstrip()) > room:
             lines.append("")
         lines[-1] += piece if lines[-1] else piece.lstrip()
@@ -32,7 +34,7 @@ def _pieces(text: str, room: float, measure: Callable[[str], float]) -> list[str
     """What no line may be broken within, with the space before it."""
     closing, opening = re.escape(CLOSING), re.escape(OPENING)
     wide = rf"\s*[{opening}]*(?![{opening}]){WIDE.pattern}[{closing}]*"
-    narrow = rf"\s*[{opening}]*(?:(?!{WIDE.pattern})[^\s{opening}])+[{closing}]*"
+    narrow = rf"\s*[{opening}]*(?:(?!{WIDE.pattern})[^\s{opening}])+(?: %)?[{closing}]*"
     pieces = re.findall(rf"{wide}|{narrow}|\s*[{opening}{closing}]+", text)
     return [part for piece in pieces for part in _cut(piece, room, measure)]
 

@@ -72,6 +72,7 @@ class Place(bpy.types.PropertyGroup):
         name="Strength",
         description="How strongly the style shows here, in place of Strength; "
         "of what Attribution.Removal and Attribution.Objects say of its surroundings, this much is left",
+        **compat.meaning(OURS),
         default=0.5,
         min=0.0,
         max=1.0,
@@ -97,6 +98,7 @@ def _gain(light: str, what: str) -> Any:
         name=light,
         description=f"How bright {what} is when the render is painted: 0 off, 1 as rendered; "
         "Attribution.Passes says what it gives to the result",
+        **compat.meaning(OURS),
         default=1.0,
         min=0.0,
         max=4.0,
@@ -157,6 +159,7 @@ class PentimentoSettings(StyleChoice, Controls, bpy.types.PropertyGroup):
     strength: bpy.props.FloatProperty(
         name="Strength",
         description="0 leaves the picture as it is, 1 paints it fully",
+        **compat.meaning(OURS),
         default=1.0,
         min=0.0,
         max=1.0,
@@ -190,6 +193,7 @@ class PentimentoSettings(StyleChoice, Controls, bpy.types.PropertyGroup):
     painted_pass: bpy.props.EnumProperty(
         name="Pass",
         description="What is painted of a render, which is then put together again with it",
+        **compat.meaning(OURS),
         items=choices.PASSES,
         default="Combined",
     )
@@ -231,7 +235,13 @@ def _blend_changed(chosen: Any, _context: Any) -> None:
 class ExplainSettings(bpy.types.PropertyGroup):
     """What to ask. One set per scene, saved with it."""
 
-    place: bpy.props.EnumProperty(name="About", description="What to ask about", items=choices.PLACES, default="PIXEL")
+    place: bpy.props.EnumProperty(
+        name="About",
+        description="What to ask about",
+        **compat.meaning(OURS),
+        items=choices.PLACES,
+        default="PIXEL",
+    )
     size: bpy.props.IntProperty(
         name="Box Size", description="Pixels to each side of the box", default=64, min=1, max=16384, subtype="PIXEL"
     )
@@ -246,6 +256,7 @@ class ExplainSettings(bpy.types.PropertyGroup):
     blend: bpy.props.FloatProperty(
         name="Overlay",
         description="How much of the overlay shows over the picture",
+        **compat.meaning(OURS),
         default=1.0,
         min=0.0,
         max=1.0,

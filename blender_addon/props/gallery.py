@@ -11,7 +11,9 @@ from typing import Any
 
 import bpy
 
+from .. import compat
 from ..engine_client import protocol
+from ..translation import OURS
 from . import choices, library
 
 # ---------------------------------------------------------------- the gallery
@@ -128,6 +130,7 @@ class ImportSettings(bpy.types.PropertyGroup):
     layout: bpy.props.EnumProperty(
         name="Layout",
         description="How its numbers lie; wrong, the model cannot be run or stripes appear",
+        **compat.meaning(OURS),
         items=choices.LAYOUTS,
         update=_changed,
     )

@@ -47,6 +47,7 @@ class TexturesSettings(bpy.types.PropertyGroup):
     relief_strength: bpy.props.FloatProperty(
         name="Strength",
         description="How thick the paint lies: 0 flat, 1 as paint, 2 twice as steep",
+        **compat.meaning(OURS),
         default=1.0,
         min=0.0,
         max=2.0,

@@ -7,8 +7,10 @@ progress, what overlays find, and what goes wrong is recognised by `heard`. Repo
 
 from __future__ import annotations
 
+import functools
 import json
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -201,6 +203,24 @@ def look_up(text: str, context: str) -> str:
     return str(bpy.app.translations.pgettext_iface(text, context))
 
 
+def overlay(name: str) -> str:
+    """An overlay by the name that the engine gave it: "StyleFit", or "Passes.Diffuse" for a layer of its own."""
+    family, dot, rest = name.partition(".")
+    return worded(JOINED.sub(" ", family)) + dot + heard(rest)
+
+
+JOINED = re.compile("(?<=[a-z])(?=[A-Z])")
+
+
+def listed(names: Sequence[str], are_lists: bool = False) -> str:
+    """One after the other. are_lists: each may be several already"""
+    between = LISTED[are_lists]
+    return functools.reduce(lambda some, one: worded(between, some=some, one=one), names) if names else ""
+
+
+LISTED = ("{some}, {one}", "{some}; {one}")
+
+
 def heard(text: str) -> str:
     """What a job or the engine said, in the artist's language: as a whole, else sentence by sentence; unchanged where
     it is known in none."""
@@ -219,9 +239,11 @@ def _heard(text: str) -> str:
 
 
 SENTENCE = re.compile(r"(?<=[.!?]) +(?=[^a-z\s])")
-INNER = {"against", "check", "how", "message", "overlay", "pass", "place", "problem", "reason", "sentence", "shares"}
+INNER = {"against", "check", "how", "message", "pass", "place", "problem", "reason", "sentence", "shares"}
 INNER |= {"size", "time", "what", "why"}
 """What is put in under these names is said in words, too"""
+OVERLAY = "Detail|Influence|Objects|Passes|Provenance|Removal|Scale|Style ?Fit|Styles"
+"""What an overlay is called"""
 NUMBERS = "count|done|kept|number|step|total"
 """What is said as digits: a sentence such as "64 % of the change is colour" is not "{done} of {total}\""""
 
@@ -236,12 +258,17 @@ def _known(text: str) -> str | None:
 
 
 def _inner(name: str, value: str) -> str:
+    if name == "overlay":
+        return overlay(value)
+    if name == "terms":
+        return listed([worded(term) for term in value.split(", ")])
     return heard(value) if name.rstrip("0123456789") in INNER else value
 
 
 @lru_cache(maxsize=512)
 def _fit(text: str) -> tuple[str, dict[str, str]]:
-    """The template that says it, of several the one with the most words of its own; and what is put in. Remembered,
+    """The template that says it, of several the one with the most words of its own; and what is put in. An overlay that
+    is named first goes before all others: its sentence may begin with what is put in. Remembered,
     because a panel asks whenever it is drawn."""
     for template, longest in _templates():
         if longest in text and (match := _pattern(template).fullmatch(text)):
@@ -251,12 +278,12 @@ def _fit(text: str) -> tuple[str, dict[str, str]]:
 
 @lru_cache(maxsize=1)
 def _templates() -> list[tuple[str, str]]:
-    """All that may be said, what has the most words of its own first; and the longest piece of each, for a text without
+    """All that may be said, in the order in which it is tried; and the longest piece of each, for a text without
     that piece is none of it."""
     files = [Path(__file__).parent / file for _, file in LANGUAGES.values()]
     known = {*HEARD, *(text for file in files for text in _contexts(file)["*"])}
     pieces = {text: re.split(r"\{\w+\}", text) for text in known}
-    ordered = sorted(known, key=lambda text: (-sum(map(len, pieces[text])), text))
+    ordered = sorted(known, key=lambda text: (not text.startswith("{overlay}"), -sum(map(len, pieces[text])), text))
     return [(text, max(pieces[text], key=len)) for text in ordered]
 
 
@@ -269,7 +296,7 @@ def _pattern(template: str) -> re.Pattern[str]:
         if name in NUMBERS.split("|"):
             return rf"(?P<{name}>\d+)"
         if name == "overlay":
-            return r"(?P<overlay>[A-Z][A-Za-z]+(?: [A-Z][a-z]+)?)"
+            return rf"(?P<overlay>{OVERLAY})"
         is_told = name in INNER and (found.end() == len(found.string) or name == "sentence")
         inside = "." if is_told else "(?![.!?] [A-Z])."
         return f"(?P<{name}>(?:{inside})+?)"

@@ -328,12 +328,12 @@ def symptoms(history: Sequence[Numbers]) -> tuple[Finding, ...]:
 
 
 def lost(values: Numbers) -> Finding | None:
-    names = [name for name, value in values.items() if not math.isfinite(value)]
-    if not names:
+    terms = [name for name, value in values.items() if not math.isfinite(value)]
+    if not terms:
         return None
     return Finding(
         LOST,
-        f"No longer finite: {', '.join(names)}.",
+        f"No longer finite: {', '.join(terms)}.",
         "If it comes again, start anew with smaller learning rates.",
     )
 

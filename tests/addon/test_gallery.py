@@ -239,7 +239,7 @@ def test_the_gallery_draws_a_card(addon: Any, mine: Path, panel: str) -> None:
     said = draw(addon, panel).replace("  ", " ")
     assert said.count("pentimento.choose_style") == said.count("pentimento.mark_style") >= 2
     assert {"search", "favourites", "folder", "pentimento.export_style", "pentimento.delete_style"} <= set(said.split())
-    assert "Licence" in said and "1 pixels: tiles are exact" in said
+    assert "Licence" in said and "no seams" in said
     chosen(addon).makes = "TEXTURES"
     assert "Pattern" in draw(addon, panel)
     chosen(addon).makes, chosen(addon).search = "PICTURES", "xyzzy"
@@ -253,13 +253,15 @@ def test_the_card_says_what_a_style_is_made_of(addon: Any, mine: Path, tmp_path:
     cards = {style.name: card(addon, style) for style in addon.props.library.all_styles()}
     assert cards["Guided"]["Guides"] == "Normal, Position"
     assert cards["Mosaic"]["Made By"] == "Another program: mosaic.onnx"
-    assert cards["Mosaic"]["Sees"] == "Only 64 x 64 pixels at once" and cards["Mosaic"]["Licence"] == "CC0-1.0"
+    assert cards["Mosaic"]["Size"] == "Only 64 x 64 pixels at once" and cards["Mosaic"]["Licence"] == "CC0-1.0"
     assert cards["Mosaic"]["Cannot"] == "Influence, Detail, Provenance, Style Fit"
     shipped = cards["Starry Night"]
     assert "Cannot" not in shipped and shipped["Explains"].count(",") == 8
-    assert (
-        shipped["Made By"] == "Learned from pictures, 3200 steps" and shipped["Sees"] == "185 pixels: tiles are exact"
-    )
+    assert shipped["Made By"] == "Learned from pictures, 3200 steps"
+    assert shipped["Size"] == "Any, and large pictures show no seams"
+    exact = addon.gallery.exactly("Starry Night")
+    assert exact == "Style Starry Night: 197219 weights, sees 185 pixels", "for a bug report"
+    assert addon.gallery.exactly("Mosaic").endswith("only [64, 64]") and not addon.gallery.exactly("Gone")
     assert cards["Brush"]["Folder"] == "Client A"
     assert cards["Terrazzo"]["Made By"].startswith("Learned from a material")
 

@@ -289,7 +289,7 @@ class Menus(Layout):
 
             return call
 
-        def menu(operator: str, prop: str, text: str = "") -> Any:
+        def menu(operator: str, prop: str, text: str = "", translate: bool = True) -> Any:
             self.said.append(text)
             kind = bpy.ops.pentimento.use_as_mask.get_rna_type()
             assert operator == "pentimento.use_as_mask" and prop in kind.properties

@@ -53,21 +53,23 @@ class Layout:
         return call
 
 
-def draw(addon: Any, panel: str, image: Any = None) -> str:
-    return " ".join(lines_of(addon, panel, image))
+def draw(addon: Any, panel: str, image: Any = None, shading: str = "SOLID") -> str:
+    return " ".join(lines_of(addon, panel, image, shading))
 
 
-def lines_of(addon: Any, panel: str, image: Any = None) -> list[str]:
-    """The panel's texts, as if it were drawn in a sidebar 200 pixels wide."""
+def lines_of(addon: Any, panel: str, image: Any = None, shading: str = "SOLID") -> list[str]:
+    """The panel's texts, as if it were drawn in a sidebar 200 pixels wide. shading: how the viewport shows objects"""
     said: list[str] = []
     cls = next(cls for cls in addon.panels.CLASSES if cls.__name__ == panel)
     space = types.SimpleNamespace(type="IMAGE_EDITOR", image=image)
+    shown = types.SimpleNamespace(type=shading, bl_rna=bpy.types.View3DShading.bl_rna)
+    view = types.SimpleNamespace(type="VIEW_3D", shading=shown)
     context = types.SimpleNamespace(
         window_manager=bpy.context.window_manager,
         scene=bpy.context.scene,
         preferences=types.SimpleNamespace(system=types.SimpleNamespace(ui_scale=1.0)),
         region=types.SimpleNamespace(width=200, type="UI"),
-        space_data=space if panel.startswith("Image") else None,
+        space_data=space if panel.startswith("Image") else view if panel.startswith("Viewport") else None,
         object=bpy.context.object,
         view_layer=bpy.context.view_layer,
     )
@@ -83,8 +85,8 @@ def lines_of(addon: Any, panel: str, image: Any = None) -> list[str]:
 @pytest.mark.parametrize("panel", PANELS)
 def test_at_rest(addon: Any, styles: Any, panel: str) -> None:
     said = draw(addon, panel)
-    expected = "pentimento.stylize_render" if panel == "RenderPanel" else "No Image in View"
-    assert expected in said
+    empty = {"RenderPanel": "pentimento.stylize_render", "ViewportPanel": "No Image Texture"}
+    assert empty.get(panel, "No Image in View") in said
     assert "pentimento.import_style" in said
 
 
@@ -131,6 +133,23 @@ def test_after_a_job(addon: Any, styles: Any, panel: str) -> None:
     assert "Stylize Stone: done." in said
     assert "% of the change" in said.replace("  ", " ")
     assert "pentimento.copy_report" in said
+
+
+def test_a_viewport_without_textures_says_where_the_painting_is_seen(addon: Any, styles: Any) -> None:
+    """A new file's viewport is grey: who stylized a texture there saw nothing happen."""
+    styles.style = "Brush"
+    use_in_material(new_image())
+    assert "shows no textures" not in " ".join(draw(addon, "ViewportPanel").split()), "nothing is painted yet"
+    bpy.ops.pentimento.stylize_image(image="Stone")
+    for shading in ("SOLID", "WIREFRAME", "MATERIAL", "RENDERED"):
+        said = " ".join(draw(addon, "ViewportPanel", shading=shading).split())
+        is_told = "This viewport shows no textures. The painting is seen in: type" in said
+        assert is_told == (shading in ("SOLID", "WIREFRAME")), shading
+
+
+def test_an_object_without_a_texture_is_told_what_to_do(addon: Any, styles: Any) -> None:
+    said = " ".join(draw(addon, "ViewportPanel").split())
+    assert "No Image Texture" in said and "Select an object whose material has an Image Texture." in said
 
 
 def test_a_result_of_yesterday_still_says_what_was_found(addon: Any, styles: Any) -> None:
@@ -187,7 +206,7 @@ def test_training_says_how_to_get_a_python_for_it(addon: Any, styles: Any, panel
     preferences = addon.props.library.preferences()
     preferences.can_train = False
     said = draw(addon, panel)
-    assert "Training needs a Python with PyTorch" in said.replace("  ", " ")
+    assert "Training needs PyTorch, which Blender lacks" in said.replace("  ", " ")
     assert {"pentimento.copy_setup", "preferences.addon_show"} <= set(said.split())
     assert "pentimento.train" not in said.split()
 

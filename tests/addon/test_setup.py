@@ -149,7 +149,8 @@ def test_set_up_checks_uses_and_removes(addon: Any, styles: Any, setup: Any, pla
     said = text_of(addon, "draw_set_up", setup)
     assert "Replaces what is there: Training on the Processor." in said and "Set Up CUDA" in said
     assert bpy.ops.pentimento.remove_setup() == {"FINISHED"}
-    assert setup.python == "" and setup.verdict.startswith("Can stylize")
+    assert setup.python == "" and not setup.verdict and not setup.can_train, "what is gone cannot train"
+    assert "Train" not in dict(addon.setting_up.facts())
     assert not list((place / "made").glob("*/*"))
     assert addon.setting_up.made() == ""
 

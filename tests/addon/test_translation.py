@@ -6,6 +6,7 @@ asked of an installed Blender, where there is one.
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -153,7 +154,7 @@ def test_what_is_recognised_is_still_said(addon: Any) -> None:
         ("3 of 10, 1.2 frames/s, 6 s left", "3/10，1.2 帧/秒，剩余 6 秒"),  # noqa: RUF001
         ("3 of 10", "3/10"),
         ("64 % of the change is colour, 5 % form.", "64 % of the change is colour, 5 % form."),
-        ("Step 120, 3 h 10 min left", "第 120 步，剩余 3 小时 10 分钟"),  # noqa: RUF001
+        ("Step 120, 3 h 10 min left", "第 120 步，剩余 3 小时 10 分"),  # noqa: RUF001
         ("There is no style 'Sea'. Press Refresh in the gallery.", "没有风格 'Sea'。请在风格库中点击“刷新”。"),
         (
             "The ONNX model keeps weights in another file. Download it. Find the file, or paint it again.",
@@ -165,11 +166,11 @@ def test_what_is_recognised_is_still_said(addon: Any) -> None:
         ),
         (
             "Scale: 64 % of the change is colour, 5 % form and 31 % strokes. (indicative only)",
-            "尺度：变化的 64 % 是颜色，5 % 是形体，31 % 是笔触。（仅供参考）",  # noqa: RUF001
+            "尺度：变化的 64% 是颜色，5% 是形体，31% 是笔触。（仅供参考）",  # noqa: RUF001
         ),
         (
             "The part that matters most lies at the top on the left: without it this area is 3.5 % darker.",
-            "最重要的部分位于左上方：没有它，此区域会暗 3.5 %。",  # noqa: RUF001
+            "最重要的部分位于左上方：没有它，此区域会暗 3.5%。",  # noqa: RUF001
         ),
         ("No: no NVIDIA driver was found", "否：未找到 NVIDIA 驱动程序"),  # noqa: RUF001
         ("1 frame painted, 0 there already.", "绘制了 1 帧，0 帧已存在。"),  # noqa: RUF001
@@ -179,6 +180,56 @@ def test_what_is_recognised_is_still_said(addon: Any) -> None:
 )
 def test_what_was_said_is_recognised(addon: Any, in_chinese: None, said: str, chinese: str) -> None:
     assert addon.translation.heard(said) == chinese
+
+
+OF_OVERLAYS = {"detail", "families", "influence", "players", "provenance", "removal", "scale", "style_fit"}
+"""Modules of the engine that make an overlay's sentence"""
+
+
+def test_an_overlay_that_is_named_first_is_no_part_of_its_sentence(addon: Any, in_chinese: None) -> None:
+    """Nor where the sentence begins with what is put in: "Scale: 39 % of the change is colour"."""
+    templates = [text for text, where in error_texts.templates().items() if where.partition(",")[0] in OF_OVERLAYS]
+    assert "{colour} % of the change is colour, {form} % form and {stroke} % strokes." in templates
+    for template in templates:
+        sentence = re.sub(r"\{\w+\}", "7", template)
+        for name, chinese in (("Scale", "尺度"), ("StyleFit", "风格契合度"), ("Removal", "移除测试")):
+            alone = addon.translation.heard(sentence)
+            assert addon.translation.heard(f"{name}: {sentence}") == f"{chinese}：{alone}", template  # noqa: RUF001
+
+
+SETTINGS = {
+    "adversarial",
+    "coarse",
+    "code",
+    "reconstruction",
+    "learning_rate",
+    "critic_learning_rate",
+    "hinge",
+    "lsgan",
+}
+"""Of a training, as they are written in its settings: advice names them"""
+
+
+def test_what_a_diagnosis_finds_is_chinese(addon: Any, in_chinese: None) -> None:
+    """What was found, what was done about it and what one may do, as the panel puts it together"""
+    found = [text for text, where in error_texts.templates().items() if where.startswith("diagnostics")]
+    assert len(found) > 15
+    done = "The critic now learns at 0.5 of its rate."
+    for template in found:
+        said = re.sub(r"\{\w+\}", "7", template)
+        for text in (said, f"{done} {said}"):
+            chinese = addon.translation.heard(text)
+            assert not set(re.findall("[A-Za-z_]{4,}", chinese)) - SETTINGS, (text, chinese)
+
+
+def test_overlays_are_recognised_by_name(addon: Any) -> None:
+    pattern = re.compile(addon.translation.OVERLAY)
+    assert all(pattern.fullmatch(name) for name in addon.props.choices.QUESTIONS)
+
+
+def test_what_is_no_number_is_named(addon: Any, in_chinese: None) -> None:
+    said = "No longer finite: adversarial, frame_difference, r1."
+    assert addon.translation.heard(said) == "不再是有限值：对抗、帧间差异、r1。"  # noqa: RUF001
 
 
 def test_in_english_it_is_as_it_was_said(addon: Any) -> None:
@@ -193,10 +244,55 @@ def test_in_english_it_is_as_it_was_said(addon: Any) -> None:
 def test_panels_speak_chinese(addon: Any, styles: Any, in_chinese: None) -> None:
     stone = new_image()
     assert "风格化 Stone" in draw(addon, "ImageEditorPanel", stone)
-    assert "没有显示图像" in draw(addon, "ViewportPanel")
+    assert "没有图像纹理" in draw(addon, "ViewportPanel")
     assert "第 1 到 250 帧。" in draw(addon, "ImageAnimationPanel")
     styles.style_name = "Gone"
     assert "未安装风格 Gone。" in draw(addon, "ViewportPanel")
+
+
+def test_words_that_blender_has_for_other_things_are_ours(
+    addon: Any, styles: Any, in_chinese: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Blender 3.4 looks up names of properties among its own: there Scale is what one does to an object."""
+    import bpy
+
+    ours = {"Strength", "Overlays", "Overlay", "Pass", "Style", "Paint", "Stroke", "Volume", "Emission", "Layout"}
+    groups = [cls for cls in bpy.types.PropertyGroup.__subclasses__() if cls.__module__.startswith(PACKAGE)]
+    found = [one for cls in groups if cls.is_registered for one in cls.bl_rna.properties if one.name in ours]
+    assert len(found) > 10
+    assert {one.translation_context for one in found if one.name} == {addon.translation.OURS}
+    for has_meanings in (True, False):
+        monkeypatch.setattr(addon.compat, "HAS_MEANINGS", has_meanings)
+        assert {"强度"} <= set(lines_of(addon, "ImageEditorPanel", new_image()))
+    assert {"叠加层", "尺度", "移除测试"} <= set(lines_of(addon, "ImageEditorPanel", new_image()))
+    bpy.context.scene.pentimento_explain.place = "PICTURE"
+    assert {"像素", "尺度", "移除测试", "风格契合度"} <= set(lines_of(addon, "ImageExplainPanel", new_image()))
+
+
+def losses_of_the_engine() -> set[str]:
+    """What trainings of every kind add up, by the functions that answer it"""
+    functions = [
+        node
+        for path in (REPO / "engine" / "training").glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef) and node.name in ("terms", "compared", "judged")
+    ]
+    inside = [node for function in functions for node in ast.walk(function)]
+    keys = [key for node in inside if isinstance(node, ast.Dict) for key in node.keys]
+    keys += [node.slice for node in inside if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store)]
+    return {str(key.value) for key in keys if isinstance(key, ast.Constant)}
+
+
+def test_losses_have_names(addon: Any, in_chinese: None) -> None:
+    training = sys.modules[f"{PACKAGE}.panels.training"]
+    assert losses_of_the_engine() == set(training.TERMS)
+    addon.training.view = addon.training.View("Sea")
+    addon.training.view.losses = {name: [(1.0, 0.5)] for name in training.TERMS}
+    addon.props.library.preferences().can_train = True
+    said = draw(addon, "ImageTrainingPanel")
+    addon.training.view = None
+    assert "对抗 0.5" in said and "帧间差异 0.5" in said
+    assert not re.search("[a-z_]+ 0.5", said)
 
 
 def test_a_job_speaks_chinese(addon: Any, styles: Any, in_chinese: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,6 +335,14 @@ def test_text_wraps_by_what_it_takes(addon: Any, translated: dict[str, dict[str,
             assert not any(line[0] in wrapping.CLOSING or line[-1] in wrapping.OPENING for line in lines), lines
         words = [word for word in re.findall(r"[\x21-\x7e]+", chinese) if len(word) <= columns - 4]
         assert all(any(word in line for line in wrapping.wrapped(chinese, columns)) for word in words)
+
+
+def test_what_belongs_together_stays_so(addon: Any) -> None:
+    """A number and its %; and two sentences that were put together as English ones are, with a space between them"""
+    wrapped = sys.modules[f"{PACKAGE}.panels.wrapping"].wrapped
+    assert wrapped("39 % of it", 5) == ["39 %", "of it"]
+    assert wrapped("形体 49 % 是", 8) == ["形体", "49 % 是"]
+    assert wrapped("文件说明：布局。 试运行得知。", 40) == ["文件说明：布局。试运行得知。"]  # noqa: RUF001
 
 
 def test_text_wraps_by_what_its_letters_take(addon: Any) -> None:

@@ -39,12 +39,15 @@ SPOKEN = {"worded": 0, "draw_text": 2, "poll_message_set": 0, "report": 1, "Row"
 """Functions that take a text that artists read: which argument it is"""
 SPOKEN_IN = {"poll_message_set": DEFAULT, "report": DEFAULT}
 """Those where Blender looks it up; with the others we do"""
-TABLES = {"HEARD", "MEASURED", "EFFORTS", "TITLES", "AGAIN", "LEARNED", "HOW", "FOUND_OUT", "RAN_ON"}
+TABLES = {"HEARD", "MEASURED", "EFFORTS", "TITLES", "AGAIN", "LEARNED", "HOW", "FOUND_OUT", "RAN_ON", "TERMS", "LISTED"}
 """Constants whose texts are looked up one by one, where no call names them"""
+SOCKETS = {"COLOUR_SOCKETS", "NUMBER_SOCKETS"}
+"""Constants with names that nodes show: Blender looks them up"""
 ROWS = {"facts", "_answers", "lines", "_more"}
 """Functions that give names beside values: those are looked up"""
-CHOICES = {"_PLACES", "ALL", "SIGNED", "AMOUNT", "SURE", "targets"}
-"""Constants and functions that choices are put together from when they are shown"""
+PARTS = {"ALL", "SIGNED", "AMOUNT", "SURE"}
+CHOICES = {"_PLACES", "targets", *PARTS}
+"""Constants and functions that choices are put together from when they are shown; names of parts are looked up by us"""
 
 
 @dataclass(frozen=True, order=True)
@@ -168,6 +171,7 @@ class Source:
 
     def texts(self) -> Iterator[Text]:
         said = [*self.spoken(), *(("", node) for name in TABLES for node in self.assigned[name]), *self.rows()]
+        said += [(DEFAULT, node) for name in SOCKETS for node in self.assigned[name]]
         for context, node in said:
             for part in self.parts(node):
                 if isinstance(part, ast.Constant) and isinstance(part.value, str):
@@ -183,15 +187,18 @@ class Source:
     def pieces_of_choices(self) -> Iterator[Text]:
         """Name and tooltip of each, which come last"""
         functions = [node for node in ast.walk(self.tree) if isinstance(node, ast.FunctionDef)]
-        places = [*(node for name in CHOICES for node in self.assigned[name]), *functions]
-        for place in places:
+        places = [
+            *((name, node) for name in CHOICES for node in self.assigned[name]),
+            *(("", node) for node in functions),
+        ]
+        for name, place in places:
             if isinstance(place, ast.FunctionDef) and place.name not in CHOICES:
                 continue
             for node in (node for node in ast.walk(place) if isinstance(node, ast.Tuple) and len(node.elts) == 3):
                 where = f"{self.path.name}, line {node.lineno}"
                 for number, part in enumerate(node.elts[1:]):
                     if isinstance(part, ast.Constant) and isinstance(part.value, str):
-                        yield Text(DEFAULT, part.value, where, bool(number))
+                        yield Text(DEFAULT, part.value, where, bool(number), name in PARTS and not number)
 
     def spoken(self) -> Iterator[tuple[str, ast.expr]]:
         """Context and text of every call that shows one. No context: `worded` looks it up."""
