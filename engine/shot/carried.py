@@ -131,7 +131,7 @@ class Carried:
         there = self._way_to(passes)
         if self._state is None or there is None:
             self._answer = answer_to_light(picture, fresh, self.stroke)
-            self._state = _State(passes, (_painted(origin, np.ones(clear.shape, bool)),), clear)
+            self._state, self._next = _State(passes, (_painted(origin, np.ones(clear.shape, bool)),), clear), None
             return fresh, 1.0
         state, anew = _followed(self._state, there, objects)
         yield
