@@ -4,7 +4,8 @@ Blender forbids it while panels are drawn, with one flag for all of its threads:
 the flag was, sets it, and puts it back. It was seen to stay set for the rest of a session, in 3.4 within a dozen frames
 of a render: probably when a panel is being drawn as Cycles' thread begins a frame, and the two put it back in the wrong
 order. Callbacks of properties may write nevertheless; timers may not, but for what belongs to the window manager. So a
-property of that one has a callback, which does what a timer wants done.
+property of that one has a callback, which does what a timer wants done. Only then: Blender draws all of its windows
+again whenever such a property is set.
 """
 
 # Blender's stubs know no properties of ours.
@@ -20,13 +21,30 @@ _waiting: list[Callable[[], None]] = []
 _raised: list[BaseException] = []
 
 
+PROBE = "pentimento_probe"
+
+
 def allowed(act: Callable[[], None]) -> None:
     """Does it at once, and raises what it raises."""
+    if _may_write():
+        act()
+        return
     manager = bpy.context.window_manager
     _waiting.append(act)
     manager.pentimento_turn = not manager.pentimento_turn
     if _raised:
         raise _raised.pop()
+
+
+def _may_write() -> bool:
+    """Asked by writing something of which nobody is told, and which is gone at once."""
+    scene = bpy.data.scenes[0]
+    try:
+        scene[PROBE] = 0
+        del scene[PROBE]
+    except (AttributeError, TypeError, KeyError):
+        return False
+    return True
 
 
 def _turned(_self: object, _context: object) -> None:

@@ -57,6 +57,19 @@ def test_a_timer_may_write_where_nothing_may(addon: Any, while_forbidden: Any) -
     assert said == [True]
 
 
+def test_where_a_timer_may_write_no_window_is_drawn_for_it(addon: Any, while_forbidden: Any) -> None:
+    """Blender draws all of them when a property of its window manager is set: fifty times a second in a job."""
+    manager, turns = bpy.context.window_manager, list[bool]()
+
+    def look() -> None:
+        turns.append(manager.pentimento_turn)
+
+    addon.writing.allowed(look)
+    assert turns == [manager.pentimento_turn] and not list(bpy.data.scenes[0].keys())
+    while_forbidden(lambda: addon.writing.allowed(look))
+    assert turns[1] != turns[0] and addon.writing.PROBE not in bpy.data.scenes[0]
+
+
 def test_a_job_goes_on_where_nothing_may_be_written(addon: Any, while_forbidden: Any) -> None:
     """What its timer does with the scene is done."""
     render, jobs = bpy.context.scene.render, addon.jobs
