@@ -612,7 +612,6 @@ def show_training(stage: Stage) -> Generator[Step, None, None]:
     arrange(panels, {panels.training.ImageTrainingPanel})
     yield from show_keyframes(stage, chosen)
 
-    shade("SOLID")  # materials drawn without a graphics card would take the processor from the training
     start = time.perf_counter()
     window = bpy.context.window_manager.windows[0]
     with bpy.context.temp_override(window=window, area=area, region=sidebar(area)):
@@ -634,7 +633,6 @@ def show_training(stage: Stage) -> Generator[Step, None, None]:
     sheet = next(Path(SETTINGS["trained"]).glob("*.training/training_sheet.png"))
     shutil.copy(sheet, SETTINGS["output"])
     preferences.styles_folder = SETTINGS["styles"]
-    shade("MATERIAL")
 
 
 def pause_training(stage: Stage) -> Generator[Step, None, None]:
@@ -920,14 +918,8 @@ def editors() -> Any:
     left.type = "IMAGE_EDITOR"
     for area in (new, view):
         area.spaces.active.show_region_ui = True
-    shade("MATERIAL")
+    view.spaces.active.shading.type = "MATERIAL"
     return left
-
-
-def shade(how: str) -> None:
-    """How the 3D viewport shows objects"""
-    view = next(area for area in bpy.context.window_manager.windows[0].screen.areas if area.type == "VIEW_3D")
-    view.spaces.active.shading.type = how
 
 
 def sidebar(area: Any) -> Any:
