@@ -6,11 +6,12 @@
 The perfect stick is the painting of the first frame as a texture on the things themselves: looked up in every frame
 where that shows the same surfaces (surfaces.places), and compared only where it does. Where light falls on what is
 painted (Combined) it is given a second time, rendered anew in the light of each frame: light is Combined / DiffCol, and
-what a texture shows goes with it. Energy: the mean square of what
-is finer than 3 pixels, beside that of the frames painted alone; inside things, where strokes are alone, and everywhere,
-with silhouettes. --life: frames of scenes/make_shot.py. Two passes are
-painted: DiffCol, whose colours no light moves, and Combined, whose light does. --table measures nothing: it writes the
-table of docs/animation_details.md anew from the result file of this machine.
+what a texture shows goes with it. Energy: the mean square of what is finer than 3 pixels, beside that of the frames
+painted alone; inside things, where strokes are alone, and everywhere, with silhouettes.
+
+--life: frames of scenes/make_shot.py. Two passes are painted: DiffCol, whose colours no light moves, and Combined,
+whose light does. --table measures nothing: it writes the table of docs/animation_details.md anew from the result file
+of this machine.
 """
 
 from __future__ import annotations

@@ -116,7 +116,8 @@ class Carried:
             return None
         if self._next is None or self._next.passes is not passes:
             way = _with_sky(ways(state.passes, passes), state.passes, passes)
-            self._next = _Next(passes, way, _after(state.moved, _moved_as_one(way)))
+            down, right = _moved_as_one(way)
+            self._next = _Next(passes, way, (state.moved[0] + down, state.moved[1] + right))
         return self._next
 
     def painted(self, passes: Passes, picture: Floats, fresh: Floats) -> tuple[Floats, float]:
@@ -212,10 +213,6 @@ def _followed(state: _State, there: _Next, objects: NDArray[np.int64]) -> tuple[
     total = np.where(kept, np.sum(shares, axis=0), 1)
     coats = [replace(coat, share=share / total) for coat, share in zip(coats, shares, strict=True)]
     return _State(there.passes, tuple(coats), state.clear.ravel()[way.nearest], there.moved), ~kept
-
-
-def _after(first: tuple[float, float], then: tuple[float, float]) -> tuple[float, float]:
-    return first[0] + then[0], first[1] + then[1]
 
 
 def _moved_as_one(way: Ways) -> tuple[float, float]:
