@@ -4,9 +4,8 @@ Blender forbids it while panels are drawn, with one flag for all of its threads:
 the flag was, sets it, and puts it back. It was seen to stay set for the rest of a session, in 3.4 within a dozen frames
 of a render: probably when a panel is being drawn as Cycles' thread begins a frame, and the two put it back in the wrong
 order. Callbacks of properties may write nevertheless; timers may not, but for what belongs to the window manager. So a
-property of that one has a callback, which does what a timer wants done. Blender draws all of its windows again whenever
-such a property is set; so from 4.0 on that is the way only where nothing else is allowed. 3.4 goes it always: else it
-was seen to hang at the end of a training, its heap broken, whatever was written.
+property of that one has a callback, which does what a timer wants done. Only then: Blender draws all of its windows
+again whenever such a property is set.
 """
 
 # Blender's stubs know no properties of ours.
@@ -18,15 +17,13 @@ from collections.abc import Callable
 
 import bpy
 
-from . import compat
-
 _waiting: list[Callable[[], None]] = []
 _raised: list[BaseException] = []
 
 
 def allowed(act: Callable[[], None]) -> None:
     """Does it at once, and raises what it raises."""
-    if not compat.BEFORE_4_0 and _may_write():
+    if _may_write():
         act()
         return
     manager = bpy.context.window_manager

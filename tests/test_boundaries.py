@@ -63,7 +63,7 @@ BELOW = {
     "shots": {"engine_client"},
     "encode": set(),
     "jobs": {"writing", "engine_client"},
-    "writing": {"compat"},
+    "writing": set(),
     "translation": {"compat"},
     "compat": set(),
 }

@@ -684,3 +684,4 @@ def unregister() -> None:
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)
     library.refresh_styles()
+    library.free_pictures()

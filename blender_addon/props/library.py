@@ -61,6 +61,8 @@ _items: list[tuple[str, str, str, int, int]] = []
 _palette_items: list[tuple[str, str, str, int, int]] = []
 _texture_items: list[tuple[str, str, str, int, int]] = []
 _previews: Any = None
+"""Pictures of styles, kept until the add-on is switched off. Blender loads them in a job, when it first draws them; one
+that is freed before its job ends was seen to be freed twice (3.4), and the heap was broken."""
 
 
 def user_styles() -> Path:
@@ -113,10 +115,9 @@ def refresh_styles() -> None:
     _items.clear()
     _palette_items.clear()
     _texture_items.clear()
-    free_previews()
 
 
-def free_previews() -> None:
+def free_pictures() -> None:
     global _previews
     if _previews is not None:
         bpy.utils.previews.remove(_previews)
@@ -214,14 +215,21 @@ def set_texture_style(chosen: Any, number: int) -> None:
 
 def icon(style: Style) -> int:
     """The preview picture, loaded by Blender when it first draws it. There is nothing to draw in background."""
+    return 0 if bpy.app.background else picture_of(style.preview)
+
+
+def picture_of(file: Path) -> int:
+    """The number of an icon; 0 where there is no such file. One that was written anew has another one."""
     global _previews
-    if bpy.app.background or not style.preview.is_file():
+    try:
+        name = f"{file} {file.stat().st_mtime_ns}"
+    except OSError:
         return 0
     if _previews is None:
         _previews = bpy.utils.previews.new()
-    if style.name not in _previews:
-        _previews.load(style.name, str(style.preview), "IMAGE")
-    return _previews[style.name].icon_id
+    if name not in _previews:
+        _previews.load(name, str(file), "IMAGE")
+    return int(_previews[name].icon_id)
 
 
 def is_installed(name: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import venv
 from collections.abc import Callable
 from pathlib import Path
@@ -106,6 +107,24 @@ def test_a_hash_that_does_not_fit_is_refused_by_the_worker(addon: Any, tmp_path:
 def test_shipped_styles_are_offered(addon: Any) -> None:
     shipped = [style for style in addon.props.library.styles() if style.folder.parent == addon.engine_client.STYLES]
     assert all(style.preview.is_file() for style in shipped)
+
+
+def test_pictures_of_styles_outlive_the_list(addon: Any, styles: Any, tmp_path: Path) -> None:
+    """One that is freed while Blender's job loads it is freed twice, and Blender crashes: at the end of a training."""
+    library, file = addon.props.library, tmp_path / "preview.png"
+    assert library.picture_of(file) == 0, "there is no such file"
+    shutil.copyfile(Path(addon.engine_client.STYLES, "pastel", "preview.png"), file)
+    library.picture_of(file)  # no number in background, where nothing is drawn
+    pictures = library._previews
+    (name,) = pictures
+    library.refresh_styles()
+    library.picture_of(file)
+    assert library._previews is pictures and list(pictures) == [name]
+    os.utime(file, ns=(1, 1))
+    library.picture_of(file)
+    assert len(pictures) == 2, "written anew, it is another picture"
+    library.free_pictures()
+    assert library._previews is None
 
 
 def test_a_file_remembers_its_style_by_name(addon: Any, styles: Any, tmp_path: Path) -> None:
