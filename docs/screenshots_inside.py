@@ -855,6 +855,7 @@ def animate(addon: Any, area: Any, strokes: str, cancel_at: int = 0) -> Generato
 
 def show_preferences(stage: Stage) -> Generator[Step, None, None]:
     """The add-on's preferences in a window of their own, with Blender's own Python."""
+    others = blender_windows()
     bpy.ops.screen.userpref_show("INVOKE_DEFAULT")
     bpy.context.preferences.active_section = "ADDONS"
     bpy.context.window_manager.addon_search = "Pentimento"
@@ -865,15 +866,18 @@ def show_preferences(stage: Stage) -> Generator[Step, None, None]:
     yield lambda: stage.addon.jobs.current() is None
     print(f"SHOWN {preferences.verdict}")
     assert stage.addon.setting_up.checked is not None, "it can stylize"
-    find = ["xdotool", "search", "--onlyvisible", "--class", "Blender"]
-    windows = subprocess.run(find, capture_output=True, text=True, check=True).stdout.split()
-    assert len(windows) == 2, windows
-    found = max(windows, key=int)  # the newer one: what it is called depends on the language
+    (found,) = blender_windows() - others  # what it is called depends on the language
     subprocess.run(["xdotool", "windowmove", found, "20", "10", "windowsize", found, "690", "870"], check=True)
     subprocess.run(["xdotool", "mousemove", "5", "5"], check=True)  # no tooltip over what is to be seen
     yield 2.0
     window = bpy.context.window_manager.windows[-1]
     take("preferences.png", window.x, SETTINGS["size"][1] - window.y - window.height, window.width, window.height)
+
+
+def blender_windows() -> set[str]:
+    """Numbers of those that are shown: that of a render may still be there."""
+    find = ["xdotool", "search", "--onlyvisible", "--class", "Blender"]
+    return set(subprocess.run(find, capture_output=True, text=True, check=True).stdout.split())
 
 
 def install() -> Any:
