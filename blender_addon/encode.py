@@ -1,7 +1,7 @@
 """Pixels as the bytes of a picture file, which Blender packs as they are. numpy and the standard library, no bpy.
 
 Blender could do this itself with `Image.pack()`, but it would stand still meanwhile: seconds for a 4K texture. This
-runs in a thread; compressing lets the main thread go on.
+runs in a thread; compressing lets the main thread go on. Copying bytes does not: what is large is put together once.
 """
 
 from __future__ import annotations
@@ -31,29 +31,33 @@ def png(rows: NDArray[np.uint8]) -> bytes:
     filtered[:, 0], filtered[0, 1:] = 2, flat[0]
     np.subtract(flat[1:], flat[:-1], out=filtered[1:, 1:])
     head = struct.pack(">IIBBBBB", width, height, 8, {1: 0, 3: 2, 4: 6}[channels], 0, 0, 0)
-    chunks = ((b"IHDR", head), (b"IDAT", _packed(filtered)), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(_png_chunk(kind, data) for kind, data in chunks)
+    chunks = [*_png_chunk(b"IHDR", head), *_png_chunk(b"IDAT", *_packed(filtered)), *_png_chunk(b"IEND")]
+    return b"".join((b"\x89PNG\r\n\x1a\n", *chunks))
 
 
-def _packed(filtered: NDArray[np.uint8]) -> bytes:
+def _packed(filtered: NDArray[np.uint8]) -> list[bytes]:
     """As zlib packs it, in parts at once: a stream of deflated parts is one stream (RFC 1950, 1951)."""
     height = len(filtered)
     edges = [height * part // PARTS for part in range(PARTS + 1)]
     parts = [filtered[first:last] for first, last in pairwise(edges)]
     with ThreadPoolExecutor(max_workers=PARTS) as threads:
         packed = threads.map(_deflated, parts, [last == height for last in edges[1:]])
-        return b"".join((b"\x78\x01", *packed, struct.pack(">I", zlib.adler32(filtered.data))))
+        pieces = [piece for part in packed for piece in part]
+    return [b"\x78\x01", *pieces, struct.pack(">I", zlib.adler32(filtered.data))]
 
 
-def _deflated(part: NDArray[np.uint8], is_last: bool) -> bytes:
+def _deflated(part: NDArray[np.uint8], is_last: bool) -> tuple[bytes, bytes]:
     """Runs alone, as libpng advises for filtered pictures: of paintings about as small as with all that zlib can find
     in them, in half the time."""
     packer = zlib.compressobj(LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS, strategy=zlib.Z_RLE)
-    return packer.compress(part.data) + packer.flush(zlib.Z_FINISH if is_last else zlib.Z_FULL_FLUSH)
+    return packer.compress(part.data), packer.flush(zlib.Z_FINISH if is_last else zlib.Z_FULL_FLUSH)
 
 
-def _png_chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+def _png_chunk(kind: bytes, *data: bytes) -> list[bytes]:
+    check = 0
+    for piece in (kind, *data):
+        check = zlib.crc32(piece, check)
+    return [struct.pack(">I", sum(map(len, data))), kind, *data, struct.pack(">I", check)]
 
 
 def exr(rows: NDArray[np.floating[Any]]) -> bytes:

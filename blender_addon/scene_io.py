@@ -13,6 +13,7 @@ import itertools
 import json
 import os
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -368,15 +369,20 @@ def as_bytes(band: NDArray[np.float32]) -> NDArray[np.uint8]:
     return scaled.astype(np.uint8)
 
 
-def scratch() -> tempfile.TemporaryDirectory[str]:
-    """A folder for pixels that goes when the job ends."""
+@contextmanager
+def scratch() -> Iterator[str]:
+    """A folder for pixels that goes when the job ends; in a thread, as deleting a large file takes a while."""
     try:
-        return tempfile.TemporaryDirectory(prefix="pentimento_", dir=bpy.app.tempdir, ignore_cleanup_errors=True)
+        folder = tempfile.TemporaryDirectory(prefix="pentimento_", dir=bpy.app.tempdir, ignore_cleanup_errors=True)
     except OSError as error:
         raise EngineError(
             f"The folder for temporary files cannot be used ({error.strerror}).",
             "Choose another one in Preferences > File Paths > Temporary Files.",
         ) from error
+    try:
+        yield folder.name
+    finally:
+        threading.Thread(target=folder.cleanup).start()
 
 
 @contextmanager
