@@ -12,8 +12,8 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import shutil
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -369,20 +369,21 @@ def as_bytes(band: NDArray[np.float32]) -> NDArray[np.uint8]:
     return scaled.astype(np.uint8)
 
 
-@contextmanager
-def scratch() -> Iterator[str]:
-    """A folder for pixels that goes when the job ends; in a thread, as deleting a large file takes a while."""
+def scratch() -> tempfile.TemporaryDirectory[str]:
+    """A folder for pixels that goes when the job ends."""
     try:
-        folder = tempfile.TemporaryDirectory(prefix="pentimento_", dir=bpy.app.tempdir, ignore_cleanup_errors=True)
+        return tempfile.TemporaryDirectory(prefix="pentimento_", dir=bpy.app.tempdir, ignore_cleanup_errors=True)
     except OSError as error:
         raise EngineError(
             f"The folder for temporary files cannot be used ({error.strerror}).",
             "Choose another one in Preferences > File Paths > Temporary Files.",
         ) from error
-    try:
-        yield folder.name
-    finally:
-        threading.Thread(target=folder.cleanup).start()
+
+
+def emptied(folder: str) -> Generator[None, None, None]:
+    """Deletes what lies in a scratch folder that is not read any more: large files take a while, so in a thread. To its
+    end, for Blender was seen to crash when an undo step was made beside it."""
+    yield from in_thread(shutil.rmtree, folder, True)
 
 
 @contextmanager

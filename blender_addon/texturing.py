@@ -222,7 +222,9 @@ class Batch:
     def _single(self, event: protocol.Stylized) -> scene_io.Work:
         added: dict[str, bpy.types.Image] = {}
         said = yield from scene_io.add_layers(event, self.now.image, self.now.materials, self.style, added)
-        return self._done(_maps(added), said)
+        told = self._done(_maps(added), said)
+        yield from scene_io.emptied(self.folder)
+        return told
 
     def _done(self, made: dict[str, bpy.types.Image], said: str) -> str:
         self.finished += 1
@@ -260,7 +262,9 @@ class Batch:
             scene_io.wire_material(bpy.data.materials[name], original, stylized, None)
         scene_io.show_result(original, stylized)
         where = "" if stylized.packed_files else f"{original.name}: saved beside its tiles as {stylized.filepath}"
-        return self._done(_maps(made), where)
+        told = self._done(_maps(made), where)
+        yield from scene_io.emptied(self.folder)
+        return told
 
     def _tiled_image(self, layer: protocol.Layer, pattern: str, packed: bool) -> bpy.types.Image:
         original = scene_io.find_image(self.now.image)
