@@ -40,8 +40,10 @@ from engine.protocol import Done, ShotRequest
 from engine.runtime import Paint, Session, painted
 from engine.shot import record
 from engine.shot.carried import Carried
-from engine.shot.held import Anchor, Held, area, between, sharpened, silhouettes, wider
+from engine.shot.held import Anchor, Held, area
 from engine.shot.scan import scan
+from engine.shot.silhouettes import silhouettes, wider
+from engine.shot.strokes import between, sharpened
 from engine.shot.surfaces import Places, Surfaces, places, surfaces
 
 from . import machine

@@ -16,7 +16,8 @@ from ..passes import Passes
 from ..picture import Array, Floats, Picture
 from ..protocol import CameraView
 from ..shot.camera import Camera, turned
-from ..shot.held import between, cleared, sharpened
+from ..shot.silhouettes import cleared
+from ..shot.strokes import between, sharpened
 from .gone_on import gone_on
 from .texels import Texels
 

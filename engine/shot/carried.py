@@ -22,7 +22,10 @@ from ..explain.overlay import finished
 from ..motion import SKY, Ways, bilinear, ways, ways_to
 from ..passes import Passes, first_ids
 from ..picture import Floats
-from .held import answer_to_light, between, clearness, lit_change, sharpened, soften
+from .coarse import enlarged, smooth
+from .light import LIGHT, answer_to_light, lit_change
+from .silhouettes import clearness, soften
+from .strokes import Blend, Strokes
 from .surfaces import Places, camera_of, inside_frame, within_frame
 
 MOST_COATS = 8
@@ -38,10 +41,13 @@ FEWEST = 0.01
 """Share below which strokes have no part in a pixel: else every border would grow by a pixel a frame"""
 LEAST = 0.25
 """Share of what strokes are there up to which a pixel is painted anew"""
-STEEP = np.float32(0.1)
-"""How much the larger share of a pixel grows where shares were mixed: borders of coats get wider in each frame that
-they move in, and where two kinds of strokes lie over each other both are weaker. 0 flickers least, more keeps more of
-the strokes"""
+OTHER_LIGHT = 0.05
+"""Display values by which light may be another than the strokes were painted in, once it rests: then they are painted
+anew in it. The edge of a shadow that has gone would stay in them"""
+RESTS = 0.015
+"""The same, up to which light rests from one frame to the next"""
+TRUSTED = 0.25
+"""How clear of a silhouette strokes were painted from which on they are trusted"""
 SAME_PATCH = 5.0
 """Pixels between the origins of two pixels side by side, up to which their strokes were painted side by side"""
 
@@ -50,8 +56,7 @@ SAME_PATCH = 5.0
 class _Origin:
     """A frame in which strokes were painted."""
 
-    strokes: Floats
-    """(H, W, 3) of held.sharpened"""
+    strokes: Strokes
     picture: Floats | None
     """(3, H, W); None where light asks nothing"""
     objects: NDArray[np.uint32]
@@ -78,7 +83,11 @@ class _State:
     coats: tuple[_Coat, ...]
     """Their shares together are 1"""
     clear: Floats
-    """(H, W): how clear of silhouettes (held.clearness) the strokes were painted"""
+    """(H, W): how clear of silhouettes (clearness) the strokes were painted"""
+    picture: Floats
+    """(3, H, W)"""
+    lit: Floats
+    """(H, W): by how much the light is another than the strokes were painted in, display values"""
     moved: tuple[float, float] = (0.0, 0.0)
     """Rows and columns that the picture has moved since the first frame, as far as most of it has moved as one"""
 
@@ -132,13 +141,18 @@ class Carried:
         there = self._way_to(passes)
         if self._state is None or there is None:
             self._answer = answer_to_light(picture, fresh, self.stroke)
-            self._state, self._next = _State(passes, (_painted(origin, np.ones(clear.shape, bool)),), clear), None
+            coats = (_painted(origin, np.ones(clear.shape, bool)),)
+            self._state, self._next = _State(passes, coats, clear, picture, np.zeros_like(clear)), None
             return fresh, 1.0
         state, anew = _followed(self._state, there, objects)
         yield
         anew |= clear > state.clear + CLEARER
+        if self.lit:
+            anew |= (state.lit > OTHER_LIGHT) & self._rests(there.way, picture) & (clear == 1)
         state = _with_origin(state, anew, clear, origin)
-        result = yield from self._laid(state.coats, picture)
+        blend, lit = yield from self._laid(state.coats, picture)
+        result = blend.painted(_trusted(state))
+        state = replace(state, picture=picture, lit=lit)
         if len(state.coats) > MOST_COATS:
             state = yield from self._fewer(state, result, picture)
         if "Depth" in passes:
@@ -146,30 +160,44 @@ class Carried:
         self._state, self._next = state, None
         return result, float(anew.mean())
 
+    def _rests(self, way: Ways, picture: Floats) -> NDArray[np.bool_]:
+        """(H, W): where light is what it was a frame ago."""
+        assert self._state is not None
+        was = bilinear(self._state.picture, way.rows, way.columns)
+        changed = np.where(way.visible, np.abs(picture - was).mean(axis=0), 0)
+        return enlarged(smooth(changed[None], LIGHT * self.stroke), changed.shape)[0] < RESTS
+
     def _origin(self, painted: Floats, picture: Floats, passes: Passes) -> _Origin:
         objects = first_ids(passes).astype(np.uint32)
-        return _Origin(sharpened(painted), picture if self.lit else None, objects)
+        return _Origin(Strokes.of(painted, self.stroke), picture if self.lit else None, objects)
 
-    def _laid(self, coats: Sequence[_Coat], picture: Floats) -> Generator[None, None, Floats]:
-        """(3, H, W): all of them, in the light of a frame; less where they have a part of a pixel only"""
-        result = np.zeros_like(picture)
+    def _laid(self, coats: Sequence[_Coat], picture: Floats) -> Generator[None, None, tuple[Blend, Floats]]:
+        """All of them in the light of a frame, and (H, W) by how much that is another than they were painted in."""
+        blend, lit = Blend((picture.shape[1], picture.shape[2]), self.stroke), np.zeros(picture.shape[1:], np.float32)
         for coat in coats:
             yield
-            if coat.origin.picture is not None:
-                result += self._changed(coat, coat.origin.picture, picture)
-            _lay(coat, result)
-        return np.clip(result, 0, 1, out=result)
+            change = self._change(coat, picture)
+            if change is not None:
+                lit += coat.share * np.abs(change).mean(axis=0)
+                change = lit_change(change, coat.share > 0, self._answer, self.stroke)
+            _lay(coat, change, blend)
+        return blend, enlarged(smooth(lit[None], LIGHT * self.stroke), lit.shape)[0]
 
     def _fewer(self, state: _State, result: Floats, picture: Floats) -> Generator[None, None, _State]:
         """The two smallest coats as one, of what they have become."""
         *others, last, least = sorted(state.coats, key=lambda coat: -float(coat.share.sum(dtype=np.float64)))
         share = last.share + least.share
-        theirs = (yield from self._laid((last, least), picture)) / np.where(share > 0, share, 1)
-        origin = self._origin(np.where(share > 0, theirs, result), picture, state.passes)
+        blend, _ = yield from self._laid((last, least), picture)
+        with_others = (share > 0) & (share < 1 - FEWEST)
+        theirs = np.where(with_others, blend.painted(_trusted(state)), result)
+        origin = self._origin(theirs, picture, state.passes)
         return replace(state, coats=(*others, replace(_painted(origin, share > 0), share=share)))
 
-    def _changed(self, coat: _Coat, was: Floats, picture: Floats) -> Floats:
-        """(3, H, W): how the painting changes as the light has changed since the strokes were painted."""
+    def _change(self, coat: _Coat, picture: Floats) -> Floats | None:
+        """(3, H, W): how the picture has changed since the strokes were painted; None where light asks nothing."""
+        was = coat.origin.picture
+        if was is None:
+            return None
         change = np.zeros_like(picture)
 
         def compare(row: int) -> None:
@@ -177,18 +205,20 @@ class Carried:
             change[:, y, x] = picture[:, y, x] - bilinear(was, coat.rows[y, x], coat.columns[y, x])
 
         by_rows(picture.shape[1], compare)
-        return lit_change(change, coat.share > 0, self._answer, self.stroke) * coat.share
+        return change
 
 
-def _lay(coat: _Coat, result: Floats) -> None:
-    """Add its strokes, as far as they have a part."""
+def _lay(coat: _Coat, change: Floats | None, blend: Blend) -> None:
+    """Add its strokes, as far as they have a part. change: (3, H, W), of their tones"""
 
     def lay(row: int) -> None:
         y, x = _there(coat, row)
-        strokes = between(coat.origin.strokes, coat.rows[y, x], coat.columns[y, x]).T
-        result[:, y, x] += strokes * coat.share[y, x]
+        tones, strokes = coat.origin.strokes.at(coat.rows[y, x], coat.columns[y, x])
+        if change is not None:
+            tones += change[:, y, x]
+        blend.lay(y, x, tones, strokes, coat.share[y, x])
 
-    by_rows(result.shape[1], lay)
+    by_rows(coat.share.shape[0], lay)
 
 
 def _there(coat: _Coat, row: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -208,11 +238,16 @@ def _followed(state: _State, there: _Next, objects: NDArray[np.int64]) -> tuple[
     way = there.way
     coats = [_moved(coat, way, objects, at) for coat, at in zip(state.coats, _reached(state.coats, way), strict=True)]
     kept = np.asarray(np.sum([coat.share for coat in coats], axis=0) >= LEAST)
-    power = 1 + STEEP * (1 - np.square(way.weights).sum(axis=0))  # 1 where nothing was mixed: what rests stays
-    shares = [np.where(kept, coat.share**power, 0) for coat in coats]
-    total = np.where(kept, np.sum(shares, axis=0), 1)
-    coats = [replace(coat, share=share / total) for coat, share in zip(coats, shares, strict=True)]
-    return _State(there.passes, tuple(coats), state.clear.ravel()[way.nearest], there.moved), ~kept
+    total = np.where(kept, np.sum([coat.share for coat in coats], axis=0), np.inf)
+    coats = [replace(coat, share=coat.share / total) for coat in coats]
+    clear, lit = (plane.ravel()[way.nearest] for plane in (state.clear, state.lit))
+    return _State(there.passes, tuple(coats), clear, state.picture, lit, there.moved), ~kept
+
+
+def _trusted(state: _State) -> Floats:
+    """(H, W): where strokes are to keep their strength (Blend.painted). Right beside a silhouette they were painted in
+    view of both its sides, and differ by that, too."""
+    return np.minimum(state.clear / TRUSTED, 1)
 
 
 def _moved_as_one(way: Ways) -> tuple[float, float]:
