@@ -158,7 +158,8 @@ class Trial:
         carried = Carried(lit=self.layer == "Combined")
         frames = []
         for passes, picture in zip(self.shot.passes, self.pictures, strict=True):
-            fresh = self.fresh(picture, Paint(moved=carried.moved(passes)))
+            seen, moved = carried.to_paint(passes, picture)
+            fresh = self.fresh(seen, Paint(moved=moved))
             frames.append(carried.painted(passes, picture, fresh)[0])
         return frames
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from itertools import product
 from statistics import NormalDist
@@ -28,8 +29,25 @@ that darkens by a fifth over a picture has one"""
 BASELINE = 4
 """Pixels over which the step of a surface from pixel to pixel is measured: files may store places as half floats, whose
 rounding can be a quarter of a step."""
+Cells = NDArray[np.int64]
 _LEVELS = 1 << 14
 """Distinct values of the normal distribution: a table, so that every machine gives the same bits."""
+
+
+@dataclass(frozen=True, eq=False)
+class Moved:
+    """By how much each pixel of a picture lies further on in the endless plane of the noise."""
+
+    steps: Floats
+    """(2, H, W): rows and columns, in pixels of the picture"""
+
+    def cells(self, top: int, left: int, height: int, width: int, pixels: float) -> NDArray[np.int64]:
+        """(2, height, width): of a window of noise whose cells are so many pixels wide, to the nearest cell."""
+        rows, columns = (
+            np.clip(((np.arange(first, first + count) + 0.5) * pixels).astype(np.int64), 0, size - 1)
+            for first, count, size in zip((top, left), (height, width), self.steps.shape[1:], strict=True)
+        )
+        return np.rint(self.steps[:, rows[:, None], columns] / np.float32(pixels)).astype(np.int64)
 
 
 def normal(
@@ -41,13 +59,15 @@ def normal(
     width: int,
     period: tuple[int, int] | None,
     first: int = 0,
+    moved: Cells | None = None,
 ) -> Floats:
     """Standard normal noise (channels, height, width) of a window on the absolute noise grid; indices may be negative.
 
     period: rows and columns after which it repeats, for pictures that tile; None: never. first: the number of its first
-    channel; others hold other noise.
+    channel; others hold other noise. moved: (2, height, width), rows and columns by which each value is taken from
+    further on.
     """
-    return _of_table(_quantiles(), seed, channels, top, left, height, width, period, first)
+    return _of_table(_quantiles(), seed, channels, top, left, height, width, period, first, moved)
 
 
 def uniform(
@@ -61,7 +81,7 @@ def uniform(
     first: int = 0,
 ) -> Floats:
     """The same with every value between -1 and 1 equally likely, as DCGAN draws it (Radford et al. 2016, section 4)."""
-    return _of_table(_even(), seed, channels, top, left, height, width, period, first)
+    return _of_table(_even(), seed, channels, top, left, height, width, period, first, None)
 
 
 def _of_table(
@@ -74,15 +94,16 @@ def _of_table(
     width: int,
     period: tuple[int, int] | None,
     first: int,
+    moved: Cells | None,
 ) -> Floats:
     """A value of the table, all equally likely, for every place."""
-    rows, columns = _indices(top, height, period and period[0]), _indices(left, width, period and period[1])
+    rows, columns = _grid(top, left, height, width, period, moved)
     result = np.empty((channels, height, width), np.float32)
     for channel in range(channels):
         key = mix(mix(np.array([seed & 0xFFFFFFFF], np.uint32)) + np.uint32(first + channel))
         across = mix(mix(columns.astype(np.uint32)) ^ key)
         down = mix(mix(rows.astype(np.uint32) + np.uint32(0x9E3779B9)) ^ key)
-        place = mix(down[:, None] + across[None, :])
+        place = mix(down + across)
         np.take(table, place >> np.uint32(32 - 14), out=result[channel])
     return result
 
@@ -123,7 +144,14 @@ def waves(
 
 
 def strokes(
-    field: Floats, seed: int, top: int, left: int, height: int, width: int, period: tuple[int, int] | None
+    field: Floats,
+    seed: int,
+    top: int,
+    left: int,
+    height: int,
+    width: int,
+    period: tuple[int, int] | None,
+    moved: Cells | None = None,
 ) -> Floats:
     """A window (channels, height, width) of a stroke field (channels, rows, columns), which repeats without a seam.
 
@@ -131,11 +159,11 @@ def strokes(
     lies before the first ones.
     """
     down, across = (int(mix(np.array([(seed ^ axis) & 0xFFFFFFFF], np.uint32))[0]) for axis in (0, 0x5BD1E995))
-    rows, columns = _indices(top, height, None), _indices(left, width, None)
+    rows, columns = _grid(top, left, height, width, None, moved)
     result = np.zeros((field.shape[0], height, width), np.float32)
     for row, share_down in _places(rows, period and period[0], down, field.shape[1]):
         for column, share_across in _places(columns, period and period[1], across, field.shape[2]):
-            result += field[:, row[:, None], column] * (share_down[:, None] * share_across)
+            result += field[:, row, column] * (share_down * share_across)
     return result
 
 
@@ -148,6 +176,7 @@ def along(
     height: int,
     width: int,
     period: tuple[int, int] | None,
+    moved: Cells | None = None,
 ) -> Floats:
     """The same window of strokes that run along the forms. turned: (turns, channels, rows, columns), a stroke field for
     each direction, beginning at 0 degrees and evenly over the half circle; flow: (2, height, width), see forms.flow.
@@ -161,7 +190,7 @@ def along(
     result = np.zeros((turned.shape[1], height, width), np.float32)
     for field, share in zip(turned, shares, strict=True):
         if share.any():
-            result += strokes(field, seed, top, left, height, width, period) * (share / total)
+            result += strokes(field, seed, top, left, height, width, period, moved) * (share / total)
     return result
 
 
@@ -190,7 +219,7 @@ def _places(
 ) -> list[tuple[NDArray[np.int64], Floats]]:
     """Where on the field these rows or columns lie, and with which weights (the squares add up to 1)."""
     if not period or period % size == 0:
-        return [((indices + offset) % size, np.ones(len(indices), np.float32))]
+        return [((indices + offset) % size, np.ones(indices.shape, np.float32))]
     inside = indices % period
     fade = min(FADE, period // 2)
     share = np.clip((inside - (period - fade) + 0.5) / max(1, fade), 0, 1) * np.pi / 2
@@ -256,6 +285,17 @@ def _lattice(places: Floats, octave: Floats, seed: int) -> Floats:
             total[channel] += weight * ((hashed >> np.uint32(10 * channel)) & np.uint32(1023)).astype(np.float32)
     # The weights of a place sum to 1. Uniform values have a deviation of 1/sqrt(12) of their range.
     return (total - np.float32(511.5)) * (np.float32(12**0.5 / 1024) / np.sqrt(power))
+
+
+def _grid(
+    top: int, left: int, height: int, width: int, period: tuple[int, int] | None, moved: Cells | None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows (height, 1) and columns (1, width) of a window on the absolute grid; where they have moved (height, width)
+    each."""
+    rows, columns = _indices(top, height, period and period[0]), _indices(left, width, period and period[1])
+    if moved is None:
+        return rows[:, None], columns[None]
+    return rows[:, None] + moved[0], columns[None] + moved[1]
 
 
 def _indices(start: int, count: int, period: int | None) -> NDArray[np.int64]:

@@ -21,6 +21,7 @@ from .exr import ExrFile, read_if_exr
 from .files import open_source
 from .islands import Islands, islands
 from .mixing import Mix, Styles
+from .noise import Moved
 from .outputs import Output
 from .painted_pass import PaintedPass
 from .passes import Passes, passes_of
@@ -112,13 +113,14 @@ class Painting:
     def strength(self) -> float:
         return controls.left_strength(self.settings)
 
-    def canvas(self, moved: tuple[float, float] = (0.0, 0.0)) -> Canvas:
-        """What the styles paint over the whole picture, display-referred, any window on demand. moved: see Paint.
+    def canvas(self, seen: Canvas | None = None, moved: Moved | None = None) -> Canvas:
+        """What the styles paint over the whole picture, display-referred, any window on demand. seen: what they are to
+        see in its place; moved: see Paint.
 
         The one place where a picture becomes a painting: what is to hold from frame to frame goes around it.
         """
         paint = replace(self.styles.paint, moved=moved)
-        return self.mix.painted(PictureCanvas(self.reader, self.settings.tileable), paint)
+        return self.mix.painted(seen or PictureCanvas(self.reader, self.settings.tileable), paint)
 
     def work(self, canvas: Canvas, output: Rows) -> Generator[Event, None, tuple[list[Overlay], Floats | None]]:
         """Paint and explain. canvas: what `canvas` gave, or what was made of it. Returns the overlays in the order in

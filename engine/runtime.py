@@ -492,9 +492,8 @@ class Paint:
     """Of a texture: see TextureRequest"""
     seen_at: float = 1.0
     """The picture was reduced to the size in which this stroke size shows it: passes were not, and are seen so, too"""
-    moved: tuple[float, float] = (0.0, 0.0)
-    """Rows and columns of the picture by which it lies further on in the endless plane of the noise: of a shot, so that
-    strokes move on with the camera. To the nearest pixel of the noise"""
+    moved: noise.Moved | None = None
+    """Of a shot, so that strokes move on with what they are painted on"""
 
 
 def painted(
@@ -690,15 +689,16 @@ def _laid(session: Session, paint: Paint, window: tuple[int, int, int, int], pic
     size = (picture.height, picture.width)
     period = (max(1, size[0] // item.scale), max(1, size[1] // item.scale)) if paint.wrap else None
     top, left, height, width = (value // item.scale for value in window)
-    down, right = (round(step / (paint.stroke * item.scale)) for step in paint.moved)
-    place = (paint.seed, top + down, left + right, height, width, period)
+    cells = (top, left, height, width)
+    moved = paint.moved.cells(*cells, paint.stroke * item.scale) if paint.moved else None
     if session.strokes is None:
-        values = noise.normal(place[0], item.channels, *place[1:])
+        values = noise.normal(paint.seed, item.channels, *cells, period, moved=moved)
     else:
-        values = noise.strokes(session.strokes, *place)
+        values = noise.strokes(session.strokes, paint.seed, *cells, period, moved)
         if session.turned is not None and paint.follow:
-            flow = forms.flow(picture, (top, left, height, width), paint.wrap)
-            values = noise.following(values, noise.along(session.turned, flow, *place), flow, paint.follow)
+            flow = forms.flow(picture, cells, paint.wrap)
+            turned = noise.along(session.turned, flow, paint.seed, *cells, period, moved)
+            values = noise.following(values, turned, flow, paint.follow)
     result: Floats = values[None] * np.float32(paint.diversity)
     return result
 

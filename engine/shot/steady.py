@@ -12,6 +12,7 @@ from ..atomic import shown
 from ..canvas import ArrayCanvas, Canvas, PictureCanvas
 from ..errors import EngineError
 from ..explain.overlay import finished
+from ..noise import Moved
 from ..painted_pass import COLOURS
 from ..painter import Painting
 from ..passes import Passes, canonical, fullest_of
@@ -104,7 +105,8 @@ class _ByShot:
         seen = _as_looked_at(frame, passes_to_follow(painting))
         for missing in self.held.missing(frame):
             self.held.keep((yield from self._anchor(missing, number)), frame)
-        picture, fresh = yield from _planes(painting)
+        picture = _picture(painting)
+        fresh = yield from _painted(painting, picture)
         return ArrayCanvas((yield from self.held.painting(number, seen, picture, fresh))[0])
 
     def recipe(self, number: int) -> Json:
@@ -118,7 +120,8 @@ class _ByShot:
         except EngineError as error:
             told = f"Frame {frame.number}, which holds strokes of frame {holding}, cannot be painted: {error.message}"
             raise EngineError(told, error.fix) from error
-        picture, painted = yield from _planes(painting)
+        picture = _picture(painting)
+        painted = yield from _painted(painting, picture)
         return Anchor(frame, seen, picture, painted, self.held.stroke)
 
     def _opened(self, frame: Frame) -> Anchor:
@@ -141,7 +144,8 @@ class _InOrder:
         passes.need("Vector")
         if self.last != number - 1:
             self.carried = Carried(self.settings.stroke, is_lit(self.settings))
-        picture, fresh = yield from _planes(painting, self.carried.moved(passes))
+        picture = _picture(painting)
+        fresh = yield from _painted(painting, *self.carried.to_paint(passes, picture))
         self.last = None  # until this one is done
         painted, _ = yield from self.carried.painting(passes, picture, fresh)
         self.last = number
@@ -179,17 +183,17 @@ def _as_looked_at(frame: Frame, passes: Passes) -> Surfaces:
     return seen
 
 
-def _planes(
-    painting: Painting, moved: tuple[float, float] = (0.0, 0.0)
-) -> Generator[None, None, tuple[Floats, Floats]]:
-    """What the style sees, and what it paints: (3, H, W) 0..1 each. A step for each tile."""
-    reader = painting.reader
-    picture = PictureCanvas(reader, False).read(0, 0, reader.height, reader.width)
-    canvas, fresh = painting.canvas(moved), np.empty((3, reader.height, reader.width), np.float32)
-    for top, left, height, width in painting.mix.tiles(
-        reader.height, reader.width, painting.styles.paint, painting.settings.tile
-    ):
+def _picture(painting: Painting) -> Floats:
+    """(3, H, W) 0..1: what the style sees"""
+    return PictureCanvas(painting.reader, False).read(0, 0, painting.reader.height, painting.reader.width)
+
+
+def _painted(painting: Painting, picture: Floats, moved: Moved | None = None) -> Generator[None, None, Floats]:
+    """(3, H, W) 0..1: what it paints of a picture. A step for each tile."""
+    canvas, fresh = painting.canvas(ArrayCanvas(picture), moved), np.empty_like(picture)
+    size = painting.reader.height, painting.reader.width
+    for top, left, height, width in painting.mix.tiles(*size, painting.styles.paint, painting.settings.tile):
         window = np.s_[:, top : top + height, left : left + width]
         np.clip(canvas.read(top, left, height, width), 0, 1, out=fresh[window])
         yield
-    return picture, fresh
+    return fresh

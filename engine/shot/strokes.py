@@ -74,17 +74,13 @@ class Blend:
         tones = at(smooth(painted, FINE * self.stroke), y.astype(np.float32), x.astype(np.float32))
         self.lay(y, x, tones, painted[:, y, x] - tones, share[y, x])
 
-    def painted(self, trusted: Floats | None = None) -> Floats:
-        """(3, H, W), 0..1: what they look like together; 0 where there are none.
-
-        trusted: (H, W), 0 where strokes are to stay as weak as they are"""
+    def painted(self) -> Floats:
+        """(3, H, W), 0..1: what they look like together; 0 where there are none."""
         shares = np.where(self._shares > 0, self._shares, 1)
         tones, strokes, strength = (planes / shares for planes in (self._tones, self._strokes, self._strength))
         mixed = np.where(self._shares > 0, 1 - self._squares / np.square(shares), 0)
         unlike = self._unlike(strength - np.square(strokes).sum(axis=0), mixed * strength)
         weaker = mixed * enlarged(unlike, mixed.shape)[0]
-        if trusted is not None:
-            weaker *= trusted
         return np.clip(tones + strokes / np.sqrt(np.maximum(1 - weaker, WEAKEST)), 0, 1)
 
     def _unlike(self, lost: Floats, most: Floats) -> Floats:

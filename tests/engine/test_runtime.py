@@ -170,6 +170,50 @@ def test_strokes_depend_on_the_place_alone() -> None:
     np.testing.assert_array_equal(around[:, :16], around[:, 16:])
 
 
+def test_noise_that_has_moved_is_taken_from_further_on() -> None:
+    """By the same everywhere it is another window; by as much as each place has moved it is the value there."""
+    field = np.random.default_rng(0).random((2, 9, 11), dtype=np.float32)
+    turned = np.stack([field, field[:, ::-1]])
+    flow = np.full((2, 12, 14), 0.7, np.float32)
+    makers = (
+        lambda *place: noise.normal(3, 2, *place),
+        lambda *place: noise.strokes(field, 3, *place),
+        lambda *place: noise.along(turned, flow[:, : place[2], : place[3]], 3, *place),
+    )
+    by, mixed = np.empty((2, 12, 14), np.int64), np.zeros((2, 12, 14), np.int64)
+    by[0], by[1], mixed[:, :, 7:] = 5, -8, by[:, :, 7:]
+    for made in makers:
+
+        def moved(steps: np.ndarray, made: Any = made) -> np.ndarray:
+            return made(-2, 3, 12, 14, None, *([0] if made is makers[0] else []), steps)
+
+        plain, further = made(-2, 3, 12, 14, None), made(3, -5, 12, 14, None)
+        np.testing.assert_array_equal(moved(by), further)
+        np.testing.assert_array_equal(moved(mixed)[:, :, :7], plain[:, :, :7])
+        np.testing.assert_array_equal(moved(mixed)[:, :, 7:], further[:, :, 7:])
+
+
+def test_steps_of_a_picture_are_told_in_cells_of_the_noise() -> None:
+    steps = np.zeros((2, 20, 24), np.float32)
+    steps[0], steps[1, :, 12:] = 6.4, -9.9
+    cells = noise.Moved(steps).cells(0, 0, 5, 6, 4.0)
+    np.testing.assert_array_equal(cells[0], 2)
+    np.testing.assert_array_equal(cells[1], np.broadcast_to([0, 0, 0, -2, -2, -2], (5, 6)))
+    beyond = noise.Moved(steps).cells(-2, -2, 9, 10, 4.0)
+    np.testing.assert_array_equal(beyond[:, 2:7, 2:8], cells)
+    np.testing.assert_array_equal(beyond[1, 0], [0, 0, 0, 0, 0, -2, -2, -2, -2, -2])
+
+
+@pytest.mark.parametrize("kind", ["brush", "strokes"])
+def test_tiles_of_a_picture_that_has_moved_are_exact(styles: dict[str, Session], kind: str) -> None:
+    steps = np.random.default_rng(0).normal(0, 20, (2, 150, 131)).astype(np.float32)
+    canvas = painted(styles[kind], ArrayCanvas(picture(150, 131)), Paint(3, moved=noise.Moved(steps)))
+    np.testing.assert_array_equal(tiled(canvas, 64), canvas.read(0, 0, 150, 131))
+    still = painted(styles[kind], ArrayCanvas(picture(150, 131)), Paint(3, moved=noise.Moved(steps * 0)))
+    plain = painted(styles[kind], ArrayCanvas(picture(150, 131)), Paint(3))
+    np.testing.assert_array_equal(still.read(0, 0, 150, 131), plain.read(0, 0, 150, 131))
+
+
 def test_strokes_go_on_over_the_border_of_a_tileable_picture() -> None:
     smooth = np.sin(np.arange(40) * 2 * np.pi / 40)
     field = (smooth[:, None] + smooth)[None].astype(np.float32)  # no seam of its own

@@ -20,11 +20,12 @@ from engine.canvas import ArrayCanvas
 from engine.errors import EngineError
 from engine.exr import ExrLayer, write_exr
 from engine.motion import bilinear
+from engine.noise import Moved
 from engine.passes import Passes, read_passes
 from engine.protocol import AnimateRequest, FrameDone
 from engine.runtime import Paint, Session
 from engine.runtime import painted as paint
-from engine.shot.carried import MOST_COATS, Carried
+from engine.shot.carried import MOST_COATS, Carried, _grown, _opened
 from engine.shot.strokes import sharpened
 
 HEIGHT, WIDTH = 48, 64
@@ -435,24 +436,84 @@ def test_a_picture_that_has_moved_is_painted_with_strokes_that_have_moved(
     session = Session(style_pack.load(getattr(tiny_styles, kind)(tmp_path / kind)), "cpu")
     wide = noise(3, (160, 176))
     windows = [ArrayCanvas(np.ascontiguousarray(wide[:, row : row + 128, row : row + 128])) for row in (0, 24)]
+    moved = Moved(np.broadcast_to(np.float32([24.4, 23.2])[:, None, None], (2, 128, 128)))
     before = paint(session, windows[0], Paint(seed=5)).read(64, 64, 16, 16)
-    after = paint(session, windows[1], Paint(seed=5, moved=(24.4, 23.2))).read(40, 40, 16, 16)
+    after = paint(session, windows[1], Paint(seed=5, moved=moved)).read(40, 40, 16, 16)
     np.testing.assert_allclose(after, before, atol=off)
     assert np.abs(paint(session, windows[1], Paint(seed=5)).read(40, 40, 16, 16) - before).max() > 2 * off
 
 
-def test_strokes_move_on_with_the_camera_and_not_with_a_thing(tmp_path: Path) -> None:
+def test_noise_moves_on_with_what_it_is_painted_on(tmp_path: Path) -> None:
+    """What comes into view at a border of the frame with what lies beside it"""
     moving, carried = shifted(tmp_path / "a.exr", 2, 3.25), Carried()
+    assert carried.to_paint(moving, even())[1] is None
     for step in range(4):
-        assert carried.moved(moving) == (-2 * step, -3.25 * step) == carried.moved(moving)
         carried.painted(moving, even(), noise(step))
+        _, moved = carried.to_paint(moving, even())
+        assert moved is not None
+        np.testing.assert_allclose(moved.steps[0], -2 * (step + 1), atol=1e-4)
+        np.testing.assert_allclose(moved.steps[1], -3.25 * (step + 1), atol=1e-4)
+
+
+def test_noise_moves_with_a_thing_and_stays_around_it(tmp_path: Path) -> None:
     size = (144, 192)
     world = worlds.room(None, size, slider=worlds.sliding(0.2))
     carried = Carried()
     for frame in range(3):
         passes = world.passes(tmp_path, frame)
-        assert carried.moved(passes) == (0, 0)
+        carried.to_paint(passes, even(size))
         carried.painted(passes, even(size), noise(frame, size))
+    passes, slider = world.passes(tmp_path, 3), world.seen(3).form == len(world.forms) - 1
+    _, moved = carried.to_paint(passes, even(size))
+    assert moved is not None and np.abs(moved.steps[:, ~slider]).max() < 1e-3
+    rows, columns = world.where(3, 0)
+    seen = inner(slider & np.isfinite(columns), 4)
+    for steps, places, here in zip(moved.steps, (rows, columns), np.indices(size), strict=True):
+        assert np.abs(steps - (places - here))[seen].max() < 1
+
+
+def test_what_comes_into_view_is_nearest_to_what_it_belongs_to() -> None:
+    known, objects = np.ones((6, 8), bool), np.zeros((6, 8), np.int64)
+    steps = np.stack([np.full((6, 8), 2.0), np.arange(8) * np.ones((6, 1))]).astype(np.float32)
+    objects[:, 4:] = 7
+    known[:, 3:5], known[:, 7] = False, False
+    grown = _grown(steps, known, objects)
+    np.testing.assert_array_equal(grown[0], 2)
+    np.testing.assert_array_equal(grown[1], np.broadcast_to([0, 1, 2, 2, 5, 5, 6, 6], (6, 8)))
+    objects[2:4, 2:6], known[2:4, 2:6] = 9, False  # nothing of it was in view
+    assert (_grown(steps, known, objects)[1][2:4, 2:6] == np.median(steps[1][known])).all()
+    assert not _grown(np.zeros_like(steps), np.zeros_like(known), objects).any()
+
+
+def test_what_comes_forth_is_painted_without_the_colours_of_what_it_comes_forth_from() -> None:
+    """Two pixels are new, the one at the silhouette is mixed. What is in view already stays, but beside them."""
+    objects = np.repeat(np.int64([[1, 1, 1, 1, 1, 2, 2, 2, 2]]), 5, axis=0)
+    values = np.float32([0.1, 0.1, 0.2, 0.2, 0.5, 0.9, 0.9, 0.9, 0.9])
+    picture = np.broadcast_to(values, (3, 5, 9)).copy()
+    new = np.zeros((5, 9), bool)
+    new[:, 3:5] = True
+    opened = _opened(picture, new, objects, 3)
+    np.testing.assert_allclose(opened[0, 2], [0.1, 0.1, 0.2, 0.2, 0.2, 0.2, 0.2, 0.9, 0.9], atol=1e-6)
+    np.testing.assert_array_equal(_opened(picture, np.zeros_like(new), objects, 3), picture)
+    np.testing.assert_array_equal(_opened(picture, new, np.ones_like(objects), 3), picture)
+
+
+def test_a_floor_that_comes_forth_keeps_its_colour(tmp_path: Path) -> None:
+    """A dark box slides over it. A style that looks around would give it the colour of the box along its silhouette."""
+    size = (144, 192)
+    world = worlds.room(None, size, slider=worlds.sliding(0.1))
+    session = Session(style_pack.load(tiny_styles.blur(tmp_path / "blur")), "cpu")
+    carried, plain = Carried(lit=False), Carried(lit=False)
+    for frame in range(4):
+        passes, slider = world.passes(tmp_path, frame), world.seen(frame).form == len(world.forms) - 1
+        picture = np.where(slider, np.float32(0.1), np.float32(0.8)) * np.ones((3, 1, 1), np.float32)
+        seen, moved = carried.to_paint(passes, picture)
+        fresh = [paint(session, ArrayCanvas(one), Paint(moved=moved)).read(0, 0, *size) for one in (seen, picture)]
+        results = [one.painted(passes, picture, each)[0] for one, each in zip((carried, plain), fresh, strict=True)]
+    was = np.any([world.seen(frame).form == len(world.forms) - 1 for frame in range(3)], axis=0)
+    uncovered = inner(was & (world.seen(3).form == 0), 1)
+    off = [np.abs(result - 0.8).max(axis=0)[uncovered].mean() for result in results]
+    assert uncovered.sum() > 20 and off[0] < 0.5 * off[1]
 
 
 def test_what_comes_into_view_goes_on_where_the_last_strokes_end(tmp_path: Path) -> None:
@@ -460,7 +521,8 @@ def test_what_comes_into_view_goes_on_where_the_last_strokes_end(tmp_path: Path)
     session = Session(style_pack.load(tiny_styles.strokes(tmp_path / "style")), "cpu")
     pan, carried = shifted(tmp_path / "a.exr", 0, 4), Carried()
     for _ in range(6):
-        fresh = paint(session, ArrayCanvas(even()), Paint(moved=carried.moved(pan))).read(0, 0, HEIGHT, WIDTH)
+        seen, moved = carried.to_paint(pan, even())
+        fresh = paint(session, ArrayCanvas(seen), Paint(moved=moved)).read(0, 0, HEIGHT, WIDTH)
         result, _ = carried.painted(pan, even(), np.clip(fresh, 0, 1))
     inside = np.s_[:, 8:-8, 8:-8]
     np.testing.assert_allclose(result[inside], np.clip(fresh, 0, 1)[inside], atol=0.02)

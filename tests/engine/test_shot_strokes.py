@@ -77,13 +77,13 @@ def fine(seed: int) -> np.ndarray:
     return (noise(seed) - 0.5) * np.float32(0.3)
 
 
-def blended(*kinds: tuple[np.ndarray, float, float], trusted: np.ndarray | None = None) -> np.ndarray:
+def blended(*kinds: tuple[np.ndarray, float, float]) -> np.ndarray:
     """Of strokes, their tone and their share, everywhere"""
     blend = Blend(SIZE, 1.0)
     for strokes, tone, share in kinds:
         flat = strokes.reshape(3, -1)
         blend.lay(*EVERYWHERE, np.full_like(flat, tone), flat, np.full(flat.shape[1], share, np.float32))
-    return blend.painted(trusted)
+    return blend.painted()
 
 
 @pytest.mark.parametrize("share", [1.0, 0.3])
@@ -123,14 +123,6 @@ def test_tones_are_averaged_and_four_kinds_are_the_most_that_is_made_up_for() ->
     assert blended((fine(0), 0.3, 0.25), (fine(1), 0.7, 0.75)).mean() == pytest.approx(0.6, abs=2e-3)
     many = blended(*((fine(seed), 0.5, 1 / 9) for seed in range(9)))
     assert many.std() == pytest.approx(fine(0).std() * 2 / 3, rel=0.05)
-
-
-def test_what_is_not_trusted_stays_as_weak_as_it_is() -> None:
-    trusted = np.ones(SIZE, np.float32)
-    trusted[:, :48] = 0
-    result = blended((fine(0), 0.5, 0.5), (fine(1), 0.5, 0.5), trusted=trusted)
-    np.testing.assert_allclose(result[:, :, :48], (fine(0) + fine(1))[:, :, :48] / 2 + 0.5, atol=1e-6)
-    assert result[:, :, 48:].std() > 1.3 * result[:, :, :48].std()
 
 
 def test_a_frames_own_strokes_are_laid_as_they_are() -> None:
