@@ -24,8 +24,9 @@ from ..noise import Moved
 from ..passes import Passes, first_ids
 from ..picture import Floats
 from .coarse import enlarged, smooth
+from .coming import moved_on, opened
 from .light import LIGHT, answer_to_light, lit_change
-from .silhouettes import clearness, silhouettes, soften
+from .silhouettes import clearness, soften
 from .strokes import Blend, Strokes
 from .surfaces import Places, camera_of, inside_frame, within_frame
 
@@ -47,10 +48,6 @@ OTHER_LIGHT = 0.045
 anew in it. The edge of a shadow that has gone would stay in them"""
 RESTS = 0.015
 """The same, up to which light rests from one frame to the next"""
-BEYOND = 4
-"""Pixels, times the stroke size, by which what comes into view is made to go on beyond its silhouettes for a style"""
-STRETCHED = 2.5
-"""Times by which the strokes of a place may have become larger or smaller for new ones to go on from them"""
 SAME_PATCH = 5.0
 """Pixels between the origins of two pixels side by side, up to which their strokes were painted side by side"""
 
@@ -121,8 +118,7 @@ class Carried:
         there = self._way_to(passes)
         if there is None:
             return picture, None
-        reach = round(BEYOND * self.stroke)
-        return _opened(picture, ~there.way.visible, first_ids(passes), reach), there.moved
+        return opened(picture, ~there.way.visible, first_ids(passes), self.stroke), there.moved
 
     def _way_to(self, passes: Passes) -> _Next | None:
         """None to the first frame"""
@@ -131,7 +127,7 @@ class Carried:
             return None
         if self._next is None or self._next.passes is not passes:
             way = _with_sky(ways(state.passes, passes), state.passes, passes)
-            self._next = _Next(passes, way, _moved_on(state.moved, way, first_ids(passes)))
+            self._next = _Next(passes, way, moved_on(state.moved, way, first_ids(passes)))
         return self._next
 
     def painted(self, passes: Passes, picture: Floats, fresh: Floats) -> tuple[Floats, float]:
@@ -254,75 +250,11 @@ def _followed(state: _State, there: _Next, objects: NDArray[np.int64]) -> tuple[
     return _State(there.passes, tuple(coats), clear, state.picture, lit, there.moved), ~kept
 
 
-def _moved_on(moved: Moved, way: Ways, objects: NDArray[np.int64]) -> Moved:
-    """To the next frame. What comes into view has moved as what it belongs to has moved beside it."""
-    here = np.indices(way.size, np.float32)
-    places = np.zeros_like(here)
-    for corner, weight in zip(way.corners, way.weights, strict=True):
-        was = np.stack(np.divmod(corner, way.size[1])) + moved.steps.reshape(2, -1)[:, corner]
-        places += (was * weight).astype(np.float32)
-    most, least = Places(places[0], places[1], way.visible).scales(objects)
-    with np.errstate(invalid="ignore"):
-        known = way.visible & ~silhouettes(objects) & ~((most > STRETCHED) | (least < 1 / STRETCHED))
-    return Moved(_grown(places - here, known, objects))
-
-
-def _grown(steps: Floats, known: NDArray[np.bool_], objects: NDArray[np.int64]) -> Floats:
-    """(2, H, W): what is known, and beside it on the same object what is nearest; else what most is."""
-    flat, there, ids = steps.reshape(2, -1).copy(), known.ravel().copy(), objects.ravel()
-    left = np.flatnonzero(~there)
-    if there.any():
-        flat[:, left] = np.median(flat[:, there], axis=1)[:, None]
-    while len(left):
-        around = _around(left, known.shape)
-        good = there[around] & (ids[around] == ids[left])
-        reached = good.any(axis=0)
-        if not reached.any():
-            break
-        flat[:, left[reached]] = _mean(flat, around[:, reached], good[:, reached])
-        there[left[reached]] = True
-        left = left[~reached]
-    return flat.reshape(steps.shape)
-
-
-def _opened(picture: Floats, new: NDArray[np.bool_], objects: NDArray[np.int64], reach: int) -> Floats:
-    """The picture as if what comes into view went on a little beyond its silhouettes. Strokes are painted in view of
-    what lies around: they would keep the colours of the thing that is passing by for good. What is painted over here
-    was in view before, so nothing of it is painted anew."""
-    flat, ids, fresh = picture.reshape(3, -1).copy(), objects.ravel(), new.ravel()
-    shown = np.where(fresh & ~silhouettes(objects).ravel(), ids, -1)  # a pixel of a silhouette is a mixture
-    edge = np.flatnonzero(shown >= 0)
-    for _ in range(reach):
-        beside = np.unique(_around(edge, objects.shape))
-        beside = beside[shown[beside] < 0]
-        around = _around(beside, objects.shape)
-        good = (shown[around] >= 0) & ((shown[around] == ids[beside]) == fresh[beside])
-        reached = good.any(axis=0)
-        edge, around, good = beside[reached], around[:, reached], good[:, reached]
-        flat[:, edge] = _mean(flat, around, good)
-        shown[edge] = np.where(good, shown[around], -1).max(axis=0)
-    return flat.reshape(picture.shape)
-
-
-def _around(places: NDArray[np.intp], size: tuple[int, ...]) -> NDArray[np.intp]:
-    """(4, N): the pixels beside those at `places`, all counted row by row; at the border of the frame itself."""
-    height, width = size
-    y, x = np.divmod(places, width)
-    rows = [np.clip(y + step, 0, height - 1) * width + x for step in (-1, 1)]
-    columns = [y * width + np.clip(x + step, 0, width - 1) for step in (-1, 1)]
-    return np.stack(rows + columns)
-
-
-def _mean(flat: Floats, around: NDArray[np.intp], good: NDArray[np.bool_]) -> Floats:
-    """(C, N) of planes (C, H * W), over those of the pixels `around` that are good, (4, N) each."""
-    return np.asarray((flat[:, around] * good).sum(axis=1) / good.sum(axis=0), np.float32)
-
-
 def _reached(coats: Sequence[_Coat], way: Ways) -> list[NDArray[np.intp]]:
     """Of each coat the pixels, counted row by row, that go on from one of its own."""
-    mine, around = np.zeros(way.size, np.uint32), np.zeros(way.size, np.uint32)  # a bit for each: MOST_COATS
+    mine, around = np.zeros(way.size, np.uint8), np.zeros(way.size, np.uint8)  # a bit for each: MOST_COATS
     for index, coat in enumerate(coats):
-        mine |= (coat.share > 0).astype(np.uint32) << np.uint32(index)
+        mine |= (coat.share > 0).astype(np.uint8) << np.uint8(index)
     for corner, weight in zip(way.corners, way.weights, strict=True):
         around |= mine.ravel()[corner] * (weight > 0)
     return [np.flatnonzero(around & (1 << index)) for index in range(len(coats))]

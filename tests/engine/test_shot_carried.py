@@ -25,7 +25,8 @@ from engine.passes import Passes, read_passes
 from engine.protocol import AnimateRequest, FrameDone
 from engine.runtime import Paint, Session
 from engine.runtime import painted as paint
-from engine.shot.carried import MOST_COATS, Carried, _grown, _opened
+from engine.shot.carried import MOST_COATS, Carried
+from engine.shot.coming import grown, opened
 from engine.shot.strokes import sharpened
 
 HEIGHT, WIDTH = 48, 64
@@ -477,12 +478,12 @@ def test_what_comes_into_view_is_nearest_to_what_it_belongs_to() -> None:
     steps = np.stack([np.full((6, 8), 2.0), np.arange(8) * np.ones((6, 1))]).astype(np.float32)
     objects[:, 4:] = 7
     known[:, 3:5], known[:, 7] = False, False
-    grown = _grown(steps, known, objects)
-    np.testing.assert_array_equal(grown[0], 2)
-    np.testing.assert_array_equal(grown[1], np.broadcast_to([0, 1, 2, 2, 5, 5, 6, 6], (6, 8)))
+    result = grown(steps, known, objects)
+    np.testing.assert_array_equal(result[0], 2)
+    np.testing.assert_array_equal(result[1], np.broadcast_to([0, 1, 2, 2, 5, 5, 6, 6], (6, 8)))
     objects[2:4, 2:6], known[2:4, 2:6] = 9, False  # nothing of it was in view
-    assert (_grown(steps, known, objects)[1][2:4, 2:6] == np.median(steps[1][known])).all()
-    assert not _grown(np.zeros_like(steps), np.zeros_like(known), objects).any()
+    assert (grown(steps, known, objects)[1][2:4, 2:6] == np.median(steps[1][known])).all()
+    assert not grown(np.zeros_like(steps), np.zeros_like(known), objects).any()
 
 
 def test_what_comes_forth_is_painted_without_the_colours_of_what_it_comes_forth_from() -> None:
@@ -492,10 +493,10 @@ def test_what_comes_forth_is_painted_without_the_colours_of_what_it_comes_forth_
     picture = np.broadcast_to(values, (3, 5, 9)).copy()
     new = np.zeros((5, 9), bool)
     new[:, 3:5] = True
-    opened = _opened(picture, new, objects, 3)
-    np.testing.assert_allclose(opened[0, 2], [0.1, 0.1, 0.2, 0.2, 0.2, 0.2, 0.2, 0.9, 0.9], atol=1e-6)
-    np.testing.assert_array_equal(_opened(picture, np.zeros_like(new), objects, 3), picture)
-    np.testing.assert_array_equal(_opened(picture, new, np.ones_like(objects), 3), picture)
+    result = opened(picture, new, objects, 0.75)
+    np.testing.assert_allclose(result[0, 2], [0.1, 0.1, 0.2, 0.2, 0.2, 0.2, 0.2, 0.9, 0.9], atol=1e-6)
+    np.testing.assert_array_equal(opened(picture, np.zeros_like(new), objects, 0.75), picture)
+    np.testing.assert_array_equal(opened(picture, new, np.ones_like(objects), 0.75), picture)
 
 
 def test_a_floor_that_comes_forth_keeps_its_colour(tmp_path: Path) -> None:
