@@ -80,13 +80,15 @@ class Mix:
         """The windows in which a picture is best painted; see runtime.tiles."""
         return tiles(height, width, edge, self.bytes_per_pixel, controls.bands_reach(self.bands, paint.stroke))
 
-    def painted(self, source: Canvas, paint: Paint, followed: Canvas | None = None) -> Canvas:
+    def painted(
+        self, source: Canvas, paint: Paint, followed: Canvas | None = None, seen: Canvas | None = None
+    ) -> Canvas:
         """The stylized picture as a canvas of the same size: display-referred, any window on demand.
 
         `source` wraps when `paint.wrap` is set. It may be a reduced picture: mattes are reduced with it. followed: see
-        runtime.painted.
+        runtime.painted. seen: what the styles see in place of the source.
         """
-        told = (source, paint, self.passes, followed)
+        told = (seen or source, paint, self.passes, followed)
         palette_ = _Remembered(painted(self.palette, *told)) if self.palette else None
         canvases = [painted(part.session, *told) for part in self.parts]
         if palette_:

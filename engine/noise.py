@@ -292,10 +292,11 @@ def _grid(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows (height, 1) and columns (1, width) of a window on the absolute grid; where they have moved (height, width)
     each."""
-    rows, columns = _indices(top, height, period and period[0]), _indices(left, width, period and period[1])
     if moved is None:
+        rows, columns = _indices(top, height, period and period[0]), _indices(left, width, period and period[1])
         return rows[:, None], columns[None]
-    return rows[:, None] + moved[0], columns[None] + moved[1]
+    places = (np.arange(top, top + height)[:, None] + moved[0], np.arange(left, left + width) + moved[1])
+    return places if period is None else (places[0] % period[0], places[1] % period[1])
 
 
 def _indices(start: int, count: int, period: int | None) -> NDArray[np.int64]:

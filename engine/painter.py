@@ -120,7 +120,7 @@ class Painting:
         The one place where a picture becomes a painting: what is to hold from frame to frame goes around it.
         """
         paint = replace(self.styles.paint, moved=moved)
-        return self.mix.painted(seen or PictureCanvas(self.reader, self.settings.tileable), paint)
+        return self.mix.painted(PictureCanvas(self.reader, self.settings.tileable), paint, seen=seen)
 
     def work(self, canvas: Canvas, output: Rows) -> Generator[Event, None, tuple[list[Overlay], Floats | None]]:
         """Paint and explain. canvas: what `canvas` gave, or what was made of it. Returns the overlays in the order in

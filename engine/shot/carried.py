@@ -24,7 +24,7 @@ from ..noise import Moved
 from ..passes import Passes, first_ids
 from ..picture import Floats
 from .coarse import enlarged, smooth
-from .coming import moved_on, opened
+from .coming import moved_on, revealed
 from .light import LIGHT, answer_to_light, lit_change
 from .silhouettes import clearness, soften
 from .strokes import Blend, Strokes
@@ -32,7 +32,7 @@ from .surfaces import Places, camera_of, inside_frame, within_frame
 
 MOST_COATS = 8
 """Frames of which strokes are carried; beyond, the two smallest become one, of what they look like by then: that
-softens their strokes once"""
+softens their strokes once, and they count as painted in the light of then"""
 CLEARER = 0.9
 """What came into view at a silhouette was painted with strokes of both sides: it is painted once more when it is this
 much clearer of it"""
@@ -111,14 +111,15 @@ class Carried:
         self._next: _Next | None = None
         self._answer = np.zeros((3, 3), np.float32)
 
-    def to_paint(self, passes: Passes, picture: Floats) -> tuple[Floats, Moved | None]:
+    def to_paint(self, passes: Passes, picture: Floats) -> Generator[None, None, tuple[Floats, Moved | None]]:
         """What a style is to see of the next frame (3, H, W), and how its noise has moved: what comes into view goes on
         where strokes beside it end. Else each strip would begin with the same strokes, and they would look like a comb.
-        """
+        In steps, as `painting`."""
         there = self._way_to(passes)
+        yield
         if there is None:
             return picture, None
-        return opened(picture, ~there.way.visible, first_ids(passes), self.stroke), there.moved
+        return revealed(picture, ~there.way.visible, first_ids(passes), self.stroke), there.moved
 
     def _way_to(self, passes: Passes) -> _Next | None:
         """None to the first frame"""

@@ -37,34 +37,35 @@ def moved_on(moved: Moved, way: Ways, objects: NDArray[np.int64]) -> Moved:
 
 
 def grown(steps: Floats, known: NDArray[np.bool_], objects: NDArray[np.int64]) -> Floats:
-    """(2, H, W): what is known, and near it on the same object what is nearest; else what most is."""
+    """(2, H, W): what is known, and near it on the same object what is nearest; else what most is, or 0."""
+    if not known.any():
+        return np.zeros_like(steps)
     flat, there, ids = steps.reshape(2, -1).copy(), known.ravel().copy(), objects.ravel()
-    left = np.flatnonzero(~there)
-    if there.any():
-        flat[:, left] = np.median(flat[:, there], axis=1)[:, None]
+    beside = np.flatnonzero(~there)
+    flat[:, beside] = np.median(flat[:, there], axis=1)[:, None]
     for _ in range(NEAR):
-        around = _around(left, known.shape)
-        good = there[around] & (ids[around] == ids[left])
+        around = _beside(beside, known.shape)
+        good = there[around] & (ids[around] == ids[beside])
         reached = good.any(axis=0)
-        if not reached.any():
-            break
-        flat[:, left[reached]] = _mean(flat, around[:, reached], good[:, reached])
-        there[left[reached]] = True
-        left = left[~reached]
+        edge = beside[reached]
+        flat[:, edge] = _mean(flat, around[:, reached], good[:, reached])
+        there[edge] = True
+        beside = np.unique(_beside(edge, known.shape))
+        beside = beside[~there[beside]]
     return flat.reshape(steps.shape)
 
 
-def opened(picture: Floats, new: NDArray[np.bool_], objects: NDArray[np.int64], stroke: float) -> Floats:
+def revealed(picture: Floats, new: NDArray[np.bool_], objects: NDArray[np.int64], stroke: float) -> Floats:
     """The picture as if what comes into view went on a little beyond its silhouettes. Strokes are painted in view of
     what lies around: they would keep the colours of the thing that is passing by for good. What is painted over here
-    was in view before, so nothing of it is painted anew."""
+    was in view before, so hardly anything of it is painted anew."""
     flat, ids, fresh = picture.reshape(3, -1).copy(), objects.ravel(), new.ravel()
     shown = np.where(fresh & ~silhouettes(objects).ravel(), ids, -1)  # a pixel of a silhouette is a mixture
     edge = np.flatnonzero(shown >= 0)
     for _ in range(round(BEYOND * stroke)):
-        beside = np.unique(_around(edge, objects.shape))
+        beside = np.unique(_beside(edge, objects.shape))
         beside = beside[shown[beside] < 0]
-        around = _around(beside, objects.shape)
+        around = _beside(beside, objects.shape)
         good = (shown[around] >= 0) & ((shown[around] == ids[beside]) == fresh[beside])
         reached = good.any(axis=0)
         edge, around, good = beside[reached], around[:, reached], good[:, reached]
@@ -73,7 +74,7 @@ def opened(picture: Floats, new: NDArray[np.bool_], objects: NDArray[np.int64], 
     return flat.reshape(picture.shape)
 
 
-def _around(places: NDArray[np.intp], size: tuple[int, ...]) -> NDArray[np.intp]:
+def _beside(places: NDArray[np.intp], size: tuple[int, ...]) -> NDArray[np.intp]:
     """(4, N): the pixels beside those at `places`, all counted row by row; at the border of the frame itself."""
     height, width = size
     y, x = np.divmod(places, width)

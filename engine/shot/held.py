@@ -175,13 +175,15 @@ class Held:
         does. The edge of a shadow that lay there when the strokes were painted would stay in them."""
         few = anchor.surfaces.reduced(COARSE)
         here = np.indices(few.size, np.float32) * COARSE + COARSE // 2
-        best, lights = np.zeros(few.size, np.float32), [at(anchor.light, *here)]
+        best, lights = np.zeros(few.size, np.float32), [at(anchor.light, *here)] if self.lit else []
         for other in anchors:
             if other is not anchor:
                 found = places(few, other.surfaces, anchor.frame.poses, other.frame.poses, self.shot.deforming)
                 most, least = _spans(found, few.objects)
                 best = np.where(found.found, np.maximum(best, most + least), best)
-                lights.append(np.where(found.found, at(other.light, found.rows, found.columns), np.float32(np.nan)))
+                if self.lit:
+                    light = at(other.light, found.rows, found.columns)
+                    lights.append(np.where(found.found, light, np.float32(np.nan)))
         outdone = step(best, *BETTER)
         if self.lit:
             outdone = np.maximum(outdone, unusual(lights))

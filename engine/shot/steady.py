@@ -12,7 +12,6 @@ from ..atomic import shown
 from ..canvas import ArrayCanvas, Canvas, PictureCanvas
 from ..errors import EngineError
 from ..explain.overlay import finished
-from ..noise import Moved
 from ..painted_pass import COLOURS
 from ..painter import Painting
 from ..passes import Passes, canonical, fullest_of
@@ -106,7 +105,7 @@ class _ByShot:
         for missing in self.held.missing(frame):
             self.held.keep((yield from self._anchor(missing, number)), frame)
         picture = _picture(painting)
-        fresh = yield from _painted(painting, picture)
+        fresh = yield from _painted(painting, painting.canvas())
         return ArrayCanvas((yield from self.held.painting(number, seen, picture, fresh))[0])
 
     def recipe(self, number: int) -> Json:
@@ -121,7 +120,7 @@ class _ByShot:
             told = f"Frame {frame.number}, which holds strokes of frame {holding}, cannot be painted: {error.message}"
             raise EngineError(told, error.fix) from error
         picture = _picture(painting)
-        painted = yield from _painted(painting, picture)
+        painted = yield from _painted(painting, painting.canvas())
         return Anchor(frame, seen, picture, painted, self.held.stroke)
 
     def _opened(self, frame: Frame) -> Anchor:
@@ -145,7 +144,9 @@ class _InOrder:
         if self.last != number - 1:
             self.carried = Carried(self.settings.stroke, is_lit(self.settings))
         picture = _picture(painting)
-        fresh = yield from _painted(painting, *self.carried.to_paint(passes, picture))
+        seen, moved = yield from self.carried.to_paint(passes, picture)
+        canvas = painting.canvas(ArrayCanvas(seen, painting.settings.tileable), moved)
+        fresh = yield from _painted(painting, canvas)
         self.last = None  # until this one is done
         painted, _ = yield from self.carried.painting(passes, picture, fresh)
         self.last = number
@@ -188,12 +189,12 @@ def _picture(painting: Painting) -> Floats:
     return PictureCanvas(painting.reader, False).read(0, 0, painting.reader.height, painting.reader.width)
 
 
-def _painted(painting: Painting, picture: Floats, moved: Moved | None = None) -> Generator[None, None, Floats]:
-    """(3, H, W) 0..1: what it paints of a picture. A step for each tile."""
-    canvas, fresh = painting.canvas(ArrayCanvas(picture), moved), np.empty_like(picture)
-    size = painting.reader.height, painting.reader.width
-    for top, left, height, width in painting.mix.tiles(*size, painting.styles.paint, painting.settings.tile):
-        window = np.s_[:, top : top + height, left : left + width]
-        np.clip(canvas.read(top, left, height, width), 0, 1, out=fresh[window])
+def _painted(painting: Painting, canvas: Canvas) -> Generator[None, None, Floats]:
+    """(3, H, W) 0..1: what is painted. A step for each tile."""
+    height, width = painting.reader.height, painting.reader.width
+    fresh = np.empty((3, height, width), np.float32)
+    for window in painting.mix.tiles(height, width, painting.styles.paint, painting.settings.tile):
+        top, left, tall, wide = window
+        np.clip(canvas.read(*window), 0, 1, out=fresh[:, top : top + tall, left : left + wide])
         yield
     return fresh

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..canvas import ROWS, by_rows
 from ..picture import Floats
 from .coarse import at, enlarged, smooth
 
@@ -35,10 +36,6 @@ class Strokes:
     def of(cls, painted: Floats, stroke: float) -> Strokes:
         """painted: (3, H, W)"""
         return cls(sharpened(painted), smooth(painted, FINE * stroke))
-
-    @property
-    def nbytes(self) -> int:
-        return self.coefficients.nbytes + self.tones.nbytes
 
     def at(self, rows: Floats, columns: Floats) -> tuple[Floats, Floats]:
         """(3, N) each: the tones at these places, and the strokes, which are what is painted less the tones."""
@@ -70,9 +67,15 @@ class Blend:
 
     def lay_own(self, painted: Floats, share: Floats) -> None:
         """Those of the frame itself. painted: (3, H, W); share: (H, W)"""
-        y, x = np.nonzero(share > 0)
-        tones = at(smooth(painted, FINE * self.stroke), y.astype(np.float32), x.astype(np.float32))
-        self.lay(y, x, tones, painted[:, y, x] - tones, share[y, x])
+        coarse = smooth(painted, FINE * self.stroke)
+
+        def lay(row: int) -> None:
+            y, x = np.nonzero(share[row : row + ROWS] > 0)
+            y += row
+            tones = at(coarse, y.astype(np.float32), x.astype(np.float32))
+            self.lay(y, x, tones, painted[:, y, x] - tones, share[y, x])
+
+        by_rows(share.shape[0], lay)
 
     def painted(self) -> Floats:
         """(3, H, W), 0..1: what they look like together; 0 where there are none."""

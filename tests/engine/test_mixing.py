@@ -223,6 +223,16 @@ def test_what_no_matte_covers_stays_as_it_is(sessions: dict[str, Session]) -> No
         assert not np.array_equal(mixed[..., 20:], source[..., 20:])
 
 
+def test_what_styles_see_in_place_of_a_picture_is_not_what_stays_of_it(sessions: dict[str, Session]) -> None:
+    source, other = picture(40, 60), picture(40, 60, 1)
+    left = np.zeros((40, 60))
+    left[:, :30] = 1
+    mix = Mix((Part(sessions["brush"], 1.0, plane(left)),))
+    made = mix.painted(ArrayCanvas(source), Paint(), seen=ArrayCanvas(other)).read(0, 0, 40, 60)
+    np.testing.assert_array_equal(made[:, :, 30:], source[:, :, 30:])
+    np.testing.assert_allclose(made[:, :, :30], lone(sessions["brush"], other)[:, :, :30], atol=1e-6)
+
+
 def test_overlapping_mattes_divide_their_place_by_coverage(sessions: dict[str, Session]) -> None:
     source = picture(20, 20)
     one, two = plane(np.full((20, 20), 0.9), "one"), plane(np.full((20, 20), 0.3), "two")

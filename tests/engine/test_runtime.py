@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -170,27 +172,36 @@ def test_strokes_depend_on_the_place_alone() -> None:
     np.testing.assert_array_equal(around[:, :16], around[:, 16:])
 
 
-def test_noise_that_has_moved_is_taken_from_further_on() -> None:
+FIELD = np.random.default_rng(0).random((2, 9, 11), dtype=np.float32)
+
+
+def turned_strokes(top: int, left: int, height: int, width: int, *rest: Any, **choices: Any) -> np.ndarray:
+    flow = np.full((2, height, width), 0.7, np.float32)
+    return noise.along(np.stack([FIELD, FIELD[:, ::-1]]), flow, 3, top, left, height, width, *rest, **choices)
+
+
+NOISES = [partial(noise.normal, 3, 2), partial(noise.strokes, FIELD, 3), turned_strokes]
+
+
+@pytest.mark.parametrize("made", NOISES)
+def test_noise_that_has_moved_is_taken_from_further_on(made: Callable[..., np.ndarray]) -> None:
     """By the same everywhere it is another window; by as much as each place has moved it is the value there."""
-    field = np.random.default_rng(0).random((2, 9, 11), dtype=np.float32)
-    turned = np.stack([field, field[:, ::-1]])
-    flow = np.full((2, 12, 14), 0.7, np.float32)
-    makers = (
-        lambda *place: noise.normal(3, 2, *place),
-        lambda *place: noise.strokes(field, 3, *place),
-        lambda *place: noise.along(turned, flow[:, : place[2], : place[3]], 3, *place),
-    )
-    by, mixed = np.empty((2, 12, 14), np.int64), np.zeros((2, 12, 14), np.int64)
-    by[0], by[1], mixed[:, :, 7:] = 5, -8, by[:, :, 7:]
-    for made in makers:
+    by, half = np.empty((2, 12, 14), np.int64), np.zeros((2, 12, 14), np.int64)
+    by[0], by[1] = 5, -8
+    half[:, :, 7:] = by[:, :, 7:]
+    plain, further = made(-2, 3, 12, 14, None), made(3, -5, 12, 14, None)
+    np.testing.assert_array_equal(made(-2, 3, 12, 14, None, moved=by), further)
+    mixed = made(-2, 3, 12, 14, None, moved=half)
+    np.testing.assert_array_equal(mixed[:, :, :7], plain[:, :, :7])
+    np.testing.assert_array_equal(mixed[:, :, 7:], further[:, :, 7:])
 
-        def moved(steps: np.ndarray, made: Any = made) -> np.ndarray:
-            return made(-2, 3, 12, 14, None, *([0] if made is makers[0] else []), steps)
 
-        plain, further = made(-2, 3, 12, 14, None), made(3, -5, 12, 14, None)
-        np.testing.assert_array_equal(moved(by), further)
-        np.testing.assert_array_equal(moved(mixed)[:, :, :7], plain[:, :, :7])
-        np.testing.assert_array_equal(moved(mixed)[:, :, 7:], further[:, :, 7:])
+@pytest.mark.parametrize("made", NOISES)
+def test_noise_that_has_moved_wraps_where_the_picture_does(made: Callable[..., np.ndarray]) -> None:
+    size = (18, 22)  # twice the field of strokes, which then needs no seam
+    by = np.stack([np.full(size, 5), np.full(size, -8)])
+    moved, plain = made(0, 0, *size, size, moved=by), made(0, 0, *size, size)
+    np.testing.assert_array_equal(moved, np.roll(plain, (-5, 8), (1, 2)))
 
 
 def test_steps_of_a_picture_are_told_in_cells_of_the_noise() -> None:

@@ -18,6 +18,7 @@ from engine import style_pack
 from engine.animate import animate
 from engine.canvas import ArrayCanvas
 from engine.errors import EngineError
+from engine.explain.overlay import finished
 from engine.exr import ExrLayer, write_exr
 from engine.motion import bilinear
 from engine.noise import Moved
@@ -26,7 +27,7 @@ from engine.protocol import AnimateRequest, FrameDone
 from engine.runtime import Paint, Session
 from engine.runtime import painted as paint
 from engine.shot.carried import MOST_COATS, Carried
-from engine.shot.coming import grown, opened
+from engine.shot.coming import STRETCHED, grown, revealed
 from engine.shot.strokes import sharpened
 
 HEIGHT, WIDTH = 48, 64
@@ -111,7 +112,7 @@ def test_origins_are_bounded(tmp_path: Path) -> None:
         painted, _ = carried.painted(moving, even(), noise(step))
         assert carried._state is not None and np.isfinite(painted).all()
         most = max(most, len(carried._state.coats))
-        held.append(sum(coat.origin.strokes.nbytes + coat.share.nbytes for coat in carried._state.coats))
+        held.append(sum(coat.origin.strokes.coefficients.nbytes + coat.share.nbytes for coat in carried._state.coats))
     assert 1 < most <= MOST_COATS and max(held[10:]) == max(held[:10])
 
 
@@ -213,6 +214,17 @@ def asked(pattern: str, style: str, out: Path, numbers: Any = (), **choices: Any
 
 def name(number: int) -> str:
     return f"shot_brush_{number:04d}.exr"
+
+
+def test_the_first_frame_is_painted_as_alone_also_where_it_tiles(pattern: str, style: str, tmp_path: Path) -> None:
+    for tileable in (False, True):
+        for sequential in (False, True):
+            request = shots.request(pattern, style, tmp_path / f"{tileable}{sequential}", (1,), tileable=tileable)
+            shots.run(replace(request, sequential=sequential))
+    painted = {path.parent.name: read_passes(path)["Stylized"] for path in tmp_path.glob("*/*.exr")}
+    np.testing.assert_array_equal(painted["FalseTrue"], painted["FalseFalse"])
+    np.testing.assert_array_equal(painted["TrueTrue"], painted["TrueFalse"])
+    assert np.abs(painted["TrueTrue"] - painted["FalseTrue"]).max() > 0.01, "else nothing was tested"
 
 
 @pytest.mark.parametrize("after", [1, 3, 7])
@@ -447,10 +459,10 @@ def test_a_picture_that_has_moved_is_painted_with_strokes_that_have_moved(
 def test_noise_moves_on_with_what_it_is_painted_on(tmp_path: Path) -> None:
     """What comes into view at a border of the frame with what lies beside it"""
     moving, carried = shifted(tmp_path / "a.exr", 2, 3.25), Carried()
-    assert carried.to_paint(moving, even())[1] is None
+    assert finished(carried.to_paint(moving, even()))[1] is None
     for step in range(4):
         carried.painted(moving, even(), noise(step))
-        _, moved = carried.to_paint(moving, even())
+        _, moved = finished(carried.to_paint(moving, even()))
         assert moved is not None
         np.testing.assert_allclose(moved.steps[0], -2 * (step + 1), atol=1e-4)
         np.testing.assert_allclose(moved.steps[1], -3.25 * (step + 1), atol=1e-4)
@@ -462,10 +474,10 @@ def test_noise_moves_with_a_thing_and_stays_around_it(tmp_path: Path) -> None:
     carried = Carried()
     for frame in range(3):
         passes = world.passes(tmp_path, frame)
-        carried.to_paint(passes, even(size))
+        finished(carried.to_paint(passes, even(size)))
         carried.painted(passes, even(size), noise(frame, size))
     passes, slider = world.passes(tmp_path, 3), world.seen(3).form == len(world.forms) - 1
-    _, moved = carried.to_paint(passes, even(size))
+    _, moved = finished(carried.to_paint(passes, even(size)))
     assert moved is not None and np.abs(moved.steps[:, ~slider]).max() < 1e-3
     rows, columns = world.where(3, 0)
     seen = inner(slider & np.isfinite(columns), 4)
@@ -483,7 +495,44 @@ def test_what_comes_into_view_is_nearest_to_what_it_belongs_to() -> None:
     np.testing.assert_array_equal(result[1], np.broadcast_to([0, 1, 2, 2, 5, 5, 6, 6], (6, 8)))
     objects[2:4, 2:6], known[2:4, 2:6] = 9, False  # nothing of it was in view
     assert (grown(steps, known, objects)[1][2:4, 2:6] == np.median(steps[1][known])).all()
-    assert not grown(np.zeros_like(steps), np.zeros_like(known), objects).any()
+    assert not grown(steps, np.zeros_like(known), objects).any(), "nothing is known"
+
+
+def test_after_a_cut_a_frame_is_painted_as_if_it_were_the_first(tmp_path: Path) -> None:
+    """Nothing of the frame before is in view: other objects, or a camera that was torn around."""
+    moving, carried = shifted(tmp_path / "a.exr", 2, 3), Carried()
+    carried.painted(moving, even(), noise(0))
+    carried.painted(moving, even(), noise(1))
+    cut = shifted(tmp_path / "b.exr", 0, WIDTH)
+    seen, moved = finished(carried.to_paint(cut, noise(2)))
+    np.testing.assert_array_equal(seen, noise(2))
+    assert moved is not None and not moved.steps.any()
+    painted, share = carried.painted(cut, noise(2), noise(3))
+    assert share == 1
+    np.testing.assert_allclose(painted, noise(3), atol=1e-6)
+
+
+def test_noise_is_not_stretched_without_end(tmp_path: Path) -> None:
+    """A camera that zooms onto a wall: noise that grew with it would leave nothing to paint with"""
+    path = tmp_path / "zoom.exr"
+    down, right = np.indices((HEIGHT, WIDTH)).astype(np.float32) - np.float32([[[HEIGHT / 2]], [[WIDTH / 2]]])
+    steps = np.float32([-right, down, -right, down]) * np.float32(0.1)
+    layers = [
+        ExrLayer.of("ViewLayer.Combined", np.ones((HEIGHT, WIDTH, 4), np.float32)),
+        ExrLayer.of("ViewLayer.Vector", np.ascontiguousarray(steps.transpose(1, 2, 0)), tuple("XYZW")),
+        ExrLayer.of("ViewLayer.Depth", np.full((HEIGHT, WIDTH, 1), 5, np.float32), ("Z",)),
+        ExrLayer.of("ViewLayer.IndexOB", np.ones((HEIGHT, WIDTH, 1), np.float32)),
+    ]
+    write_exr(path, layers)
+    zoom, carried, most = read_passes(path), Carried(), 1.0
+    for number in range(30):
+        _, moved = finished(carried.to_paint(zoom, even()))
+        carried.painted(zoom, even(), noise(number))
+        if moved is not None:
+            across = 1 + np.diff(moved.steps[1], axis=1)[8:-8, 8:-8]
+            assert across.min() > 1 / (STRETCHED * 1.2)
+            most = min(most, float(across.min()))
+    assert most < 0.6, "else nothing was tested"
 
 
 def test_what_comes_forth_is_painted_without_the_colours_of_what_it_comes_forth_from() -> None:
@@ -493,10 +542,10 @@ def test_what_comes_forth_is_painted_without_the_colours_of_what_it_comes_forth_
     picture = np.broadcast_to(values, (3, 5, 9)).copy()
     new = np.zeros((5, 9), bool)
     new[:, 3:5] = True
-    result = opened(picture, new, objects, 0.75)
+    result = revealed(picture, new, objects, 0.75)
     np.testing.assert_allclose(result[0, 2], [0.1, 0.1, 0.2, 0.2, 0.2, 0.2, 0.2, 0.9, 0.9], atol=1e-6)
-    np.testing.assert_array_equal(opened(picture, np.zeros_like(new), objects, 0.75), picture)
-    np.testing.assert_array_equal(opened(picture, new, np.ones_like(objects), 0.75), picture)
+    np.testing.assert_array_equal(revealed(picture, np.zeros_like(new), objects, 0.75), picture)
+    np.testing.assert_array_equal(revealed(picture, new, np.ones_like(objects), 0.75), picture)
 
 
 def test_a_floor_that_comes_forth_keeps_its_colour(tmp_path: Path) -> None:
@@ -508,7 +557,7 @@ def test_a_floor_that_comes_forth_keeps_its_colour(tmp_path: Path) -> None:
     for frame in range(4):
         passes, slider = world.passes(tmp_path, frame), world.seen(frame).form == len(world.forms) - 1
         picture = np.where(slider, np.float32(0.1), np.float32(0.8)) * np.ones((3, 1, 1), np.float32)
-        seen, moved = carried.to_paint(passes, picture)
+        seen, moved = finished(carried.to_paint(passes, picture))
         fresh = [paint(session, ArrayCanvas(one), Paint(moved=moved)).read(0, 0, *size) for one in (seen, picture)]
         results = [one.painted(passes, picture, each)[0] for one, each in zip((carried, plain), fresh, strict=True)]
     was = np.any([world.seen(frame).form == len(world.forms) - 1 for frame in range(3)], axis=0)
@@ -522,7 +571,7 @@ def test_what_comes_into_view_goes_on_where_the_last_strokes_end(tmp_path: Path)
     session = Session(style_pack.load(tiny_styles.strokes(tmp_path / "style")), "cpu")
     pan, carried = shifted(tmp_path / "a.exr", 0, 4), Carried()
     for _ in range(6):
-        seen, moved = carried.to_paint(pan, even())
+        seen, moved = finished(carried.to_paint(pan, even()))
         fresh = paint(session, ArrayCanvas(seen), Paint(moved=moved)).read(0, 0, HEIGHT, WIDTH)
         result, _ = carried.painted(pan, even(), np.clip(fresh, 0, 1))
     inside = np.s_[:, 8:-8, 8:-8]
