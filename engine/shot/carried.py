@@ -143,13 +143,7 @@ class Carried:
         there = self._way_to(passes)
         if self._state is None or there is None:
             self._answer = answer_to_light(picture, fresh, self.stroke)
-            coats = (_painted(origin, np.ones(clear.shape, bool)),)
-            self._state, self._next = (
-                _State(
-                    passes, coats, clear, picture, np.zeros_like(clear), Moved(np.zeros((2, *clear.shape), np.float32))
-                ),
-                None,
-            )
+            self._state, self._next = _begun(passes, origin, clear, picture), None
             return fresh, 1.0
         state, anew = _followed(self._state, there, objects)
         yield
@@ -240,13 +234,20 @@ def _painted(origin: _Origin, where: NDArray[np.bool_]) -> _Coat:
     return _Coat(origin, where.astype(np.float32), rows, columns)
 
 
+def _begun(passes: Passes, origin: _Origin, clear: Floats, picture: Floats) -> _State:
+    """One coat, which lies where it was painted."""
+    coat = _painted(origin, np.ones(clear.shape, bool))
+    still = Moved(np.zeros((2, *clear.shape), np.float32))
+    return _State(passes, (coat,), clear, picture, np.zeros_like(clear), still)
+
+
 def _followed(state: _State, there: _Next, objects: NDArray[np.int64]) -> tuple[_State, NDArray[np.bool_]]:
     """Where the strokes of the next frame were painted, and where (H, W) nothing of it was in view."""
     way = there.way
     coats = [_moved(coat, way, objects, at) for coat, at in zip(state.coats, _reached(state.coats, way), strict=True)]
-    kept = np.asarray(np.sum([coat.share for coat in coats], axis=0) >= LEAST)
-    total = np.where(kept, np.sum([coat.share for coat in coats], axis=0), np.inf)
-    coats = [replace(coat, share=coat.share / total) for coat in coats]
+    total = np.sum([coat.share for coat in coats], axis=0)
+    kept = np.asarray(total >= LEAST)
+    coats = [replace(coat, share=np.where(kept, coat.share / np.where(kept, total, 1), 0)) for coat in coats]
     clear, lit = (plane.ravel()[way.nearest] for plane in (state.clear, state.lit))
     return _State(there.passes, tuple(coats), clear, state.picture, lit, there.moved), ~kept
 

@@ -18,7 +18,7 @@ from .surfaces import Places
 STRETCHED = 2.5
 """Times by which the strokes of a place may have become larger or smaller for new ones to go on from them"""
 NEAR = 64
-"""Pixels over which new strokes go on from others: a thing that moves further from one frame to the next is blurred"""
+"""Pixels over which new strokes go on from those beside them: further, and nobody sees where those ended"""
 BEYOND = 4
 """Pixels, times the stroke size, by which what comes into view is made to go on beyond its silhouettes"""
 
