@@ -210,14 +210,14 @@ class Carried:
 
 
 def _lay(coat: _Coat, change: Floats | None, blend: Blend) -> None:
-    """Add its strokes, as far as they have a part. change: (3, H, W), of their tones"""
+    """Add its strokes, as far as they have a part. change: (3, H, W), of what is painted"""
 
     def lay(row: int) -> None:
         y, x = _there(coat, row)
-        tones, strokes = coat.origin.strokes.at(coat.rows[y, x], coat.columns[y, x])
+        painted, strokes = coat.origin.strokes.at(coat.rows[y, x], coat.columns[y, x])
         if change is not None:
-            tones += change[:, y, x]
-        blend.lay(y, x, tones, strokes, coat.share[y, x])
+            painted += change[:, y, x]
+        blend.lay(y, x, painted, strokes, coat.share[y, x])
 
     by_rows(coat.share.shape[0], lay)
 

@@ -199,10 +199,10 @@ class Held:
         def lay(row: int) -> None:
             y, x = np.nonzero(take.weight[row : row + ROWS] > 0)
             y += row
-            tones, strokes = take.anchor.strokes.at(take.places.rows[y, x], take.places.columns[y, x])
+            painted, strokes = take.anchor.strokes.at(take.places.rows[y, x], take.places.columns[y, x])
             if changed is not None:
-                tones += changed[:, y, x]
-            blend.lay(y, x, tones, strokes, take.weight[y, x])
+                painted += changed[:, y, x]
+            blend.lay(y, x, painted, strokes, take.weight[y, x])
 
         by_rows(picture.shape[1], lay)
 

@@ -38,9 +38,9 @@ class Strokes:
         return cls(sharpened(painted), smooth(painted, FINE * stroke))
 
     def at(self, rows: Floats, columns: Floats) -> tuple[Floats, Floats]:
-        """(3, N) each: the tones at these places, and the strokes, which are what is painted less the tones."""
-        tones = at(self.tones, rows, columns)
-        return tones, between(self.coefficients, rows, columns).T - tones
+        """(3, N) each: what is painted at these places, and the strokes in it, which are that less its tones."""
+        painted = between(self.coefficients, rows, columns).T
+        return painted, painted - at(self.tones, rows, columns)
 
 
 class Blend:
@@ -49,17 +49,17 @@ class Blend:
     The mean of strokes that have nothing in common is fainter than each: dark meets light. So it is made as strong
     again as they were (variance-preserving blending: Yu, Neyret, Bruneton & Holzschuh, "Lagrangian Texture Advection",
     2011), by how much they have in common, for what is alike loses nothing. Tones are averaged, and that is all. Where
-    one kind lies alone it stays as it is.
+    one kind lies alone it stays as it is, to the bit.
     """
 
     def __init__(self, size: tuple[int, int], stroke: float) -> None:
         self.stroke = stroke
-        self._tones, self._strokes = (np.zeros((3, *size), np.float32) for _ in range(2))
+        self._painted, self._strokes = (np.zeros((3, *size), np.float32) for _ in range(2))
         self._strength, self._shares, self._squares = (np.zeros(size, np.float32) for _ in range(3))
 
-    def lay(self, y: NDArray[np.intp], x: NDArray[np.intp], tones: Floats, strokes: Floats, share: Floats) -> None:
-        """Another kind, in the pixels y, x, (N,) each. tones, strokes: (3, N); share: (N,), of all in a pixel."""
-        self._tones[:, y, x] += tones * share
+    def lay(self, y: NDArray[np.intp], x: NDArray[np.intp], painted: Floats, strokes: Floats, share: Floats) -> None:
+        """Another kind, in the pixels y, x, (N,) each. painted, the strokes in it: (3, N); share: (N,)."""
+        self._painted[:, y, x] += painted * share
         self._strokes[:, y, x] += strokes * share
         self._strength[y, x] += np.square(strokes).sum(axis=0) * share
         self._shares[y, x] += share
@@ -72,19 +72,19 @@ class Blend:
         def lay(row: int) -> None:
             y, x = np.nonzero(share[row : row + ROWS] > 0)
             y += row
-            tones = at(coarse, y.astype(np.float32), x.astype(np.float32))
-            self.lay(y, x, tones, painted[:, y, x] - tones, share[y, x])
+            own = painted[:, y, x]
+            self.lay(y, x, own, own - at(coarse, y.astype(np.float32), x.astype(np.float32)), share[y, x])
 
         by_rows(share.shape[0], lay)
 
     def painted(self) -> Floats:
         """(3, H, W), 0..1: what they look like together; 0 where there are none."""
         shares = np.where(self._shares > 0, self._shares, 1)
-        tones, strokes, strength = (planes / shares for planes in (self._tones, self._strokes, self._strength))
+        painted, strokes, strength = (planes / shares for planes in (self._painted, self._strokes, self._strength))
         mixed = np.where(self._shares > 0, 1 - self._squares / np.square(shares), 0)
         unlike = self._unlike(strength - np.square(strokes).sum(axis=0), mixed * strength)
         weaker = mixed * enlarged(unlike, mixed.shape)[0]
-        return np.clip(tones + strokes / np.sqrt(np.maximum(1 - weaker, WEAKEST)), 0, 1)
+        return np.clip(painted + strokes * (1 / np.sqrt(np.maximum(1 - weaker, WEAKEST)) - 1), 0, 1)
 
     def _unlike(self, lost: Floats, most: Floats) -> Floats:
         """(1, h, w), coarse: 0 where kinds of strokes are the same, 1 where they have nothing in common. lost: (H, W),

@@ -17,6 +17,7 @@ import pytest
 import shots
 import tiny_styles
 import worlds
+from planes import SIZE, TONED, even, noise
 
 from engine import cli
 from engine.animate import animate
@@ -31,24 +32,6 @@ from engine.shot.scan import scan
 from engine.shot.silhouettes import clearness, silhouettes, soften
 from engine.shot.strokes import between, sharpened
 from engine.shot.surfaces import FAR, Surfaces
-
-SIZE = (72, 96)
-
-
-def noise(seed: int, size: tuple[int, int] = SIZE) -> np.ndarray:
-    """(3, H, W) white: no stroke of it is anywhere again"""
-    return np.random.default_rng(seed).random((3, *size), np.float32)
-
-
-def even(value: float, size: tuple[int, int] = SIZE) -> np.ndarray:
-    return np.full((3, *size), value, np.float32)
-
-
-@pytest.fixture(scope="module")
-def toned() -> np.ndarray:
-    """A picture in many tones, none of them finer than light may change"""
-    rows, columns = np.indices(SIZE, np.float32) / 12
-    return np.stack([np.sin(rows), np.sin(columns + 1), np.cos(rows + columns)]).astype(np.float32) * 0.2 + 0.4
 
 
 class Painter:
@@ -125,7 +108,7 @@ def test_a_frame_shows_the_strokes_of_its_anchors_at_their_places(orbit: Painter
     y, x = np.nonzero(inside)
     expected = between(sharpened(orbit.fresh(anchor)), rows[y, x].astype(np.float32), columns[y, x].astype(np.float32))
     near = np.abs(painted[:, y, x] - expected.T).max(axis=0) < 0.02
-    assert near.mean() > 0.85, f"{near.mean():.3f} of {len(near)} pixels"
+    assert near.mean() > 0.95, f"{near.mean():.3f} of {len(near)} pixels"
     assert fresh < 0.1
     own = np.abs(painted - orbit.fresh(number)).max(axis=0)[y, x] < 0.02
     assert own.mean() < 0.1
@@ -175,22 +158,22 @@ def test_without_anchors_all_is_fresh(orbit: Painter) -> None:
     painted, share = orbit.painted(held, 3)
     assert share == 1
     inner = orbit.inner(3)
-    np.testing.assert_allclose(painted[:, inner], orbit.fresh(3)[:, inner], atol=1e-6)
+    np.testing.assert_array_equal(painted[:, inner], orbit.fresh(3)[:, inner])
 
 
 @pytest.mark.parametrize("lit", [True, False])
-def test_only_light_that_falls_changes_colours(still: Painter, toned: np.ndarray, lit: bool) -> None:
+def test_only_light_that_falls_changes_colours(still: Painter, lit: bool) -> None:
     """The picture is .05 brighter than at the anchor, and nothing has moved."""
     mixing = np.float32([[0.6, 0, 0], [0, 0.9, 0], [0, 0, 1.1]])
-    painted = (np.tensordot(mixing, toned, 1) + (noise(5) - 0.5) * 0.1).astype(np.float32)
-    held = Held(still.shot, lambda frame: Anchor(frame, still.surfaces(0), toned, painted), lit=lit)
-    first, _ = held.painted(0, still.surfaces(0), toned, noise(1))
-    later, _ = held.painted(1, still.surfaces(1), toned + np.float32(0.05), noise(2))
+    painted = (np.tensordot(mixing, TONED, 1) + (noise(5) - 0.5) * 0.1).astype(np.float32)
+    held = Held(still.shot, lambda frame: Anchor(frame, still.surfaces(0), TONED, painted), lit=lit)
+    first, _ = held.painted(0, still.surfaces(0), TONED, noise(1))
+    later, _ = held.painted(1, still.surfaces(1), TONED + np.float32(0.05), noise(2))
     inner = still.inner(0)
     if not lit:
         assert later.tobytes() == first.tobytes()
         return
-    answer = answer_to_light(toned, painted, 1.0)
+    answer = answer_to_light(TONED, painted, 1.0)
     for channel, change in enumerate((later - first)[:, inner]):
         np.testing.assert_allclose(change, answer[channel].sum() * 0.05, atol=1e-4)
     assert answer.sum() * 0.05 > 0.1

@@ -3,36 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
+from planes import SIZE, TONED, even, noise
 
 from engine.shot.light import answer_to_light, lit_change, unusual
 
-SIZE = (72, 96)
 
-
-def noise(seed: int, size: tuple[int, int] = SIZE) -> np.ndarray:
-    """(3, H, W) white"""
-    return np.random.default_rng(seed).random((3, *size), np.float32)
-
-
-def even(value: float, size: tuple[int, int] = SIZE) -> np.ndarray:
-    return np.full((3, *size), value, np.float32)
-
-
-@pytest.fixture(scope="module")
-def toned() -> np.ndarray:
-    """A picture in many tones, none of them finer than light may change"""
-    rows, columns = np.indices(SIZE, np.float32) / 12
-    return np.stack([np.sin(rows), np.sin(columns + 1), np.cos(rows + columns)]).astype(np.float32) * 0.2 + 0.4
-
-
-def test_the_answer_to_light_is_the_styles_own(toned: np.ndarray) -> None:
+def test_the_answer_to_light_is_the_styles_own() -> None:
     mixing = np.float32([[0.5, 0.2, 0], [0, 0.8, -0.1], [0.1, 0, 1.2]])
-    painted = np.tensordot(mixing, toned, 1).astype(np.float32) + 0.05
-    answer = answer_to_light(toned, painted, 1.0)
+    painted = np.tensordot(mixing, TONED, 1).astype(np.float32) + 0.05
+    answer = answer_to_light(TONED, painted, 1.0)
     assert np.abs(answer - mixing).max() < 0.08, "the ridge takes a little"
     strokes = (noise(3) - 0.5) * 0.2
-    assert np.abs(answer_to_light(toned, painted + strokes, 1.0) - answer).max() < 0.1, "strokes are no answer"
+    assert np.abs(answer_to_light(TONED, painted + strokes, 1.0) - answer).max() < 0.1, "strokes are no answer"
 
 
 def test_what_an_anchor_never_shows_is_not_answered() -> None:
