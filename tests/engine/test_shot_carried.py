@@ -432,9 +432,9 @@ def test_coats_that_become_one_leave_the_picture_as_it_is(tmp_path: Path, monkey
         )
         same = carried.painted(still, even(), noise(100))[0]
         # the borders of the frame come into view in each
-        others = state.coats[-1].share
+        two = state.coats[-1].share
         off = np.abs(same - last).max(axis=0)
-        assert off[1:-1, 1:-1][((others == 0) | (others > 0.999))[1:-1, 1:-1]].max() < 2e-3
+        assert off[1:-1, 1:-1][((two == 0) | (two > 0.999))[1:-1, 1:-1]].max() < 2e-3
         assert off[1:-1, 1:-1].max() < 0.06 and off[1:-1, 1:-1].mean() < 1.5e-3
         carried._state = state
     assert became_one >= 4, "else nothing was tested"
